@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/err.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int err_set(struct ferry_err *err, int errnum, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!err)
+        return -errnum;
+    err->errnum = errnum;
+    va_start(ap, fmt);
+    vsnprintf(err->text, sizeof(err->text), fmt, ap);
+    va_end(ap);
+    return -errnum;
+}
+
+int err_sys(struct ferry_err *err, int errnum, const char *fmt, ...)
+{
+    va_list ap;
+    size_t used;
+
+    if (!err)
+        return -errnum;
+    err->errnum = errnum;
+    va_start(ap, fmt);
+    vsnprintf(err->text, sizeof(err->text), fmt, ap);
+    va_end(ap);
+    used = strlen(err->text);
+    snprintf(err->text + used, sizeof(err->text) - used, ": %s", strerror(errnum));
+    return -errnum;
+}
+
+int err_prefix(struct ferry_err *err, const char *fmt, ...)
+{
+    char inner[FERRY_ERR_TEXT_BYTES];
+    va_list ap;
+    size_t used;
+
+    if (!err)
+        return -1;
+    memcpy(inner, err->text, sizeof(inner));
+    va_start(ap, fmt);
+    vsnprintf(err->text, sizeof(err->text), fmt, ap);
+    va_end(ap);
+    used = strlen(err->text);
+    snprintf(err->text + used, sizeof(err->text) - used, ": %s", inner);
+    return -err->errnum;
+}

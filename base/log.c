@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void log_line(const char *prefix, const char *fmt, va_list ap)
+{
+    char line[1024];
+    size_t used;
+    ssize_t ignored;
+
+    snprintf(line, sizeof(line), "%s", prefix);
+    used = strlen(line);
+    vsnprintf(line + used, sizeof(line) - used - 1, fmt, ap);
+    used = strlen(line);
+    line[used++] = '\n';
+    ignored = write(STDERR_FILENO, line, used);
+    (void)ignored;
+}
+
+void log_warn(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    log_line("ferry: warning: ", fmt, ap);
+    va_end(ap);
+}
+
+void log_error(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    log_line("ferry: ", fmt, ap);
+    va_end(ap);
+}

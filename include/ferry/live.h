@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Handing a running VM to another process of the same host, over one UNIX stream socket.
+ *
+ *   source (running)                               target
+ *   -- HELLO: description, RAM and lock memfds ---> builds the machine, maps and pre-faults RAM,
+ *                                                   creates harts; attaches nothing
+ *   <------------------------- READY (or REFUSE) -- everything that can fail early has failed
+ *   quiesce: requests in flight finish, the guest runs
+ *   pause harts, pause parts       \
+ *   -- STATE: stream + named fds -->| the pause     loads to scratch, checks, adopts
+ *   <------------ LOADED (or REFUSE)|
+ *   gives up the ownership lock     |
+ *   -- COMMIT --------------------->/               takes the lock, resumes parts, starts harts
+ *   <----------------------------------- RUNNING -- with the target's half of the ledger
+ *
+ * Ownership is an open-file-description lock on the VM's lock memfd, taken through a private open
+ * of it: the kernel releases it when a process dies. A side runs harts only while it holds it.
+ * Until COMMIT the source resumes on any failure. The first byte of the lock memfd counts starts,
+ * so a source that lost its target after COMMIT knows whether the guest ran there.
+ *
+ * Neither side owns a loop: each object has an fd, wanted poll(2) events and a deadline; call
+ * step() when one of them is due. No call blocks. One thread, the VM's.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/err.h>
+#include <ferry/part.h>
+
+#define FERRY_LEDGER_ENTRIES 256
+
+/* The phases of the pause, in order; they add up to it. */
+enum ferry_phase {
+    FERRY_PHASE_STOP = 1, /* stop harts */
+    FERRY_PHASE_DETACH,   /* pause parts */
+    FERRY_PHASE_SAVE,
+    FERRY_PHASE_SEND, /* until the target has it all */
+    FERRY_PHASE_LOAD,
+    FERRY_PHASE_ADOPT,
+    FERRY_PHASE_COMMIT, /* LOADED, lock, COMMIT */
+    FERRY_PHASE_START,  /* resume parts, start harts */
+};
+
+struct ferry_ledger_entry {
+    enum ferry_phase phase;
+    char part[FERRY_FD_NAME_BYTES]; /* "" = the phase as a whole */
+    int64_t start_ns;               /* CLOCK_MONOTONIC: one clock for both processes */
+    int64_t duration_ns;
+};
+
+/* Where the pause went. total_ns = sum of the phase entries = harts stopped .. harts started. */
+struct ferry_ledger {
+    int64_t total_ns;
+    int64_t quiesce_ns; /* before the pause, the guest running */
+    int64_t prepare_ns; /* HELLO to READY, the guest running */
+    uint64_t state_bytes;
+    uint32_t fd_count;
+    uint32_t count;
+    struct ferry_ledger_entry entries[FERRY_LEDGER_ENTRIES];
+};
+FERRY_API const char *ferry_phase_name(enum ferry_phase phase);
+
+/* Named points of the protocol, for progress, tracing and fault injection. */
+enum ferry_live_point {
+    FERRY_LIVE_HELLO_SENT = 1,
+    FERRY_LIVE_READY_RECEIVED,
+    FERRY_LIVE_QUIESCED,
+    FERRY_LIVE_HARTS_STOPPED,
+    FERRY_LIVE_PARTS_PAUSED,
+    FERRY_LIVE_SAVED,
+    FERRY_LIVE_STATE_SENT,
+    FERRY_LIVE_LOADED_RECEIVED,
+    FERRY_LIVE_LOCK_RELEASED,
+    FERRY_LIVE_COMMIT_SENT,
+    FERRY_LIVE_RUNNING_RECEIVED,
+    /* target */
+    FERRY_LIVE_HELLO_RECEIVED,
+    FERRY_LIVE_BUILT,
+    FERRY_LIVE_READY_SENT,
+    FERRY_LIVE_STATE_RECEIVED,
+    FERRY_LIVE_STATE_LOADED,
+    FERRY_LIVE_ADOPTED,
+    FERRY_LIVE_LOADED_SENT,
+    FERRY_LIVE_COMMIT_RECEIVED,
+    FERRY_LIVE_LOCK_TAKEN,
+    FERRY_LIVE_STARTED,
+};
+FERRY_API const char *ferry_live_point_name(enum ferry_live_point point);
+typedef void ferry_live_trace_fn(void *opaque, enum ferry_live_point point);
+
+enum ferry_live_status {
+    FERRY_LIVE_BUSY = 0, /* call step again when fd, events or deadline say so */
+    FERRY_LIVE_DONE,     /* source: the target runs the guest. target: the guest runs here */
+    FERRY_LIVE_FAILED, /* the error says why. source: the guest runs here again, or stays paused */
+    FERRY_LIVE_LOST,   /* source only: the guest ran in the target, which is gone; never resume */
+};
+
+/* --- The ownership lock --- */
+struct ferry_owner; /* the VM's lock memfd and this process's private open of it */
+/* A new lock, held by the caller. */
+FERRY_API int ferry_owner_new(struct ferry_owner **ret, struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API void ferry_owner_free(struct ferry_owner *owner); /* gives it up */
+
+/* --- Source --- */
+struct ferry_live_source;
+struct ferry_live_source_params {
+    size_t size_bytes;
+    struct ferry_vm *vm;        /* loan, running or paused */
+    struct ferry_owner *owner;  /* loan, held */
+    const char *description;    /* the machine description, opaque text for the target's build() */
+    const char *version;        /* "0.1.0", for the target's refusal sentence */
+    bool running;               /* the guest runs now and shall run in the target */
+    int64_t prepare_timeout_ns; /* HELLO to READY and quiesce; 0 = 30 s */
+    int64_t pause_timeout_ns;   /* harts stopped to RUNNING; 0 = 2 s; then the source resumes */
+    ferry_live_trace_fn *trace; /* may be NULL */
+    void *opaque;               /* for trace */
+};
+/* Takes *fd, a connected UNIX stream socket, on success. */
+FERRY_API int ferry_live_source_new(struct ferry_live_source **ret,
+                                    const struct ferry_live_source_params *params, int *fd,
+                                    struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API int ferry_live_source_fd(const struct ferry_live_source *s);
+FERRY_API short ferry_live_source_events(const struct ferry_live_source *s);
+/* CLOCK_MONOTONIC; INT64_MAX = none. */
+FERRY_API int64_t ferry_live_source_deadline_ns(const struct ferry_live_source *s);
+FERRY_API enum ferry_live_status ferry_live_source_step(struct ferry_live_source *s,
+                                                        struct ferry_err *err);
+/* Until COMMIT is sent: back to running, status FAILED at the next step. After: -EBUSY. */
+FERRY_API int ferry_live_source_cancel(struct ferry_live_source *s,
+                                       struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API const struct ferry_ledger *ferry_live_source_ledger(const struct ferry_live_source *s);
+/* Before DONE: cancels. */
+FERRY_API void ferry_live_source_free(struct ferry_live_source *s);
+
+/* --- Target --- */
+struct ferry_live_target;
+struct ferry_live_target_params {
+    size_t size_bytes;
+    const char *version;
+    /*
+     * Build the VM that the description describes: RAM through ferry_ram_adopt() with the regions
+     * given (take_region), parts created and not attached, harts created and stopped.
+     */
+    int (*build)(void *opaque, struct ferry_live_target *t, const char *description,
+                 struct ferry_vm **ret, struct ferry_err *err);
+    /* The guest's clock goes on as if it had not been paused: pause_ns of it passed since save. */
+    void (*clock_advance)(void *opaque, int64_t pause_ns);
+    ferry_live_trace_fn *trace;
+    void *opaque;
+};
+/* Takes *fd on success. */
+FERRY_API int ferry_live_target_new(struct ferry_live_target **ret,
+                                    const struct ferry_live_target_params *params, int *fd,
+                                    struct ferry_err *err) FERRY_MUST_CHECK;
+/* For build(): map an arrived region into ram. -ENOENT with a sentence if the source has none such.
+ */
+FERRY_API int ferry_live_target_take_region(struct ferry_live_target *t, struct ferry_ram *ram,
+                                            const char *name, uint64_t size_bytes,
+                                            struct ferry_ram_region **ret,
+                                            struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API int ferry_live_target_fd(const struct ferry_live_target *t);
+FERRY_API short ferry_live_target_events(const struct ferry_live_target *t);
+FERRY_API int64_t ferry_live_target_deadline_ns(const struct ferry_live_target *t);
+FERRY_API enum ferry_live_status ferry_live_target_step(struct ferry_live_target *t,
+                                                        struct ferry_err *err);
+/* After DONE: whether the source's guest was running (else it stays paused here), and the lock. */
+FERRY_API bool ferry_live_target_running(const struct ferry_live_target *t);
+FERRY_API struct ferry_owner *ferry_live_target_take_owner(struct ferry_live_target *t);
+FERRY_API void ferry_live_target_free(struct ferry_live_target *t);

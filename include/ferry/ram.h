@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest RAM: named regions, each a memfd mapped shared, so that it can always be handed over.
+ *
+ * Pages are addressed by (region, page number). Regions are added and freed on the thread that
+ * owns the VM, before any hart runs; marking pages dirty is for any thread.
+ *
+ * Dirty log. Off, it costs nothing. On, every writer of guest RAM marks the pages it writes: the
+ * software CPU when it enters a page in its write TLB, device DMA through vmm/machine/guestmem.
+ * A harvest swaps the bitmap and then tells every flush source to forget its permissions to write
+ * without marking (drop write TLB entries); a store that raced with the swap is in the next
+ * harvest, never lost.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/err.h>
+
+#define FERRY_PAGE_BYTES 4096u
+
+struct ferry_ram;        /* opaque: all regions of one VM */
+struct ferry_ram_region; /* opaque: one region */
+
+FERRY_API int ferry_ram_new(struct ferry_ram **ret, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Unmaps and closes; NULL is fine. No hart or device may run. */
+FERRY_API void ferry_ram_free(struct ferry_ram *ram);
+
+/*
+ * A new zeroed region. name: the RAM block's name in the stream, at most 255 bytes, unique;
+ * size_bytes: a multiple of the page size, not 0.
+ */
+FERRY_API int ferry_ram_add(struct ferry_ram *ram, const char *name, uint64_t size_bytes,
+                            struct ferry_ram_region **ret, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * The same from a memfd that arrived: verified (memfd, size, seals against shrinking), mapped, its
+ * allocated pages entered in the page tables. Takes *fd on success, leaves it on failure.
+ */
+FERRY_API int ferry_ram_adopt(struct ferry_ram *ram, const char *name, uint64_t size_bytes, int *fd,
+                              struct ferry_ram_region **ret,
+                              struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API struct ferry_ram_region *ferry_ram_find(const struct ferry_ram *ram, const char *name);
+/* Regions in the order they were added; NULL past the end. */
+FERRY_API struct ferry_ram_region *ferry_ram_at(const struct ferry_ram *ram, size_t index);
+
+FERRY_API const char *ferry_ram_name(const struct ferry_ram_region *region);
+FERRY_API uint64_t ferry_ram_size_bytes(const struct ferry_ram_region *region);
+/* The mapping; valid until ferry_ram_free. */
+FERRY_API uint8_t *ferry_ram_host(const struct ferry_ram_region *region);
+/* A loan. */
+FERRY_API int ferry_ram_fd(const struct ferry_ram_region *region);
+
+/* Called on the harvesting thread; returns when no writer uses an old permission any more. */
+typedef void ferry_ram_flush_fn(void *opaque);
+FERRY_API int ferry_ram_add_flush_source(struct ferry_ram *ram, ferry_ram_flush_fn *fn,
+                                         void *opaque, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Starting marks nothing dirty and flushes the sources, so that every later store is seen. */
+FERRY_API int ferry_ram_log_start(struct ferry_ram *ram, struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API void ferry_ram_log_stop(struct ferry_ram *ram);
+
+/*
+ * For writers, any thread, before or after the store but before the permission to store again is
+ * kept. page < size / FERRY_PAGE_BYTES. Does nothing while the log is off.
+ */
+FERRY_API void ferry_ram_mark_dirty(struct ferry_ram_region *region, uint64_t page);
+
+/*
+ * Move the dirty pages of a region to bitmap (bit i of word i/64 = page i; the caller's array of
+ * (pages + 63) / 64 words, whose set bits stay set) and clear them here. Returns the number of
+ * pages that were newly set in bitmap. Flushes are run once for all regions by
+ * ferry_ram_harvest_begin, which must be called first.
+ */
+FERRY_API void ferry_ram_harvest_begin(struct ferry_ram *ram);
+FERRY_API uint64_t ferry_ram_harvest(struct ferry_ram_region *region, uint64_t *bitmap);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The event loop of a thread. The only home of libuv.
+ *
+ * One loop belongs to one thread (the main thread has the VM's); only loop_post() may be called
+ * from others. Callbacks run on the loop's thread, without the machine lock. A watch or timer may
+ * be freed in its own callback.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <ferry/err.h>
+
+struct loop;
+struct loop_watch;
+struct loop_timer;
+
+typedef void loop_fn(void *arg);
+typedef void loop_watch_fn(void *arg, short revents);
+
+int loop_new(struct loop **ret, struct ferry_err *err) FERRY_MUST_CHECK;
+/* All watches and timers must be gone. */
+void loop_free(struct loop *l);
+/* Until loop_stop(). */
+void loop_run(struct loop *l);
+void loop_stop(struct loop *l);
+
+/* Any thread: run fn(arg) on the loop's thread, in order. -ENOMEM. */
+int loop_post(struct loop *l, loop_fn *fn, void *arg) FERRY_MUST_CHECK;
+
+/* fd is a loan and must stay open; events are poll(2)'s POLLIN and POLLOUT, 0 = none for now. */
+int loop_watch_new(struct loop_watch **ret, struct loop *l, int fd, short events, loop_watch_fn *fn,
+                   void *arg, struct ferry_err *err) FERRY_MUST_CHECK;
+void loop_watch_set(struct loop_watch *w, short events);
+void loop_watch_free(struct loop_watch *w);
+
+/* One shot, microsecond resolution, CLOCK_MONOTONIC; INT64_MAX disarms. */
+int loop_timer_new(struct loop_timer **ret, struct loop *l, loop_fn *fn, void *arg,
+                   struct ferry_err *err) FERRY_MUST_CHECK;
+void loop_timer_set(struct loop_timer *t, int64_t deadline_ns);
+void loop_timer_free(struct loop_timer *t);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The VM's migration, as its monitor sees it: capabilities, parameters, status, start, cancel.
+ * Joins libferry's handover objects to the loop. Main thread.
+ *
+ * Status is QEMU's MigrationStatus; one object serves both directions, the outgoing side wins once
+ * it is not NONE.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/err.h>
+#include <ferry/live.h>
+
+struct vm;
+struct migration;
+
+enum migration_status {
+    MIGRATION_NONE = 0,
+    MIGRATION_SETUP,
+    MIGRATION_CANCELLING,
+    MIGRATION_CANCELLED,
+    MIGRATION_ACTIVE,
+    MIGRATION_DEVICE,
+    MIGRATION_COMPLETED,
+    MIGRATION_FAILED,
+};
+const char *migration_status_name(enum migration_status status);
+
+/* What query-migrate shows of a finished or running migration. */
+struct migration_info {
+    enum migration_status status;
+    bool incoming;              /* the status is the target side's */
+    const char *error_desc;     /* NULL unless FAILED; valid until the next call that changes it */
+    int64_t setup_ns, total_ns; /* outgoing; total so far while running */
+    int64_t downtime_ns;        /* outgoing and COMPLETED */
+    const struct ferry_ledger *ledger; /* NULL until COMPLETED */
+    const char *socket_path;           /* incoming: where it listens; NULL = none */
+};
+void migration_info(const struct migration *m, struct migration_info *ret);
+
+typedef void migration_observer_fn(void *arg, enum migration_status status);
+int migration_observe(struct migration *m, migration_observer_fn *fn, void *arg,
+                      struct ferry_err *err) FERRY_MUST_CHECK;
+
+/* Capabilities and parameters: QEMU's names, defaults, ranges and refusals live in one table. */
+size_t migration_capability_count(void);
+const char *migration_capability_name(size_t index);
+bool migration_capability(const struct migration *m, size_t index);
+/* All or nothing; names[i] to states[i]. Refused while a migration runs. */
+int migration_set_capabilities(struct migration *m, const char *const *names, const bool *states,
+                               size_t count, struct ferry_err *err) FERRY_MUST_CHECK;
+
+enum migration_param_type { MIGRATION_PARAM_UINT = 1, MIGRATION_PARAM_BOOL, MIGRATION_PARAM_STR };
+struct migration_param {
+    const char *name; /* "downtime-limit" */
+    enum migration_param_type type;
+    const char *qmp_type_name; /* for schema and type errors: "integer", "boolean", "string" */
+};
+size_t migration_param_count(void);
+const struct migration_param *migration_param(size_t index);
+struct migration_value {
+    uint64_t num;    /* UINT, BOOL */
+    const char *str; /* STR; loan */
+};
+void migration_param_get(const struct migration *m, size_t index, struct migration_value *ret);
+/* Validates everything, then applies everything. indexes[i] gets values[i]. */
+int migration_params_set(struct migration *m, const size_t *indexes,
+                         const struct migration_value *values, size_t count,
+                         struct ferry_err *err) FERRY_MUST_CHECK;
+
+/* Returns when started; observers and migration_info() tell the rest. */
+int migration_start_uri(struct migration *m, const char *uri,
+                        struct ferry_err *err) FERRY_MUST_CHECK;
+int migration_incoming_uri(struct migration *m, const char *uri,
+                           struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * Start `binary` (NULL = the running one) as the target and hand over to it. done() is called
+ * once, from the loop, with 0 or a negative errno and the reason; on success the process ends soon
+ * after it returns.
+ */
+typedef void migration_done_fn(void *arg, int result, const struct ferry_err *err);
+int migration_update(struct migration *m, const char *binary, migration_done_fn *done, void *arg,
+                     struct ferry_err *err) FERRY_MUST_CHECK;
+/* Fine when nothing runs. */
+int migration_cancel(struct migration *m, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One VM: the board, its harts, its run state and the requests that change it.
+ *
+ * Main thread only, except the vm_request_ functions. Observers are told of every change in
+ * order; the monitor turns that into events.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/err.h>
+#include <ferry/part.h>
+
+#include "vmm/machine/config.h"
+
+struct vm;
+struct loop;
+struct chardev;
+struct drive;
+
+/* QEMU's names (query-status). */
+enum run_state {
+    RUN_STATE_PRELAUNCH = 1,
+    RUN_STATE_INMIGRATE,
+    RUN_STATE_RUNNING,
+    RUN_STATE_PAUSED,
+    RUN_STATE_FINISH_MIGRATE,
+    RUN_STATE_POSTMIGRATE,
+    RUN_STATE_SHUTDOWN,
+    RUN_STATE_INTERNAL_ERROR,
+};
+const char *run_state_name(enum run_state state);
+
+/* Why a shutdown or reset happens; QEMU's ShutdownCause names. */
+enum shutdown_cause {
+    SHUTDOWN_CAUSE_HOST_QMP_QUIT = 1,
+    SHUTDOWN_CAUSE_HOST_QMP_SYSTEM_RESET,
+    SHUTDOWN_CAUSE_HOST_SIGNAL,
+    SHUTDOWN_CAUSE_GUEST_SHUTDOWN,
+    SHUTDOWN_CAUSE_GUEST_RESET,
+};
+const char *shutdown_cause_name(enum shutdown_cause cause);
+
+enum vm_event {
+    VM_EVENT_STOP = 1,
+    VM_EVENT_RESUME,
+    VM_EVENT_RESET,     /* cause says who */
+    VM_EVENT_SHUTDOWN,  /* cause says who */
+    VM_EVENT_POWERDOWN, /* asked by the operator */
+};
+typedef void vm_observer_fn(void *arg, enum vm_event event, enum shutdown_cause cause);
+int vm_observe(struct vm *vm, vm_observer_fn *fn, void *arg,
+               struct ferry_err *err) FERRY_MUST_CHECK;
+
+const struct vm_config *vm_config(const struct vm *vm);
+struct loop *vm_loop(const struct vm *vm);
+enum run_state vm_run_state(const struct vm *vm);
+
+/* QMP stop and cont with QEMU's rules for each run state (spec: control surface, run states). */
+int vm_stop(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+int vm_cont(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+
+/* Any thread: carried out by the main thread soon. */
+void vm_request_reset(struct vm *vm, enum shutdown_cause cause);
+void vm_request_shutdown(struct vm *vm, enum shutdown_cause cause, int exit_code);
+/* Main thread: the guest is asked to power off (GPIO/ACPI on other boards; the virt board has no
+ * such line: event only). */
+void vm_powerdown(struct vm *vm);
+
+/* What the query commands show. */
+size_t vm_hart_count(const struct vm *vm);
+int vm_hart_thread_id(const struct vm *vm, size_t index);

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static void log_line(const char *prefix, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void log_line(const char *prefix, const char *fmt,
+                                                           va_list ap)
 {
     char line[1024];
     size_t used;

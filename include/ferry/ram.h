@@ -35,12 +35,19 @@ FERRY_API void ferry_ram_free(struct ferry_ram *ram);
 FERRY_API int ferry_ram_add(struct ferry_ram *ram, const char *name, uint64_t size_bytes,
                             struct ferry_ram_region **ret, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
- * The same from a memfd that arrived: verified (memfd, size, seals against shrinking), mapped, its
- * allocated pages entered in the page tables. Takes *fd on success, leaves it on failure.
+ * The same from a memfd that arrived: verified (a writable memfd of just this size, sealed against
+ * resizing, not yet a region of ram) and mapped. Takes *fd on success, leaves it on failure.
  */
 FERRY_API int ferry_ram_adopt(struct ferry_ram *ram, const char *name, uint64_t size_bytes, int *fd,
                               struct ferry_ram_region **ret,
                               struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * Enter allocated pages in this process's page tables, so that the first touch takes no fault;
+ * holes stay holes. Works through all regions, about budget_bytes per call (at most a millisecond
+ * per 16 MiB). Returns 1 if there is more to do, 0 at the end, or a negative errno.
+ */
+FERRY_API int ferry_ram_prefault(struct ferry_ram *ram, uint64_t budget_bytes,
+                                 struct ferry_err *err) FERRY_MUST_CHECK;
 FERRY_API struct ferry_ram_region *ferry_ram_find(const struct ferry_ram *ram, const char *name);
 /* Regions in the order they were added; NULL past the end. */
 FERRY_API struct ferry_ram_region *ferry_ram_at(const struct ferry_ram *ram, size_t index);
@@ -61,8 +68,9 @@ FERRY_API int ferry_ram_log_start(struct ferry_ram *ram, struct ferry_err *err) 
 FERRY_API void ferry_ram_log_stop(struct ferry_ram *ram);
 
 /*
- * For writers, any thread, before or after the store but before the permission to store again is
- * kept. page < size / FERRY_PAGE_BYTES. Does nothing while the log is off.
+ * For writers, any thread. page < size / FERRY_PAGE_BYTES. Does nothing while the log is off. A
+ * writer that has a flush source marks before it keeps a permission to store without marking; any
+ * other writer (device DMA) marks after the store, else a harvest in between loses it.
  */
 FERRY_API void ferry_ram_mark_dirty(struct ferry_ram_region *region, uint64_t page);
 
@@ -74,3 +82,5 @@ FERRY_API void ferry_ram_mark_dirty(struct ferry_ram_region *region, uint64_t pa
  */
 FERRY_API void ferry_ram_harvest_begin(struct ferry_ram *ram);
 FERRY_API uint64_t ferry_ram_harvest(struct ferry_ram_region *region, uint64_t *bitmap);
+/* Harvested pages that could not be sent: the next harvest returns them again. VM's thread. */
+FERRY_API void ferry_ram_put_back(struct ferry_ram_region *region, const uint64_t *bitmap);

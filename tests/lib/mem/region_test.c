@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <ferry/ram.h>
+
+#include "base/own.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static struct ferry_ram *ram_new(void)
+{
+    struct ferry_ram *ram = NULL;
+    struct ferry_err err;
+
+    assert_int_equal(ferry_ram_new(&ram, &err), 0);
+    return ram;
+}
+
+static void region_is_zero_writable_and_found(void **state)
+{
+    struct ferry_ram *ram = ram_new();
+    struct ferry_ram_region *a, *b;
+    struct ferry_err err;
+
+    assert_int_equal(ferry_ram_add(ram, "a", 4 * MIB, &a, &err), 0);
+    assert_int_equal(ferry_ram_add(ram, "b", FERRY_PAGE_BYTES, &b, &err), 0);
+    assert_int_equal(ferry_ram_host(a)[4 * MIB - 1], 0);
+    ferry_ram_host(a)[4 * MIB - 1] = 7;
+    assert_int_equal((uintptr_t)ferry_ram_host(a) % (2 * MIB), 0);
+    assert_ptr_equal(ferry_ram_find(ram, "b"), b);
+    assert_null(ferry_ram_find(ram, "c"));
+    assert_ptr_equal(ferry_ram_at(ram, 0), a);
+    assert_ptr_equal(ferry_ram_at(ram, 1), b);
+    assert_null(ferry_ram_at(ram, 2));
+    assert_int_equal(ferry_ram_size_bytes(b), FERRY_PAGE_BYTES);
+    assert_int_not_equal(fcntl(ferry_ram_fd(a), F_GETFD) & FD_CLOEXEC, 0);
+    /* Sealed: nobody can make it a SIGBUS. */
+    assert_int_equal(ftruncate(ferry_ram_fd(a), 4096), -1);
+    ferry_ram_free(ram);
+}
+
+static void bad_names_and_sizes_are_refused(void **state)
+{
+    struct ferry_ram *ram = ram_new();
+    struct ferry_ram_region *a;
+    struct ferry_err err;
+    char name[257];
+
+    memset(name, 'x', 256);
+    name[256] = 0;
+    assert_int_equal(ferry_ram_add(ram, "", 4096, &a, &err), -EINVAL);
+    assert_int_equal(ferry_ram_add(ram, name, 4096, &a, &err), -EINVAL);
+    assert_int_equal(ferry_ram_add(ram, "a", 0, &a, &err), -EINVAL);
+    assert_int_equal(ferry_ram_add(ram, "a", 4097, &a, &err), -EINVAL);
+    assert_int_equal(ferry_ram_add(ram, "a", UINT64_C(1) << 63, &a, &err), -EFBIG);
+    assert_true(ferry_ram_add(ram, "a", UINT64_C(1) << 62, &a, &err) < 0);
+    assert_int_equal(ferry_ram_add(ram, "a", 4096, &a, &err), 0);
+    assert_int_equal(ferry_ram_add(ram, "a", 4096, &a, &err), -EEXIST);
+    assert_null(ferry_ram_at(ram, 1));
+    ferry_ram_free(ram);
+}
+
+static void access_beyond_a_region_is_a_crash(void **state)
+{
+    struct ferry_ram *ram = ram_new();
+    struct ferry_ram_region *a;
+    struct ferry_err err;
+
+    assert_int_equal(ferry_ram_add(ram, "a", MIB, &a, &err), 0);
+    for (int side = 0; side < 2; side++) {
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            volatile uint8_t *p = ferry_ram_host(a);
+
+            signal(SIGSEGV, SIG_DFL);
+            signal(SIGBUS, SIG_DFL);
+            *(side ? p + MIB : p - 1) = 1;
+            _exit(0);
+        }
+        waitpid(pid, &status, 0);
+        assert_true(WIFSIGNALED(status));
+    }
+    ferry_ram_free(ram);
+}
+
+static int memfd_of(uint64_t bytes, int seals, int mode)
+{
+    int fd = memfd_create("t", MFD_CLOEXEC | MFD_ALLOW_SEALING), other;
+    char path[64];
+
+    assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    other = open(path, mode | O_CLOEXEC);
+    close(fd);
+    return other;
+}
+
+static void adopted_region_is_the_same_memory(void **state)
+{
+    struct ferry_ram *from = ram_new(), *to = ram_new();
+    struct ferry_ram_region *a, *b;
+    struct ferry_err err;
+    int fd;
+
+    assert_int_equal(ferry_ram_add(from, "a", 4 * MIB, &a, &err), 0);
+    fd = fcntl(ferry_ram_fd(a), F_DUPFD_CLOEXEC, 0);
+    assert_int_equal(ferry_ram_adopt(to, "a", 4 * MIB, &fd, &b, &err), 0);
+    assert_int_equal(fd, -1);
+    ferry_ram_host(a)[5] = 42;
+    assert_int_equal(ferry_ram_host(b)[5], 42);
+    ferry_ram_free(from);
+    assert_int_equal(ferry_ram_host(b)[5], 42);
+    ferry_ram_free(to);
+}
+
+static void adopt_verifies(void **state)
+{
+    const int seals = F_SEAL_SHRINK | F_SEAL_GROW;
+    struct ferry_ram *ram = ram_new();
+    struct ferry_ram_region *a;
+    struct ferry_err err;
+    int pipes[2], twice;
+    int good = memfd_of(MIB, seals, O_RDWR);
+    struct {
+        int fd;
+        const char *sentence;
+    } bad[] = {
+        {memfd_of(MIB, 0, O_RDWR), "not sealed"},
+        {memfd_of(MIB, F_SEAL_SHRINK, O_RDWR), "not sealed"},
+        {memfd_of(MIB, seals, O_RDONLY), "not open for writing"},
+        {memfd_of(2 * MIB, seals, O_RDWR), "has 2097152 bytes, expected 1048576"},
+        {open("/etc/passwd", O_RDONLY | O_CLOEXEC), "not a memfd"},
+        {-1, "cannot look at fd"},
+        {-1, "not a memfd"},
+    };
+
+    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+    bad[6].fd = pipes[0];
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        int fd = bad[i].fd;
+
+        assert_true(ferry_ram_adopt(ram, "a", MIB, &fd, &a, &err) < 0);
+        assert_non_null(strstr(err.text, bad[i].sentence));
+        assert_int_equal(fd, bad[i].fd);
+        own_close_fd(&fd);
+    }
+    assert_null(ferry_ram_at(ram, 0));
+
+    twice = fcntl(good, F_DUPFD_CLOEXEC, 0);
+    assert_int_equal(ferry_ram_adopt(ram, "a", MIB, &good, &a, &err), 0);
+    assert_int_equal(ferry_ram_adopt(ram, "b", MIB, &twice, &a, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "already RAM \"a\""));
+    close(twice);
+    close(pipes[1]);
+    ferry_ram_free(ram);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(region_is_zero_writable_and_found),
+        cmocka_unit_test(bad_names_and_sizes_are_refused),
+        cmocka_unit_test(access_beyond_a_region_is_a_crash),
+        cmocka_unit_test(adopted_region_is_the_same_memory),
+        cmocka_unit_test(adopt_verifies),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "lib/state/state.h"
 
 #define VM_IDSTR_MAX_BYTES 255u
 
@@ -73,7 +74,7 @@ static int vm_check_part(const struct ferry_vm *vm, const struct ferry_part *par
                        part->instance_id);
     if (part->table && (!part->obj || part->obj_bytes == 0))
         return err_set(err, EINVAL, "part \"%s\" has a state table and no object", part->idstr);
-    return 0;
+    return part->table ? state_table_check(part->table, part->obj_bytes, err) : 0;
 }
 
 int ferry_vm_add_part(struct ferry_vm *vm, const struct ferry_part *part, struct ferry_err *err)

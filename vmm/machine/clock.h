@@ -2,8 +2,9 @@
 /*
  * The guest's clock: virtual nanoseconds that stand still while the VM is stopped, and timers on
  * it. mtime = ns / 100. Reading is for any thread and takes no lock; everything else is for the
- * main thread. Timer callbacks run on the main thread with the machine lock held and not while the
- * clock is stopped; their deadlines are device state and belong to the devices.
+ * main thread unless it says otherwise. Timer callbacks run on the main thread with the machine
+ * lock held and not while the clock is stopped; their deadlines are device state and belong to the
+ * devices.
  */
 #pragma once
 
@@ -11,6 +12,7 @@
 #include <stdint.h>
 
 #include <ferry/err.h>
+#include <ferry/part.h>
 
 #include "vmm/machine/lock.h"
 #include "vmm/machine/loop.h"
@@ -23,12 +25,17 @@ struct guest_timer;
 int guest_clock_new(struct guest_clock **ret, struct loop *loop, struct machine_lock *lock,
                     struct ferry_err *err) FERRY_MUST_CHECK;
 void guest_clock_free(struct guest_clock *c);
-/* Stopped at 0 when new. */
+/* Stopped at 0 when new. These two take the machine lock. */
 void guest_clock_start(struct guest_clock *c);
 void guest_clock_stop(struct guest_clock *c);
-/* While stopped: continue from here. */
+/*
+ * Continue from here: with the machine lock held, or while no hart runs and the clock is stopped.
+ * Timers keep their deadlines. A hart that sleeps until a deadline of the old time is not woken.
+ */
 void guest_clock_set(struct guest_clock *c, int64_t ns);
 int64_t guest_clock_ns(const struct guest_clock *c);
+/* QEMU's "timer" section: where the clock stands. Loads before anything that has a deadline. */
+struct ferry_part guest_clock_part(struct guest_clock *c);
 /*
  * The CLOCK_MONOTONIC instant at which the guest clock will read ns if it keeps running; INT64_MAX
  * while it is stopped or if never. For a hart that sleeps until its timer.

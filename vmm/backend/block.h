@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A disk image, as the host has it: a raw file or block device, its lock, and a few worker threads
+ * that read and write it.
+ *
+ *   create: copies the description, starts the workers, opens nothing
+ *   open (fresh start) or adopt (its part's op, handover): the image is there
+ *   submit ... done: requests, any thread; each is done exactly once, on a worker thread
+ *
+ * Guest memory is read and written in place; the block layer never looks at machine state and
+ * takes no machine lock: a request's done() does. The image lock is QEMU's (byte-range locks of
+ * the open file description), so that ferry and QEMU keep each other off an image; it travels with
+ * the fd.
+ *
+ * Part "drive/<id>", named fd "<id>/image". Draining is the device's business: it knows what it
+ * submitted.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include <ferry/err.h>
+#include <ferry/part.h>
+
+#include "vmm/machine/config.h"
+
+#define BLOCK_SECTOR_BYTES 512u
+
+struct block;
+
+enum block_op {
+    BLOCK_READ = 1,
+    BLOCK_WRITE,
+    BLOCK_FLUSH,
+    BLOCK_DISCARD,      /* contents undefined afterwards; may do nothing */
+    BLOCK_WRITE_ZEROES, /* zeros afterwards */
+};
+
+/* Filled by the submitter, who owns it again when done() is called. */
+struct block_request {
+    enum block_op op;
+    bool unmap; /* WRITE_ZEROES: the space may be given back */
+    bool fua;   /* WRITE, WRITE_ZEROES: on stable storage before it is done */
+    uint64_t offset_bytes;
+    uint64_t length_bytes;
+    struct iovec *iov; /* READ, WRITE: length_bytes in total; changed while it is worked on */
+    size_t iov_count;
+    int result; /* 0 or a negative errno, set before done */
+    void (*done)(struct block_request *req);
+    struct block_request *next; /* the block layer's */
+};
+
+int block_new(struct block **ret, const struct config_drive *config,
+              struct ferry_err *err) FERRY_MUST_CHECK;
+/* Fresh start: open, check and lock the image. The refusal of a locked one says who holds it. */
+int block_open(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Waits for requests in flight; NULL is fine. */
+void block_free(struct block *b);
+struct ferry_part block_part(struct block *b);
+
+const char *block_id(const struct block *b);
+const char *block_path(const struct block *b);
+bool block_readonly(const struct block *b);
+/* 0 until opened or adopted; a multiple of BLOCK_SECTOR_BYTES. */
+uint64_t block_size_bytes(const struct block *b);
+bool block_discards(const struct block *b);
+
+/*
+ * Any thread. Outside [0, size) is done with -EINVAL, writing to a read-only image with -EROFS;
+ * never waits.
+ */
+void block_submit(struct block *b, struct block_request *req);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtio device behind an MMIO transport (virtio 1.2, sections 2 and 4.2): what all of them
+ * share. A device is one file beside this one: struct virtio_type says which, its constructor
+ * below is what the board calls. Section name: "virtio-mmio@<slot address>/virtio-blk".
+ *
+ *   mmio.c    registers            queue.c   rings
+ *   device.c  status, features, interrupt, life      state.c  saved state
+ *
+ * All of it runs with the machine lock held. A guest can put a device into the state `broken` (it
+ * then does nothing but wait for a reset), never the VMM.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/err.h>
+
+#include "vmm/dev/dev.h"
+#include "vmm/machine/config.h"
+
+struct block;
+struct net;
+
+#define VIRTIO_MMIO_BYTES       0x200u
+#define VIRTIO_QUEUES_MAX       64u
+#define VIRTIO_QUEUE_NUM_MAX    1024u
+#define VIRTIO_CONFIG_BYTES_MAX 64u
+
+/* What the board gives to each constructor. */
+struct virtio_params {
+    const struct dev_env *env;
+    uint64_t slot_gpa; /* of the transport; names the section */
+    struct irq_line irq;
+    bool legacy;                        /* register version 1 */
+    const struct config_device *config; /* loan during the call */
+    /* The last request in flight after quiesce is done; main thread, lock not held. */
+    void (*on_drained)(void *arg);
+    void *arg;
+};
+
+/*
+ * Created, not attached: the backend may not have its fd yet. The backend is a loan for the
+ * device's life. Free with dev_free(), before the backend; register with type->mmio.
+ */
+int virtio_blk_new(struct dev **ret, const struct virtio_params *params, struct block *block,
+                   struct ferry_err *err) FERRY_MUST_CHECK;
+int virtio_net_new(struct dev **ret, const struct virtio_params *params, struct net *net,
+                   struct ferry_err *err) FERRY_MUST_CHECK;
+int virtio_rng_new(struct dev **ret, const struct virtio_params *params,
+                   struct ferry_err *err) FERRY_MUST_CHECK;
+/* A slot without a device. It answers magic, version and vendor, and has no saved state: it is no
+ * part. config is not used. */
+int virtio_empty_new(struct dev **ret, const struct virtio_params *params,
+                     struct ferry_err *err) FERRY_MUST_CHECK;

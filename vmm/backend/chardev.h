@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Character devices: where the bytes of a serial line or a monitor come from and go to on the host.
+ *
+ * A chardev is a part of the VM without saved state. It is created from its description, then
+ * opened (fresh start) or given named fds (its part's adopt, in a handover), and runs between its
+ * part's resume and pause. It keeps no bytes: what the frontend does not take stays in the kernel,
+ * what the kernel does not take stays with the frontend. So a console client stays connected over
+ * a handover and nothing is lost or repeated.
+ *
+ * Named fds: "<id>/in", "<id>/out", "<id>/terminal" (stdio), "<id>/file", "<id>/listen",
+ * "<id>/client" (socket).
+ *
+ * Everything here is for the main thread, except chardev_write() and chardev_input_ready(), which
+ * any thread may call, with the machine lock held or not. Frontend callbacks run on the main
+ * thread without any lock. SIGPIPE must be ignored by the program.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/err.h>
+#include <ferry/part.h>
+
+#include "vmm/machine/config.h"
+#include "vmm/machine/loop.h"
+
+struct chardev;
+
+enum chardev_event {
+    CHARDEV_OPENED = 1, /* a peer is there */
+    /* No more input will come. Writes still reach a peer that only closed its sending half (a
+     * client given to accept(), stdio); otherwise they are dropped. */
+    CHARDEV_CLOSED,
+};
+
+/* Who uses a chardev. Members may be NULL. A client may be freed in its own callbacks. */
+struct chardev_frontend {
+    /* How many bytes it can take now; 0 = none, until chardev_input_ready(). NULL: takes none. */
+    size_t (*can_receive)(void *arg);
+    /* n is at most what can_receive() said. */
+    void (*receive)(void *arg, const uint8_t *data, size_t n);
+    /* After a short chardev_write(): there is room. Also once whenever the chardev starts to run.
+     */
+    void (*writable)(void *arg);
+    void (*event)(void *arg, enum chardev_event event);
+    /*
+     * A listening socket serves one client at a time through the callbacks above, unless this is
+     * set: then it gives away every connection as a chardev of its own, which already runs. The
+     * frontend owns it.
+     */
+    void (*accept)(void *arg, struct chardev *client);
+    /* A person types whole lines here: leave a terminal in its line mode. */
+    bool line_mode;
+};
+
+struct chardev_params {
+    const struct config_chardev *config; /* loan for the chardev's life */
+    struct loop *loop;
+    bool escape;             /* Ctrl-a is a command key on stdio: x quits, h helps */
+    void (*quit)(void *arg); /* Ctrl-a x */
+    void *quit_arg;
+};
+
+/* Opens nothing. */
+int chardev_new(struct chardev **ret, const struct chardev_params *params,
+                struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * Stops, closes, and undoes what it did to the host (terminal mode, socket path) unless that was
+ * handed over: paused and not resumed. NULL is fine. The loop must still exist.
+ */
+void chardev_free(struct chardev *c);
+/* Fresh start: open host resources. A server socket with wait=on blocks until a client connects. */
+int chardev_open(struct chardev *c, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Its part: named fds, adopt, pause, resume. No section in the stream. */
+struct ferry_part chardev_part(struct chardev *c);
+
+/* One at a time; -EBUSY. ops and arg are loans until cleared. */
+int chardev_set_frontend(struct chardev *c, const struct chardev_frontend *frontend, void *arg,
+                         struct ferry_err *err) FERRY_MUST_CHECK;
+void chardev_clear_frontend(struct chardev *c);
+
+/*
+ * Write what fits without blocking and return how many bytes that was; if fewer than n, the
+ * frontend's writable() follows. Without a peer, bytes are dropped and count as written.
+ */
+size_t chardev_write(struct chardev *c, const void *data, size_t n);
+/* can_receive() may say more than before. */
+void chardev_input_ready(struct chardev *c);
+
+const char *chardev_id(const struct chardev *c);
+bool chardev_frontend_open(const struct chardev *c);
+/* Like "unix:/run/x.sock,server=on", for query-chardev; cut to n bytes with its NUL. */
+void chardev_filename(const struct chardev *c, char *ret, size_t n);

@@ -91,6 +91,7 @@ struct vm_config {
     bool start_paused; /* -S */
     bool no_reboot;
     bool no_shutdown;
+    bool nodefaults;
 
     struct config_drive drives[CONFIG_DRIVES_MAX];
     size_t drive_count;
@@ -100,6 +101,7 @@ struct vm_config {
     size_t chardev_count;
     char *serial_chardev; /* of UART 0; NULL = null */
     bool escape;          /* Ctrl-a x ends, on the stdio serial */
+    bool serial_given;    /* -serial none counts */
     struct config_device devices[CONFIG_VIRTIO_SLOTS];
     size_t device_count;
     struct config_monitor monitors[CONFIG_MONITORS_MAX];

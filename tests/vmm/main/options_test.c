@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/main/options.h"
+
+#define ARGS_MAX 64
+
+static int parse(struct vm_config *c, const char *line, struct ferry_err *err)
+{
+    char copy[1024];
+    const char *argv[ARGS_MAX];
+    int argc = 0;
+    struct options o = {0};
+    int rc;
+
+    strcpy(copy, line);
+    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    rc = options_from_argv(&o, argc, argv, err);
+    if (!rc)
+        rc = config_from_options(c, &o, err);
+    options_free(&o);
+    return rc;
+}
+
+static void a_whole_machine(void **state)
+{
+    struct vm_config c;
+    struct ferry_err err;
+
+    assert_int_equal(
+        parse(&c,
+              "-M virt -smp 4 -m 1G -name web1 -kernel Image -append a,b "
+              "-drive file=x,,y.img,if=none,id=d0,format=raw,cache=none,discard=unmap "
+              "-device virtio-blk-device,drive=d0,serial=S1,num-queues=2,bus=virtio-mmio-bus.3 "
+              "-netdev tap,id=n0,ifname=tap0,script=no,downscript=no "
+              "-device virtio-net-device,netdev=n0,mac=52:54:00:00:00:09 "
+              "-device virtio-rng-device -serial unix:/s,server=on,wait=off -qmp stdio -S",
+              &err),
+        0);
+    assert_int_equal(c.harts, 4);
+    assert_true(c.ram_bytes == 1ull << 30);
+    assert_string_equal(c.name, "web1");
+    assert_string_equal(c.append, "a,b");
+    assert_string_equal(c.drives[0].path, "x,y.img");
+    assert_true(c.drives[0].direct && c.drives[0].discard && c.drives[0].locking);
+    assert_int_equal(c.devices[0].slot, 3);
+    assert_int_equal(c.devices[0].num_queues, 2);
+    assert_string_equal(c.devices[0].serial, "S1");
+    assert_int_equal(c.devices[1].slot, 7);
+    assert_int_equal(c.devices[1].mac[5], 9);
+    assert_int_equal(c.devices[2].slot, 6);
+    assert_string_equal(c.serial_chardev, "serial0");
+    assert_false(c.chardevs[0].wait);
+    assert_int_equal(c.monitor_count, 1);
+    assert_true(c.start_paused);
+    config_free(&c);
+}
+
+static void json_is_the_same_as_words(void **state)
+{
+    struct vm_config c;
+    struct ferry_err err;
+
+    assert_int_equal(
+        parse(&c,
+              "-blockdev {\"driver\":\"file\",\"node-name\":\"f\",\"filename\":\"i\","
+              "\"cache\":{\"direct\":true}} "
+              "-blockdev driver=raw,node-name=r,file=f,read-only=on "
+              "-device {\"driver\":\"virtio-blk-device\",\"drive\":\"r\",\"num-queues\":2}",
+              &err),
+        0);
+    assert_int_equal(c.drive_count, 1);
+    assert_string_equal(c.drives[0].id, "r");
+    assert_true(c.drives[0].direct && c.drives[0].readonly);
+    assert_int_equal(c.devices[0].num_queues, 2);
+    config_free(&c);
+}
+
+static void a_drive_without_if_none_brings_its_device(void **state)
+{
+    struct vm_config c;
+    struct ferry_err err;
+
+    assert_int_equal(parse(&c, "-drive file=a -drive file=b", &err), 0);
+    assert_int_equal(c.device_count, 2);
+    assert_string_equal(c.devices[1].backend, "drive1");
+    config_free(&c);
+}
+
+static void options_survive_the_journey_to_a_target(void **state)
+{
+    const char *const argv[] = {"--name", "a \"b\"", "-S", "-append", "x=\xc3\xa9 , y"};
+    struct options o = {0}, back = {0};
+    struct ferry_err err;
+    char *text;
+
+    assert_int_equal(options_from_argv(&o, 5, argv, &err), 0);
+    text = options_to_json(&o);
+    assert_int_equal(options_from_json(&back, text, &err), 0);
+    assert_int_equal(back.count, 3);
+    assert_string_equal(back.list[0].name, "name");
+    assert_string_equal(back.list[0].value, "a \"b\"");
+    assert_null(back.list[1].value);
+    assert_string_equal(back.list[2].value, "x=\xc3\xa9 , y");
+    free(text);
+    options_free(&o);
+    options_free(&back);
+}
+
+static void hostile_descriptions_are_refused(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "{}",
+        "[1]",
+        "[[]]",
+        "[[1]]",
+        "[[\"M\"]]",
+        "[[\"S\",\"x\"]]",
+        "[[\"M\",1]]",
+        "[[\"nope\",\"x\"]]",
+        "[[\"M\",\"virt\",\"x\"]]",
+    };
+    struct options o = {0};
+    struct ferry_err err;
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        assert_true(options_from_json(&o, texts[i], &err) < 0);
+        assert_int_equal(o.count, 0);
+    }
+}
+
+static void every_mistake_is_a_sentence(void **state)
+{
+    static const struct {
+        const char *line, *says;
+    } cases[] = {
+        {"-smpp 2", "did you mean -smp?"},
+        {"x", "beginning with '-'"},
+        {"-m", "-m: requires an argument"},
+        {"-smp 0", "-smp 0: Parameter 'cpus' expects a number from 1 to 8"},
+        {"-smp 9", "from 1 to 8"},
+        {"-smp two", "not 'two'"},
+        {"-m 1", "RAM size must be from 16 MiB"},
+        {"-m 1Q", "expects a size such as"},
+        {"-m 99999999999999999999", "expects a size"},
+        {"-m 17M", "multiple of 2 MiB"},
+        {"-M q35", "does not accept value 'q35' (it accepts 'virt')"},
+        {"-M virt,foo=1", "Invalid parameter 'foo'"},
+        {"-cpu host", "CPU model 'host'"},
+        {"-accel kvm", "accelerator 'kvm'"},
+        {"-name a/b", "no '/'"},
+        {"-uuid 12", "is not a UUID"},
+        {"-drive if=none,id=d", "'file' is missing"},
+        {"-drive file=x,cach=none", "did you mean 'cache'?"},
+        {"-drive file=x,format=qcow2", "does not accept value 'qcow2'"},
+        {"-drive file=x,id=d/../e", "is not an identifier"},
+        {"-drive file=x,id=d,if=none -drive file=y,id=d,if=none", "Duplicate nodes"},
+        {"-blockdev driver=raw,node-name=r,file=none", "node-name='none'"},
+        {"-blockdev "
+         "{\"driver\":\"file\",\"node-name\":\"f\",\"filename\":\"i\",\"read-only\":\"on\"}",
+         "expected: boolean"},
+        {"-blockdev {\"driver\":", "not valid JSON"},
+        {"-netdev user,id=n", "run passt"},
+        {"-netdev tap,id=n,script=no", "'ifname' is missing"},
+        {"-netdev tap,id=n,ifname=t", "add script=no"},
+        {"-netdev tap,id=n,ifname=t,fd=3,script=no", "ifname= is invalid with fd="},
+        {"-netdev stream,id=n", "'addr.path' is missing"},
+        {"-device virtio-blk-pci,drive=d", "did you mean 'virtio-"},
+        {"-device virtio-blk-device", "'drive' is missing"},
+        {"-device virtio-blk-device,drive=d", "can't find value 'd'"},
+        {"-device virtio-rng-device,bus=virtio-mmio-bus.8", "Bus 'virtio-mmio-bus.8' not found"},
+        {"-device virtio-rng-device,bus=virtio-mmio-bus.1 -device virtio-rng-device,addr=1",
+         "two devices are on virtio-mmio-bus.1"},
+        {"-drive file=x,if=none,id=d -device virtio-blk-device,drive=d "
+         "-device virtio-blk-device,drive=d",
+         "it's in use by another device"},
+        {"-netdev tap,id=n,ifname=t,script=no -device virtio-net-device,netdev=n,mac=1:2:3",
+         "expects a MAC address"},
+        {"-netdev tap,id=n,ifname=t,script=no "
+         "-device virtio-net-device,netdev=n,mac=01:00:00:00:00:01",
+         "multicast"},
+        {"-chardev pty,id=c", "does not accept value 'pty'"},
+        {"-chardev socket,id=c", "'path' is missing"},
+        {"-chardev null,id=c -chardev null,id=c", "already exists"},
+        {"-serial chardev:c", "Chardev 'c' not found"},
+        {"-serial stdio -qmp stdio", "stdio is used already by chardev 'serial0'"},
+        {"-serial null -serial null", "one serial line"},
+        {"-serial tty", "'tty' is not available"},
+        {"-chardev null,id=c -serial chardev:c -mon chardev=c,mode=control", "used twice"},
+        {"-mon chardev=c,mode=readline", "does not accept value 'readline'"},
+        {"-monitor stdio", "no human monitor"},
+        {"-initrd x", "without -kernel"},
+        {"-global foo.bar=1", "unknown global property"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct vm_config c;
+        struct ferry_err err = {0};
+
+        if (parse(&c, cases[i].line, &err) >= 0)
+            fail_msg("accepted: %s", cases[i].line);
+        if (!strstr(err.text, cases[i].says))
+            fail_msg("%s: said \"%s\", expected \"%s\"", cases[i].line, err.text, cases[i].says);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_machine),
+        cmocka_unit_test(json_is_the_same_as_words),
+        cmocka_unit_test(a_drive_without_if_none_brings_its_device),
+        cmocka_unit_test(options_survive_the_journey_to_a_target),
+        cmocka_unit_test(hostile_descriptions_are_refused),
+        cmocka_unit_test(every_mistake_is_a_sentence),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/main/options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "vmm/main/keyval.h"
+#include "vmm/main/props.h"
+
+#define MIB (1ull << 20)
+
+static int set_string(char **member, const char *value, struct ferry_err *err)
+{
+    char *copy = strdup(value);
+
+    if (!copy)
+        return err_set(err, ENOMEM, "out of memory");
+    free(*member);
+    *member = copy;
+    return 0;
+}
+
+static int option_machine(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    static const char *const types[] = {"virt", NULL};
+    static const char *const accels[] = {"tcg", NULL};
+    static const char *const off[] = {"off", NULL};
+    static const struct prop props[] = {
+        {.name = "type", .kind = PROP_FIXED, .choices = types},
+        {.name = "accel", .kind = PROP_FIXED, .choices = accels},
+        {.name = "acpi", .kind = PROP_FIXED, .choices = off},
+        {.name = "aclint", .kind = PROP_FIXED, .choices = off},
+        {0},
+    };
+    struct keyval kv;
+    int rc = keyval_parse(&kv, value, "type", err);
+
+    if (rc < 0)
+        return rc;
+    rc = props_apply(props, &kv, c, err);
+    keyval_free(&kv);
+    return rc;
+}
+
+static int option_accel(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    if (!strcmp(value, "tcg"))
+        return 0;
+    return err_set(
+        err, EINVAL,
+        "accelerator '%s' is not available: ferry runs riscv64 on its software CPU (tcg)", value);
+}
+
+static int option_cpu(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    if (!strcmp(value, "rv64"))
+        return 0;
+    return err_set(err, EINVAL, "CPU model '%s' is not available; the one there is: 'rv64'", value);
+}
+
+static int option_memory(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    static const struct prop props[] = {
+        {.name = "size",
+         .kind = PROP_SIZE,
+         .offset = offsetof(struct vm_config, ram_bytes),
+         .min = MIB},
+        {0},
+    };
+    struct keyval kv;
+    int rc = keyval_parse(&kv, value, "size", err);
+
+    if (rc < 0)
+        return rc;
+    rc = props_apply(props, &kv, c, err);
+    keyval_free(&kv);
+    if (rc < 0)
+        return rc;
+    if (c->ram_bytes < CONFIG_RAM_BYTES_MIN || c->ram_bytes > CONFIG_RAM_BYTES_MAX)
+        return err_set(err, ERANGE, "RAM size must be from %llu MiB to %llu MiB",
+                       CONFIG_RAM_BYTES_MIN / MIB, CONFIG_RAM_BYTES_MAX / MIB);
+    if (c->ram_bytes % (2 * MIB))
+        return err_set(err, EINVAL, "RAM size must be a multiple of 2 MiB");
+    return 0;
+}
+
+static int option_smp(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    static const struct prop props[] = {
+        {.name = "cpus",
+         .kind = PROP_U32,
+         .offset = offsetof(struct vm_config, harts),
+         .min = 1,
+         .max = CONFIG_HARTS_MAX},
+        {0},
+    };
+    struct keyval kv;
+    int rc = keyval_parse(&kv, value, "cpus", err);
+
+    if (rc < 0)
+        return rc;
+    rc = props_apply(props, &kv, c, err);
+    keyval_free(&kv);
+    return rc;
+}
+
+static int option_name(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    static const struct prop props[] = {
+        {.name = "guest", .kind = PROP_STRING, .offset = offsetof(struct vm_config, name)},
+        {.name = "debug-threads", .kind = PROP_IGNORED},
+        {0},
+    };
+    struct keyval kv;
+    int rc = keyval_parse(&kv, value, "guest", err);
+
+    if (rc < 0)
+        return rc;
+    rc = props_apply(props, &kv, c, err);
+    keyval_free(&kv);
+    if (rc < 0)
+        return rc;
+    /* The name is a file name in the runtime directory. */
+    if (!c->name || !*c->name || strlen(c->name) > 64 || strchr(c->name, '/') || c->name[0] == '.')
+        return err_set(err, EINVAL,
+                       "a VM name has 1 to 64 characters, no '/' and no '.' at its start");
+    return 0;
+}
+
+static int option_uuid(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    int used = 0;
+    unsigned b[16];
+
+    if (sscanf(value, "%2x%2x%2x%2x-%2x%2x-%2x%2x-%2x%2x-%2x%2x%2x%2x%2x%2x%n", &b[0], &b[1], &b[2],
+               &b[3], &b[4], &b[5], &b[6], &b[7], &b[8], &b[9], &b[10], &b[11], &b[12], &b[13],
+               &b[14], &b[15], &used) != 16 ||
+        value[used])
+        return err_set(err, EINVAL,
+                       "'%s' is not a UUID such as 550e8400-e29b-41d4-a716-446655440000", value);
+    for (int i = 0; i < 16; i++)
+        c->uuid[i] = (uint8_t)b[i];
+    c->uuid_given = true;
+    return 0;
+}
+
+static int option_bios(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return set_string(&c->bios, value, err);
+}
+
+static int option_kernel(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return set_string(&c->kernel, value, err);
+}
+
+static int option_initrd(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return set_string(&c->initrd, value, err);
+}
+
+static int option_append(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return set_string(&c->append, value, err);
+}
+
+static int option_paused(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    c->start_paused = true;
+    return 0;
+}
+
+static int option_no_reboot(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    c->no_reboot = true;
+    return 0;
+}
+
+static int option_no_shutdown(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    c->no_shutdown = true;
+    return 0;
+}
+
+static int option_nodefaults(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    c->nodefaults = true;
+    return 0;
+}
+
+static int option_nographic(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return 0;
+}
+
+static int option_display(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    if (!strcmp(value, "none"))
+        return 0;
+    return err_set(err, EINVAL, "display '%s' is not available; the one there is: 'none'", value);
+}
+
+static int option_global(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    static const char prefix[] = "virtio-mmio.force-legacy=";
+
+    if (strncmp(value, prefix, sizeof(prefix) - 1))
+        return err_set(err, EINVAL,
+                       "unknown global property '%s'; the one there is: virtio-mmio.force-legacy",
+                       value);
+    if (props_parse_bool(value + sizeof(prefix) - 1, &c->force_legacy) < 0)
+        return err_set(err, EINVAL, "virtio-mmio.force-legacy expects 'on' or 'off', not '%s'",
+                       value + sizeof(prefix) - 1);
+    return 0;
+}
+
+struct option_def {
+    const char *name;
+    const char *argument; /* NULL: a flag */
+    option_apply_fn *apply;
+    const char *help;
+};
+
+/* clang-format off */
+static const struct option_def option_defs[] = {
+    {"M", "virt", option_machine, "machine type"},
+    {"machine", "virt", option_machine, "the same"},
+    {"accel", "tcg", option_accel, "accelerator: the software CPU"},
+    {"cpu", "rv64", option_cpu, "CPU model"},
+    {"smp", "N", option_smp, "number of harts, 1 to 8"},
+    {"m", "SIZE", option_memory, "guest RAM, MiB or with a suffix (512M, 8G)"},
+    {"bios", "FILE", option_bios, "firmware (default: OpenSBI)"},
+    {"kernel", "FILE", option_kernel, "kernel Image started by the firmware"},
+    {"initrd", "FILE", option_initrd, "initial RAM disk"},
+    {"append", "TEXT", option_append, "kernel command line"},
+    {"drive", "file=F,if=none,id=I,format=raw[,cache=none][,readonly=on]", option_drive,
+     "disk image; without if=none a virtio-blk-device comes with it"},
+    {"blockdev", "driver=file|raw,node-name=N,filename=F|file=NODE[,cache.direct=on]",
+     option_blockdev, "disk image as a block node"},
+    {"netdev", "tap|stream,id=I,...", option_netdev,
+     "network backend: tap,ifname=T|fd=N or stream,addr.type=unix,addr.path=P[,server=on]"},
+    {"device", "virtio-{blk,net,rng}-device[,bus=virtio-mmio-bus.N],...", option_device,
+     "a device: drive=, serial=, num-queues= or netdev=, mac="},
+    {"global", "virtio-mmio.force-legacy=off", option_global, "modern virtio transports"},
+    {"chardev", "stdio|socket|file|null,id=I[,path=P][,server=on][,wait=off]", option_chardev,
+     "character backend"},
+    {"serial", "stdio|chardev:ID|file:P|unix:P,server=on,wait=off|null", option_serial,
+     "where the UART goes (default: stdio)"},
+    {"qmp", "unix:P,server=on,wait=off|stdio", option_qmp, "a QMP monitor"},
+    {"qmp-pretty", "unix:P,...", option_qmp_pretty, "the same, with indented output"},
+    {"mon", "chardev=ID,mode=control[,pretty=on]", option_mon, "a QMP monitor on a chardev"},
+    {"monitor", "none", option_monitor_hmp, "accepted: there is no human monitor"},
+    {"nographic", NULL, option_nographic, "accepted: there is no display"},
+    {"display", "none", option_display, "accepted: there is no display"},
+    {"nodefaults", NULL, option_nodefaults, "no serial line unless -serial is given"},
+    {"name", "NAME", option_name, "name of the VM, for every other subcommand"},
+    {"uuid", "UUID", option_uuid, "UUID of the VM"},
+    {"S", NULL, option_paused, "do not start the harts: wait for cont"},
+    {"no-reboot", NULL, option_no_reboot, "a guest reset ends the VM"},
+    {"no-shutdown", NULL, option_no_shutdown, "a guest power-off stops the VM and keeps it"},
+};
+/* clang-format on */
+
+static const char *option_candidate(const void *arg, size_t i)
+{
+    return i < sizeof(option_defs) / sizeof(option_defs[0]) ? option_defs[i].name : NULL;
+}
+
+static const struct option_def *find_option(const char *name, struct ferry_err *err)
+{
+    const char *closest;
+
+    for (size_t i = 0; i < sizeof(option_defs) / sizeof(option_defs[0]); i++)
+        if (!strcmp(option_defs[i].name, name))
+            return &option_defs[i];
+    closest = props_closest(name, option_candidate, NULL);
+    if (closest)
+        err_set(err, EINVAL, "-%s: invalid option; did you mean -%s?", name, closest);
+    else
+        err_set(err, EINVAL, "-%s: invalid option; 'ferry run --help' lists them", name);
+    return NULL;
+}
+
+int options_add(struct options *o, const char *name, const char *value, struct ferry_err *err)
+{
+    OWN_MEM char *name_copy = strdup(name);
+    OWN_MEM char *value_copy = value ? strdup(value) : NULL;
+
+    if (!name_copy || (value && !value_copy))
+        return err_set(err, ENOMEM, "out of memory");
+    if (o->count == OPTIONS_MAX)
+        return err_set(err, E2BIG, "more than %d options", OPTIONS_MAX);
+    o->list[o->count++] =
+        (struct option){.name = TAKE_PTR(name_copy), .value = TAKE_PTR(value_copy)};
+    return 0;
+}
+
+int options_from_argv(struct options *o, int argc, const char *const argv[], struct ferry_err *err)
+{
+    for (int i = 0; i < argc; i++) {
+        const struct option_def *def;
+        const char *name = argv[i];
+        int rc;
+
+        if (*name != '-' || !name[1])
+            return err_set(err, EINVAL, "'%s': an option beginning with '-' was expected", name);
+        name += name[1] == '-' ? 2 : 1;
+        def = find_option(name, err);
+        if (!def)
+            return -EINVAL;
+        if (def->argument && ++i == argc)
+            return err_set(err, EINVAL, "-%s: requires an argument: %s", name, def->argument);
+        rc = options_add(o, name, def->argument ? argv[i] : NULL, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+char *options_to_json(const struct options *o)
+{
+    struct json_object *array = json_object_new_array();
+    char *text;
+
+    for (size_t i = 0; i < o->count; i++) {
+        struct json_object *pair = json_object_new_array();
+
+        json_object_array_add(pair, json_object_new_string(o->list[i].name));
+        if (o->list[i].value)
+            json_object_array_add(pair, json_object_new_string(o->list[i].value));
+        json_object_array_add(array, pair);
+    }
+    text = strdup(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PLAIN));
+    json_object_put(array);
+    return text;
+}
+
+static int option_from_json(struct options *o, struct json_object *pair, struct ferry_err *err)
+{
+    const struct option_def *def;
+    struct json_object *name, *value = NULL;
+    size_t len;
+
+    if (!json_object_is_type(pair, json_type_array))
+        return err_set(err, EINVAL, "machine description: an option is not a list");
+    len = json_object_array_length(pair);
+    name = len ? json_object_array_get_idx(pair, 0) : NULL;
+    if (!json_object_is_type(name, json_type_string))
+        return err_set(err, EINVAL, "machine description: an option has no name");
+    def = find_option(json_object_get_string(name), err);
+    if (!def)
+        return err_prefix(err, "machine description");
+    if (len == 2)
+        value = json_object_array_get_idx(pair, 1);
+    if (len != (def->argument ? 2 : 1) ||
+        (def->argument && !json_object_is_type(value, json_type_string)))
+        return err_set(err, EINVAL, "machine description: option -%s is malformed", def->name);
+    return options_add(o, def->name, value ? json_object_get_string(value) : NULL, err);
+}
+
+int options_from_json(struct options *o, const char *text, struct ferry_err *err)
+{
+    struct json_object *array;
+    int rc = 0;
+
+    if (strlen(text) > OPTIONS_JSON_BYTES_MAX)
+        return err_set(err, E2BIG, "machine description: longer than %u bytes",
+                       OPTIONS_JSON_BYTES_MAX);
+    array = json_tokener_parse(text);
+    if (!json_object_is_type(array, json_type_array))
+        rc = err_set(err, EINVAL, "machine description: a JSON list of options was expected");
+    for (size_t i = 0; !rc && i < json_object_array_length(array); i++)
+        rc = option_from_json(o, json_object_array_get_idx(array, i), err);
+    json_object_put(array);
+    if (rc < 0)
+        options_free(o);
+    return rc;
+}
+
+void options_free(struct options *o)
+{
+    for (size_t i = 0; i < o->count; i++) {
+        free(o->list[i].name);
+        free(o->list[i].value);
+    }
+    o->count = 0;
+}
+
+int config_from_options(struct vm_config *c, const struct options *o, struct ferry_err *err)
+{
+    int rc = 0;
+
+    *c = (struct vm_config){.ram_bytes = 128 * MIB, .harts = 1, .force_legacy = true};
+    for (size_t i = 0; i < o->count && !rc; i++) {
+        const struct option *option = &o->list[i];
+        const struct option_def *def = find_option(option->name, err);
+
+        rc = def ? def->apply(c, option->value, err) : -EINVAL;
+        if (rc < 0 && option->value)
+            err_prefix(err, "-%s %s", option->name, option->value);
+        else if (rc < 0)
+            err_prefix(err, "-%s", option->name);
+    }
+    if (!rc)
+        rc = config_default_serial(c, err);
+    if (!rc)
+        rc = config_check(c, err);
+    if (rc < 0)
+        config_free(c);
+    return rc;
+}
+
+void options_print_help(FILE *to)
+{
+    for (size_t i = 0; i < sizeof(option_defs) / sizeof(option_defs[0]); i++) {
+        const struct option_def *def = &option_defs[i];
+
+        fprintf(to, "  -%s%s%s\n        %s\n", def->name, def->argument ? " " : "",
+                def->argument ? def->argument : "", def->help);
+    }
+}

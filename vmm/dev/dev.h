@@ -28,6 +28,7 @@ struct dev_env {
     struct loop *loop;
     struct machine_lock *lock;
     struct guest_clock *clock;
+    uint32_t hart_count; /* 1 to CONFIG_HARTS_MAX */
     /* Requests of the guest to the machine; from any thread, carried out later by the main thread.
      */
     void (*power_off)(void *machine, int exit_code);

@@ -18,6 +18,8 @@
 #include "vmm/machine/loop.h"
 
 #define CLOCK_MTIME_TICK_NS 100 /* 10 MHz timebase */
+/* The latest time a guest can set: 73 years, so that there is room to run on and to add to. */
+#define CLOCK_SET_NS_MAX    (INT64_MAX / 4)
 
 struct guest_clock;
 struct guest_timer;

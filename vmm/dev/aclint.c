@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/dev/aclint.h"
+
+#include <assert.h>
+
+#include "base/num.h"
+#include "vmm/machine/config.h"
+
+/* --- MSWI: 4 bytes per hart, of which bit 0 is the hart's MSIP ------------------------------ */
+
+struct mswi {
+    struct dev dev;
+    struct mswi_output outputs[CONFIG_HARTS_MAX];
+};
+
+void mswi_connect(struct dev *d, uint32_t hart, struct mswi_output output)
+{
+    struct mswi *m = (struct mswi *)d;
+
+    assert(hart < d->env->hart_count);
+    m->outputs[hart] = output;
+}
+
+static int mswi_read(void *dev, uint64_t offset, unsigned size_bytes, uint64_t *ret)
+{
+    const struct mswi *m = dev;
+    uint64_t hart = offset / 4;
+
+    *ret = 0;
+    if (hart < m->dev.env->hart_count && m->outputs[hart].level) {
+        const struct mswi_output *o = &m->outputs[hart];
+
+        *ret = o->level(o->line.controller, o->line.source);
+    }
+    return 0;
+}
+
+static int mswi_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t value)
+{
+    const struct mswi *m = dev;
+    uint64_t hart = offset / 4;
+
+    if (hart < m->dev.env->hart_count)
+        irq_set(&m->outputs[hart].line, value & 1);
+    return 0;
+}
+
+static void mswi_reset(struct dev *d)
+{
+    const struct mswi *m = (struct mswi *)d;
+
+    for (uint32_t hart = 0; hart < d->env->hart_count; hart++)
+        irq_set(&m->outputs[hart].line, false);
+}
+
+const struct dev_type mswi_type = {
+    .name = "riscv.aclint.swi",
+    .size_bytes = sizeof(struct mswi),
+    .mmio_bytes = 0x4000,
+    .access_sizes = 4,
+    .mmio = {.read = mswi_read, .write = mswi_write},
+    .reset = mswi_reset,
+};
+
+/* --- MTIMER: mtime, and an mtimecmp per hart ------------------------------------------------ */
+
+enum { MTIMER_MTIME_OFFSET = 0x7ff8 };
+
+struct mtimer_hart {
+    struct mtimer *mtimer;
+    struct irq_line mtip;
+    struct guest_timer *timer; /* until mtime reaches mtimecmp */
+};
+
+struct mtimer {
+    struct dev dev;
+    uint32_t hart_count;
+    struct mtimer_hart harts[CONFIG_HARTS_MAX];
+    uint64_t timecmp[CONFIG_HARTS_MAX];
+};
+
+void mtimer_connect(struct dev *d, uint32_t hart, struct irq_line mtip)
+{
+    struct mtimer *m = (struct mtimer *)d;
+
+    assert(hart < m->hart_count);
+    m->harts[hart].mtip = mtip;
+}
+
+static uint64_t mtimer_now(const struct mtimer *m)
+{
+    return (uint64_t)guest_clock_ns(m->dev.env->clock) / CLOCK_MTIME_TICK_NS;
+}
+
+/* MTIP is a level: mtimecmp <= mtime. While it is low a timer waits to raise it. */
+static void mtimer_update(struct mtimer *m, uint32_t hart)
+{
+    struct mtimer_hart *h = &m->harts[hart];
+    bool due = m->timecmp[hart] <= mtimer_now(m);
+    int64_t deadline_ns = INT64_MAX;
+
+    irq_set(&h->mtip, due);
+    if (!due && m->timecmp[hart] <= INT64_MAX / CLOCK_MTIME_TICK_NS)
+        deadline_ns = (int64_t)m->timecmp[hart] * CLOCK_MTIME_TICK_NS;
+    guest_timer_set(h->timer, deadline_ns);
+}
+
+static void mtimer_update_all(struct mtimer *m)
+{
+    for (uint32_t hart = 0; hart < m->hart_count; hart++)
+        mtimer_update(m, hart);
+}
+
+static void mtimer_expired(void *arg)
+{
+    struct mtimer_hart *h = arg;
+
+    mtimer_update(h->mtimer, (uint32_t)(h - h->mtimer->harts));
+}
+
+/* The value that a 4 byte (of either half) or 8 byte access leaves in an 8 byte register. */
+static uint64_t mtimer_merge(uint64_t old, uint64_t offset, unsigned size_bytes, uint64_t value)
+{
+    if (size_bytes == 8)
+        return value;
+    if (offset & 4)
+        return (old & UINT32_MAX) | value << 32;
+    return (old & ~(uint64_t)UINT32_MAX) | (value & UINT32_MAX);
+}
+
+static int mtimer_read(void *dev, uint64_t offset, unsigned size_bytes, uint64_t *ret)
+{
+    const struct mtimer *m = dev;
+    uint64_t value = 0;
+
+    if (offset / 8 < m->hart_count)
+        value = m->timecmp[offset / 8];
+    else if ((offset & ~7ull) == MTIMER_MTIME_OFFSET)
+        value = mtimer_now(m);
+    if (offset & 4)
+        value >>= 32;
+    *ret = size_bytes == 8 ? value : value & UINT32_MAX;
+    return 0;
+}
+
+static int mtimer_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t value)
+{
+    struct mtimer *m = dev;
+    uint64_t hart = offset / 8;
+
+    if (hart < m->hart_count) {
+        m->timecmp[hart] = mtimer_merge(m->timecmp[hart], offset, size_bytes, value);
+        mtimer_update(m, (uint32_t)hart);
+    } else if ((offset & ~7ull) == MTIMER_MTIME_OFFSET) {
+        uint64_t mtime = mtimer_merge(mtimer_now(m), offset, size_bytes, value);
+
+        /* The guest clock is mtime, so that saved state needs no offset between the two. */
+        mtime = num_min(mtime, CLOCK_SET_NS_MAX / CLOCK_MTIME_TICK_NS);
+        guest_clock_set(m->dev.env->clock, (int64_t)mtime * CLOCK_MTIME_TICK_NS);
+        mtimer_update_all(m);
+    }
+    return 0;
+}
+
+static int mtimer_create(struct dev *d, struct ferry_err *err)
+{
+    struct mtimer *m = (struct mtimer *)d;
+
+    assert(d->env->hart_count <= CONFIG_HARTS_MAX);
+    m->hart_count = d->env->hart_count;
+    for (uint32_t hart = 0; hart < m->hart_count; hart++) {
+        struct mtimer_hart *h = &m->harts[hart];
+        int rc = guest_timer_new(&h->timer, d->env->clock, mtimer_expired, h, err);
+
+        if (rc)
+            return rc;
+        h->mtimer = m;
+    }
+    return 0;
+}
+
+static void mtimer_destroy(struct dev *d)
+{
+    struct mtimer *m = (struct mtimer *)d;
+
+    for (uint32_t hart = 0; hart < m->hart_count; hart++)
+        guest_timer_free(m->harts[hart].timer);
+}
+
+/* mtimecmp survives a reset, as on QEMU's machine; mtime does not. */
+static void mtimer_reset(struct dev *d)
+{
+    struct mtimer *m = (struct mtimer *)d;
+
+    guest_clock_set(d->env->clock, 0);
+    mtimer_update_all(m);
+}
+
+static void mtimer_post_load(void *obj)
+{
+    mtimer_update_all(obj);
+}
+
+static const struct ferry_field mtimer_fields[] = {
+    FERRY_U64_VARRAY(struct mtimer, timecmp, hart_count),
+};
+
+static const struct ferry_table mtimer_table = {
+    .name = "riscv_mtimer",
+    .version = 1,
+    .minimum_version = 1,
+    FERRY_FIELDS(mtimer_fields),
+    .post_load = mtimer_post_load,
+};
+
+const struct dev_type mtimer_type = {
+    .name = "riscv.aclint.mtimer",
+    .size_bytes = sizeof(struct mtimer),
+    .mmio_bytes = 0x8000,
+    .access_sizes = 4 | 8,
+    .mmio = {.read = mtimer_read, .write = mtimer_write},
+    .create = mtimer_create,
+    .destroy = mtimer_destroy,
+    .reset = mtimer_reset,
+    .table = &mtimer_table,
+};

@@ -197,7 +197,8 @@ FP_ARITH_1_(fp_cvt_d_s, s, fp_f32, d, fp_f64, "cvtss2sd", FP_NAN_D)
     FP_SOFT_(fp_from_lu_##x, FP_FROM_LU_##X, fp_host_rm(env))                           \
     static inline uint64_t fp_eq_##x(struct fp_env *env, uint64_t ra, uint64_t rb)      \
     {                                                                                   \
-        uint64_t a = fp_unbox_##x(ra), b = fp_unbox_##x(rb);                            \
+        __auto_type a = fp_unbox_##x(ra);                                                \
+        __auto_type b = fp_unbox_##x(rb);                                               \
                                                                                         \
         if (fp_is_snan_##x(a) || fp_is_snan_##x(b))                                     \
             env->fflags |= FP_NV;                                                       \
@@ -207,7 +208,8 @@ FP_ARITH_1_(fp_cvt_d_s, s, fp_f32, d, fp_f64, "cvtss2sd", FP_NAN_D)
     }                                                                                   \
     static inline uint64_t fp_lt_##x(struct fp_env *env, uint64_t ra, uint64_t rb)      \
     {                                                                                   \
-        uint64_t a = fp_unbox_##x(ra), b = fp_unbox_##x(rb);                            \
+        __auto_type a = fp_unbox_##x(ra);                                                \
+        __auto_type b = fp_unbox_##x(rb);                                               \
                                                                                         \
         if (fp_is_nan_##x(a) || fp_is_nan_##x(b)) {                                     \
             env->fflags |= FP_NV;                                                       \
@@ -217,7 +219,8 @@ FP_ARITH_1_(fp_cvt_d_s, s, fp_f32, d, fp_f64, "cvtss2sd", FP_NAN_D)
     }                                                                                   \
     static inline uint64_t fp_le_##x(struct fp_env *env, uint64_t ra, uint64_t rb)      \
     {                                                                                   \
-        uint64_t a = fp_unbox_##x(ra), b = fp_unbox_##x(rb);                            \
+        __auto_type a = fp_unbox_##x(ra);                                                \
+        __auto_type b = fp_unbox_##x(rb);                                               \
                                                                                         \
         if (fp_is_nan_##x(a) || fp_is_nan_##x(b)) {                                     \
             env->fflags |= FP_NV;                                                       \

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/dev/types.h"
+
+#include "vmm/dev/aclint.h"
+#include "vmm/dev/goldfish_rtc.h"
+#include "vmm/dev/plic.h"
+#include "vmm/dev/test_finisher.h"
+#include "vmm/dev/uart16550.h"
+
+const struct dev_type *const dev_types[] = {
+    &mswi_type, &mtimer_type, &plic_type, &uart16550_type, &goldfish_rtc_type, &test_finisher_type,
+};
+const size_t dev_type_count = sizeof(dev_types) / sizeof(dev_types[0]);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The riscv64 `virt` board, built from the description of a VM: RAM, harts, devices in QEMU's
+ * order and at QEMU's addresses, and the backends they use.
+ *
+ *   board_new        everything created, nothing of the host opened, power-on state
+ *   board_open       fresh start: backends and boot images opened, images placed  | or: parts
+ *   board_start      harts and guest clock run                                    | adopt and load
+ *   board_stop
+ *   board_reset      back to power-on, images placed anew; stopped
+ *
+ * Main thread, machine lock not held.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/err.h>
+#include <ferry/part.h>
+#include <ferry/ram.h>
+
+#include "vmm/machine/config.h"
+
+#define BOARD_MACHINE_NAME "virt" /* of the configuration section */
+
+struct board;
+struct block;
+struct chardev;
+struct guest_clock;
+struct hart;
+struct loop;
+
+struct board_params {
+    const struct vm_config *config; /* loans for the board's life */
+    struct loop *loop;
+    /* RAM that arrived, by name; NULL: fresh RAM. */
+    int (*take_region)(void *arg, struct ferry_ram *ram, const char *name, uint64_t size_bytes,
+                       struct ferry_ram_region **ret, struct ferry_err *err);
+    void *take_region_arg;
+    /* The guest asks; any thread, with the machine lock held: note it and return. */
+    void (*power_off)(void *machine, int exit_code);
+    void (*reset)(void *machine);
+    /* The operator typed Ctrl-a x on the serial line; main thread. */
+    void (*quit)(void *machine);
+    /* A device that answered 1 to quiesce has nothing in flight any more; main thread. */
+    void (*on_drained)(void *machine);
+    void *machine;
+};
+
+int board_new(struct board **ret, const struct board_params *params,
+              struct ferry_err *err) FERRY_MUST_CHECK;
+/* Stops the harts first; NULL is fine. */
+void board_free(struct board *b);
+int board_open(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
+
+void board_start(struct board *b);
+/* Returns when every hart stands at an instruction boundary and the guest clock still. */
+void board_stop(struct board *b);
+int board_reset(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
+
+/*
+ * Clock, harts and devices in the order of QEMU's sections, then backends and boot images, which
+ * have no section.
+ */
+int board_add_parts(struct board *b, struct ferry_vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+
+struct ferry_ram *board_ram(const struct board *b);
+struct guest_clock *board_clock(const struct board *b);
+size_t board_hart_count(const struct board *b);
+struct hart *board_hart(const struct board *b, size_t index);
+/* In the order of the config; NULL past the end. */
+struct chardev *board_chardev(const struct board *b, size_t index);
+struct chardev *board_find_chardev(const struct board *b, const char *id);
+struct block *board_block(const struct board *b, size_t index);

@@ -6,7 +6,7 @@ import io
 # Commands a person at the witness's shell wants at once; the rest are `busybox NAME`.
 APPLETS = (
     "cat chmod cp cut date dd df dmesg du echo env false find free grep head hexdump ifconfig insmod ip kill ln ls lsmod "
-    "md5sum mkdir mkfs.ext2 mknod mount mv nc netstat nproc od ping ps pwd rm rmmod route sed seq sh sleep "
+    "md5sum mkdir mkfs.ext2 mknod modprobe mount mv nc netstat nproc od ping ps pwd rm rmmod route sed seq sh sleep "
     "sort stat sync tail tee time top touch tr true umount uname uptime vi wc wget which xxd"
 ).split()
 
@@ -50,7 +50,8 @@ class Cpio:
 
 def make(base, witness):
     cpio = Cpio()
-    for folder in ("bin", "dev", "proc", "sys", "tmp", "mnt", "modules"):
+    modules = f"lib/modules/{(base / 'version').read_text()}"
+    for folder in ("bin", "dev", "proc", "sys", "tmp", "mnt", "lib", "lib/modules", modules):
         cpio.folder(folder)
     # The kernel opens this for init before init can mount devtmpfs.
     cpio.character_device("dev/console", 5, 1)
@@ -59,5 +60,5 @@ def make(base, witness):
     for applet in APPLETS:
         cpio.link(f"bin/{applet}", "busybox")
     for path in sorted((base / "modules").iterdir()):
-        cpio.file(f"modules/{path.name}", path.read_bytes(), 0o644)
+        cpio.file(f"{modules}/{path.name}", path.read_bytes(), 0o644)
     return cpio.finish()

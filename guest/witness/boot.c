@@ -8,6 +8,7 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -21,12 +22,12 @@ void boot_mount(void)
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 }
 
-static void load(const char *name)
+static void load(const char *folder, const char *file)
 {
-    char path[80];
+    char path[160];
     int fd;
 
-    snprintf(path, sizeof(path), "/modules/%s.ko", name);
+    snprintf(path, sizeof(path), "%s/%s", folder, file);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
         say("witness: cannot load %s: %s", path, strerror(errno));
@@ -34,17 +35,25 @@ static void load(const char *name)
         close(fd);
 }
 
+/* The builder has put the files that are wanted at boot into an order that can be loaded. */
 void boot_load_modules(void)
 {
+    struct utsname kernel;
+    char folder[sizeof(kernel.release) + 16];
+    char path[sizeof(folder) + 8];
     char name[64];
-    FILE *list = fopen("/modules/boot", "re");
+    FILE *list;
 
+    uname(&kernel);
+    snprintf(folder, sizeof(folder), "/lib/modules/%s", kernel.release);
+    snprintf(path, sizeof(path), "%s/boot", folder);
+    list = fopen(path, "re");
     if (!list) {
-        say("witness: no /modules/boot, so no drivers: %s", strerror(errno));
+        say("witness: no drivers for this kernel: %s: %s", path, strerror(errno));
         return;
     }
     while (fscanf(list, "%63s", name) == 1)
-        load(name);
+        load(folder, name);
     fclose(list);
 }
 
@@ -62,7 +71,14 @@ void boot_shell(void)
     char *const environment[] = {(char[]){"PATH=/bin:/sbin:/usr/bin"}, (char[]){"HOME=/"},
                                  (char[]){"TERM=linux"}, (char[]){"PS1=guest# "}, NULL};
     struct termios before, tio;
+    FILE *modprobe = fopen("/proc/sys/kernel/modprobe", "we");
     pid_t shell;
+
+    /* Not earlier: during the boot the kernel would only ask for modules that are not there. */
+    if (modprobe) {
+        fputs("/bin/modprobe", modprobe);
+        fclose(modprobe);
+    }
 
     tcgetattr(STDIN_FILENO, &before);
     tio = before;

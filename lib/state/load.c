@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "lib/state/state.h"
 #include "lib/state/table.h"
+#include "lib/state/text.h"
 
 #define SUBSECTION_BYTE 0x05u
 
@@ -325,7 +326,7 @@ static int peek_subsection(const struct loader *l, const struct ferry_table *t,
 static int find_subsection(const struct loader *l, const struct ferry_table *t, const uint8_t *name,
                            size_t name_bytes, const struct table_path *path)
 {
-    char text[TABLE_NAME_TEXT_BYTES];
+    char text[TEXT_NAME_BYTES];
 
     for (int i = 0; t->subsections && t->subsections[i]; i++) {
         const char *known = t->subsections[i]->name;
@@ -336,7 +337,7 @@ static int find_subsection(const struct loader *l, const struct ferry_table *t, 
     return table_refuse(l->err, EINVAL, path, NULL, -1,
                         "unknown subsection \"%s\": the sender has a feature that is off or "
                         "unknown here",
-                        table_name_text(text, name, name_bytes));
+                        text_name(text, name, name_bytes));
 }
 
 static int load_subsection(struct loader *l, const struct ferry_table *t, uint8_t *obj,

@@ -128,17 +128,28 @@ static void copy_table(const struct ferry_table *t, const uint8_t *from, uint8_t
         copy_table(t->subsections[i], from, to);
 }
 
-void state_scratch_commit(struct state_scratch *s)
+void state_scratch_copy(struct state_scratch *s)
+{
+    if (s->obj)
+        copy_table(s->table, s->copy, s->obj);
+}
+
+void state_scratch_post_load(struct state_scratch *s)
 {
     if (!s->obj)
         return;
-    copy_table(s->table, s->copy, s->obj);
     for (size_t i = 0; i < s->done_count; i++) {
         const struct load_done *d = &s->done[i];
 
         if (d->table->post_load)
             d->table->post_load(s->obj + d->offset);
     }
+}
+
+void state_scratch_commit(struct state_scratch *s)
+{
+    state_scratch_copy(s);
+    state_scratch_post_load(s);
 }
 
 int state_load(const struct ferry_table *table, void *obj, size_t obj_bytes, uint32_t version,

@@ -78,6 +78,9 @@ int state_scratch_load(struct state_scratch *s, uint32_t version, struct rd *in,
  * run post_load of every table that was loaded, innermost first. Allocates nothing.
  */
 void state_scratch_commit(struct state_scratch *s);
+/* The two halves of it, for many parts: all copies first, so that a post_load sees no old part. */
+void state_scratch_copy(struct state_scratch *s);
+void state_scratch_post_load(struct state_scratch *s);
 
 /* What was loaded, for those who look before they commit. */
 const void *state_scratch_object(const struct state_scratch *s);

@@ -125,18 +125,6 @@ bool table_zero_loads(const struct ferry_table *t)
     return true;
 }
 
-const char *table_name_text(char text[TABLE_NAME_TEXT_BYTES], const void *name, size_t n)
-{
-    const uint8_t *bytes = name;
-
-    if (n > TABLE_NAME_TEXT_BYTES - 1)
-        n = TABLE_NAME_TEXT_BYTES - 1;
-    for (size_t i = 0; i < n; i++)
-        text[i] = bytes[i] >= 0x20 && bytes[i] < 0x7f ? (char)bytes[i] : '?';
-    text[n] = 0;
-    return text;
-}
-
 /* --- Is the table sound? --- */
 
 static bool width_is_integer(uint32_t size_bytes)

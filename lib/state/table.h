@@ -84,7 +84,3 @@ static inline bool table_is_zero(const uint8_t *p, size_t n)
 {
     return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
-
-/* A name that a peer chose, fit for a sentence: cut at 63 bytes, '?' for what does not print. */
-#define TABLE_NAME_TEXT_BYTES 64u
-const char *table_name_text(char text[TABLE_NAME_TEXT_BYTES], const void *name, size_t n);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian packages of another architecture, through apt, without touching the system's apt state."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -35,13 +36,20 @@ def packages(cache, refresh, verbose):
     print(f"guest: asking for Debian {SUITE} riscv64", flush=True)
     apt.run("apt-get", "update")
     wanted = (apt.kernel(), *OTHERS)
-    names = apt.files(wanted)
+    hashes = apt.files(wanted)
     print(f"guest: downloading {', '.join(wanted)}", flush=True)
     apt.run("apt-get", "download", *wanted, cwd=debs)
-    missing = [name for name in names if not (debs / name).exists()]
-    if missing:
-        raise BuildError(f"apt did not download {missing[0]}")
-    # Only now is the set complete and checked by apt; an interrupted download is resumed by apt.
+    # apt checks what it downloads, but takes a file that is there already by its size alone.
+    wrong = [name for name, sha256 in hashes.items() if file_hash(debs / name) != sha256]
+    if wrong:
+        for name in wrong:
+            (debs / name).unlink(missing_ok=True)
+        apt.run("apt-get", "download", *wanted, cwd=debs)
+    for name, sha256 in hashes.items():
+        if file_hash(debs / name) != sha256:
+            raise BuildError(f"{debs / name} is not the file that the signed index of {SUITE} names")
+    names = list(hashes)
+    # Only now is the set complete; until then the next run goes on with what is there.
     part = listed.with_suffix(".part")
     part.write_text("\n".join(names) + "\n")
     part.rename(listed)
@@ -49,6 +57,10 @@ def packages(cache, refresh, verbose):
         if old.name not in names:
             old.unlink()
     return names
+
+
+def file_hash(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
 def configured_archive():
@@ -108,6 +120,9 @@ class Apt:
             "Dir::Etc::sourceparts": "/dev/null",
             "Dir::Etc::preferences": "/dev/null",
             "Dir::Etc::preferencesparts": "/dev/null",
+            # Some container images switch these off, and then each call parses the lists again.
+            "Dir::Cache::pkgcache": "pkgcache.bin",
+            "Dir::Cache::srcpkgcache": "",
             # The download user of root's apt may not be able to enter our cache.
             "APT::Sandbox::User": "",
             "APT::Architecture": "riscv64",
@@ -138,11 +153,11 @@ class Apt:
         return found.group(1)
 
     def files(self, wanted):
-        """The file names that `apt-get download` will use."""
+        """{file name that `apt-get download` will use: SHA-256 in the signed index}"""
         shown = self.run("apt-cache", "show", "--no-all-versions", *wanted)
-        names = []
+        files = {}
         for paragraph in shown.strip().split("\n\n"):
-            field = dict(re.findall(r"^(Package|Version|Architecture): (.*)$", paragraph, re.MULTILINE))
+            field = dict(re.findall(r"^(\w+): (.*)$", paragraph, re.MULTILINE))
             version = field["Version"].replace(":", "%3a")
-            names.append(f"{field['Package']}_{version}_{field['Architecture']}.deb")
-        return names
+            files[f"{field['Package']}_{version}_{field['Architecture']}.deb"] = field["SHA256"]
+        return files

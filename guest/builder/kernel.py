@@ -55,10 +55,13 @@ def members(deb):
     """(path, contents) of the regular files in a package, without ever unpacking it to disk."""
     command = ["dpkg-deb", "--fsys-tarfile", str(deb)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
-            for member in tar:
-                if member.isfile():
-                    yield member.name.removeprefix("./"), tar.extractfile(member).read()
+        try:
+            with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
+                for member in tar:
+                    if member.isfile():
+                        yield member.name.removeprefix("./"), tar.extractfile(member).read()
+        except tarfile.TarError as error:
+            raise BuildError(f"{deb} is damaged ({error}): delete it and run again") from None
     if process.returncode:
         raise BuildError(f"{deb} is damaged: delete it and run guest/build again")
 

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin front of Meson and the scripts. `make help` lists what there is.
+BUILD ?= build
+
+.PHONY: all demo check guest fuzz bench format clean help
+
+all: ## build build/ferry
+	@scripts/setup build
+	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) >/dev/null
+	@ninja -C $(BUILD) ferry
+
+demo: ## boot a Linux guest and replace the VMM under it, 20 times, under load
+	@scripts/setup demo
+	@$(MAKE) --no-print-directory all guest
+	@scripts/demo
+
+check: ## run every test (what CI runs)
+	@scripts/setup test
+	@scripts/check
+
+guest: ## build the Debian test guest into build/guest
+	@scripts/setup guest
+	@guest/build
+
+bench: ## run the benchmarks: pauses of a live update, speed of the CPU
+	@scripts/setup test
+	@$(MAKE) --no-print-directory all guest
+	bench/update
+	bench/cpu
+
+fuzz: ## fuzz every decoder for 20 minutes in all
+	@scripts/setup test
+	@scripts/fuzz
+
+format: ## rewrite the C files as .clang-format says
+	@scripts/check-format --fix
+
+clean: ## remove what was built
+	rm -rf $(BUILD) build-*
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' Makefile | expand -t 12

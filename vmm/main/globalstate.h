@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* QEMU's section "globalstate": the run state the guest was in before it was stopped to be moved.
+ */
+#pragma once
+
+#include <ferry/part.h>
+
+#include "vmm/machine/vm.h"
+
+#define GLOBALSTATE_NAME_BYTES 32
+
+struct globalstate {
+    uint32_t size; /* of the name with its NUL */
+    char runstate[GLOBALSTATE_NAME_BYTES];
+    uint8_t has_vm_was_suspended;
+    uint8_t vm_was_suspended;
+};
+
+/* Before a save. */
+void globalstate_set(struct globalstate *g, enum run_state state);
+struct ferry_part globalstate_part(struct globalstate *g);

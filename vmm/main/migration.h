@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program's side of vmm/machine/migration.h: its life, and starting from an fd. Main thread. */
+#pragma once
+
+#include "vmm/machine/migration.h"
+#include "vmm/main/fault.h"
+
+int migration_new(struct migration **ret, struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+void migration_free(struct migration *m);
+void migration_set_fault(struct migration *m, const struct fault *fault);
+
+/*
+ * Receive a VM over a connected UNIX socket; takes *fd on success. With exit_on_error a failure
+ * ends the process with status 1.
+ */
+int migration_incoming_fd(struct migration *m, int *fd, struct ferry_err *err) FERRY_MUST_CHECK;
+void migration_set_exit_on_error(struct migration *m, bool exit_on_error);
+/* This process was started by a handover: when it hands over itself it just ends. */
+void migration_set_supervised(struct migration *m);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/main/migration_driver.h"
+
+#include <stddef.h>
+
+static void driver_step(void *arg)
+{
+    struct migration_driver *d = arg;
+
+    if (!d->ops || d->ops->step(d->obj))
+        return;
+    loop_watch_set(d->watch, d->ops->events(d->obj));
+    loop_timer_set(d->timer, d->ops->deadline_ns(d->obj));
+}
+
+static void driver_event(void *arg, short revents)
+{
+    driver_step(arg);
+}
+
+int migration_driver_start(struct migration_driver *d, struct loop *loop,
+                           const struct migration_driver_ops *ops, void *obj, struct ferry_err *err)
+{
+    int rc;
+
+    *d = (struct migration_driver){.ops = ops, .obj = obj, .loop = loop};
+    rc = loop_timer_new(&d->timer, loop, driver_step, d, err);
+    if (!rc)
+        rc = loop_watch_new(&d->watch, loop, ops->fd(obj), ops->events(obj), driver_event, d, err);
+    if (rc < 0) {
+        migration_driver_stop(d);
+        return rc;
+    }
+    /* The first step, from the loop. */
+    loop_timer_set(d->timer, 0);
+    return 0;
+}
+
+void migration_driver_kick(struct migration_driver *d)
+{
+    if (d->timer)
+        loop_timer_set(d->timer, 0);
+}
+
+void migration_driver_stop(struct migration_driver *d)
+{
+    if (d->watch)
+        loop_watch_free(d->watch);
+    if (d->timer)
+        loop_timer_free(d->timer);
+    *d = (struct migration_driver){0};
+}

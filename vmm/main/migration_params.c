@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/main/migration_params.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+
+/* In QEMU's order. */
+static const struct {
+    const char *name;
+    bool served;
+} capabilities[MIGRATION_CAP_COUNT] = {
+    [MIGRATION_CAP_XBZRLE] = {"xbzrle", false},
+    [MIGRATION_CAP_RDMA_PIN_ALL] = {"rdma-pin-all", false},
+    [MIGRATION_CAP_AUTO_CONVERGE] = {"auto-converge", false},
+    [MIGRATION_CAP_ZERO_BLOCKS] = {"zero-blocks", false},
+    [MIGRATION_CAP_EVENTS] = {"events", true},
+    [MIGRATION_CAP_POSTCOPY_RAM] = {"postcopy-ram", false},
+    [MIGRATION_CAP_X_COLO] = {"x-colo", false},
+    [MIGRATION_CAP_RELEASE_RAM] = {"release-ram", false},
+    /* Always on: success is the target's acknowledgement. */
+    [MIGRATION_CAP_RETURN_PATH] = {"return-path", true},
+    [MIGRATION_CAP_PAUSE_BEFORE_SWITCHOVER] = {"pause-before-switchover", false},
+    [MIGRATION_CAP_MULTIFD] = {"multifd", false},
+    [MIGRATION_CAP_DIRTY_BITMAPS] = {"dirty-bitmaps", false},
+    [MIGRATION_CAP_POSTCOPY_BLOCKTIME] = {"postcopy-blocktime", false},
+    [MIGRATION_CAP_LATE_BLOCK_ACTIVATE] = {"late-block-activate", false},
+    [MIGRATION_CAP_X_IGNORE_SHARED] = {"x-ignore-shared", false},
+    [MIGRATION_CAP_VALIDATE_UUID] = {"validate-uuid", false},
+    [MIGRATION_CAP_BACKGROUND_SNAPSHOT] = {"background-snapshot", false},
+    [MIGRATION_CAP_ZERO_COPY_SEND] = {"zero-copy-send", false},
+    [MIGRATION_CAP_POSTCOPY_PREEMPT] = {"postcopy-preempt", false},
+    [MIGRATION_CAP_SWITCHOVER_ACK] = {"switchover-ack", false},
+    [MIGRATION_CAP_DIRTY_LIMIT] = {"dirty-limit", false},
+    [MIGRATION_CAP_MAPPED_RAM] = {"mapped-ram", false},
+};
+
+struct param_def {
+    struct migration_param public;
+    uint64_t initial, min, max;
+    const char *range_text;     /* QEMU's wording */
+    const char *const *choices; /* STR: enumeration; NULL = free text */
+    const char *initial_str;
+    bool power_of_two;
+};
+
+static const char *const compressions[] = {"none", "zlib", "zstd", NULL};
+static const char *const modes[] = {"normal", NULL};
+static const char *const zero_pages[] = {"none", "legacy", "multifd", NULL};
+
+#define UINT(name_, initial_, min_, max_, text_)                                                  \
+    {                                                                                             \
+        .public = {name_, MIGRATION_PARAM_UINT, "integer"}, .initial = (initial_), .min = (min_), \
+        .max = (max_), .range_text = (text_)                                                      \
+    }
+#define BOOL(name_)                                                  \
+    {                                                                \
+        .public = {name_, MIGRATION_PARAM_BOOL, "boolean"}, .max = 1 \
+    }
+#define STR(name_, initial_, choices_)                                               \
+    {                                                                                \
+        .public = {name_, MIGRATION_PARAM_STR, "string"}, .initial_str = (initial_), \
+        .choices = (choices_)                                                        \
+    }
+#define PERCENT_1_99  "an integer in the range of 1 to 99"
+#define PERCENT_1_100 "an integer in the range of 1 to 100"
+
+/* clang-format off */
+static const struct param_def params[MIGRATION_PARAM_COUNT] = {
+    [MIGRATION_PARAM_ANNOUNCE_INITIAL] =
+        UINT("announce-initial", 50, 0, 100000, "a value between 0 and 100000"),
+    [MIGRATION_PARAM_ANNOUNCE_MAX] =
+        UINT("announce-max", 550, 0, 100000, "a value between 0 and 100000"),
+    [MIGRATION_PARAM_ANNOUNCE_ROUNDS] =
+        UINT("announce-rounds", 5, 0, 1000, "a value between 0 and 1000"),
+    [MIGRATION_PARAM_ANNOUNCE_STEP] =
+        UINT("announce-step", 100, 1, 10000, "a value between 1 and 10000"),
+    [MIGRATION_PARAM_THROTTLE_TRIGGER_THRESHOLD] =
+        UINT("throttle-trigger-threshold", 50, 1, 100, PERCENT_1_100),
+    [MIGRATION_PARAM_CPU_THROTTLE_INITIAL] =
+        UINT("cpu-throttle-initial", 20, 1, 99, PERCENT_1_99),
+    [MIGRATION_PARAM_CPU_THROTTLE_INCREMENT] =
+        UINT("cpu-throttle-increment", 10, 1, 99, PERCENT_1_99),
+    [MIGRATION_PARAM_CPU_THROTTLE_TAILSLOW] = BOOL("cpu-throttle-tailslow"),
+    [MIGRATION_PARAM_TLS_CREDS] = STR("tls-creds", "", NULL),
+    [MIGRATION_PARAM_TLS_HOSTNAME] = STR("tls-hostname", "", NULL),
+    [MIGRATION_PARAM_TLS_AUTHZ] = STR("tls-authz", "", NULL),
+    [MIGRATION_PARAM_MAX_BANDWIDTH] =
+        UINT("max-bandwidth", 128ull << 20, 0, UINT64_MAX, "a number of bytes per second"),
+    [MIGRATION_PARAM_AVAIL_SWITCHOVER_BANDWIDTH] =
+        UINT("avail-switchover-bandwidth", 0, 0, UINT64_MAX, "a number of bytes per second"),
+    [MIGRATION_PARAM_DOWNTIME_LIMIT] =
+        UINT("downtime-limit", 300, 0, 2000000,
+             "an integer in the range of 0 to (2000 * 1000) ms"),
+    [MIGRATION_PARAM_X_CHECKPOINT_DELAY] =
+        UINT("x-checkpoint-delay", 20000, 0, UINT32_MAX, "a number of milliseconds"),
+    [MIGRATION_PARAM_MULTIFD_CHANNELS] =
+        UINT("multifd-channels", 2, 1, 255, "a value between 1 and 255"),
+    [MIGRATION_PARAM_XBZRLE_CACHE_SIZE] =
+        {.public = {"xbzrle-cache-size", MIGRATION_PARAM_UINT, "integer"},
+         .initial = 64ull << 20, .min = 4096, .max = 1ull << 62,
+         .range_text = "a power of two no less than the target page size", .power_of_two = true},
+    [MIGRATION_PARAM_MAX_POSTCOPY_BANDWIDTH] =
+        UINT("max-postcopy-bandwidth", 0, 0, UINT64_MAX, "a number of bytes per second"),
+    [MIGRATION_PARAM_MAX_CPU_THROTTLE] =
+        UINT("max-cpu-throttle", 99, 1, 99,
+             "an integer in the range of cpu_throttle_initial to 99"),
+    [MIGRATION_PARAM_MULTIFD_COMPRESSION] = STR("multifd-compression", "none", compressions),
+    [MIGRATION_PARAM_MULTIFD_ZLIB_LEVEL] =
+        UINT("multifd-zlib-level", 1, 0, 9, "a value between 0 and 9"),
+    [MIGRATION_PARAM_MULTIFD_ZSTD_LEVEL] =
+        UINT("multifd-zstd-level", 1, 0, 20, "a value between 0 and 20"),
+    [MIGRATION_PARAM_X_VCPU_DIRTY_LIMIT_PERIOD] =
+        UINT("x-vcpu-dirty-limit-period", 1000, 1, 1000, "a value between 1 and 1000"),
+    [MIGRATION_PARAM_VCPU_DIRTY_LIMIT] =
+        UINT("vcpu-dirty-limit", 1, 1, UINT64_MAX, "a value of at least 1"),
+    [MIGRATION_PARAM_MODE] = STR("mode", "normal", modes),
+    [MIGRATION_PARAM_ZERO_PAGE_DETECTION] = STR("zero-page-detection", "multifd", zero_pages),
+    [MIGRATION_PARAM_DIRECT_IO] = BOOL("direct-io"),
+    [MIGRATION_PARAM_LOCAL] = BOOL("local"),
+};
+/* clang-format on */
+
+void migration_params_init(struct migration_params *p)
+{
+    *p = (struct migration_params){0};
+    for (size_t i = 0; i < MIGRATION_PARAM_COUNT; i++) {
+        p->num[i] = params[i].initial;
+        if (params[i].initial_str)
+            snprintf(p->str[i], sizeof(p->str[i]), "%s", params[i].initial_str);
+    }
+}
+
+size_t migration_capability_count(void)
+{
+    return MIGRATION_CAP_COUNT;
+}
+
+const char *migration_capability_name(size_t index)
+{
+    return capabilities[index].name;
+}
+
+size_t migration_param_count(void)
+{
+    return MIGRATION_PARAM_COUNT;
+}
+
+const struct migration_param *migration_param(size_t index)
+{
+    return &params[index].public;
+}
+
+int migration_params_set_capabilities(struct migration_params *p, const char *const *names,
+                                      const bool *states, size_t count, struct ferry_err *err)
+{
+    bool wanted[MIGRATION_CAP_COUNT];
+
+    memcpy(wanted, p->capabilities, sizeof(wanted));
+    for (size_t i = 0; i < count; i++) {
+        size_t at = 0;
+
+        while (at < MIGRATION_CAP_COUNT && strcmp(capabilities[at].name, names[i]))
+            at++;
+        if (at == MIGRATION_CAP_COUNT)
+            return err_set(err, EINVAL, "Parameter 'capability' does not accept value '%s'",
+                           names[i]);
+        if (states[i] && !capabilities[at].served)
+            return err_set(err, ENOTSUP, "Capability '%s' is not served by this version of ferry",
+                           names[i]);
+        wanted[at] = states[i];
+    }
+    memcpy(p->capabilities, wanted, sizeof(wanted));
+    return 0;
+}
+
+/* QEMU's range messages name the parameter with underscores. */
+static int refuse_range(const struct param_def *def, struct ferry_err *err)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s", def->public.name);
+    for (char *c = name; *c; c++)
+        if (*c == '-')
+            *c = '_';
+    return err_set(err, EINVAL, "Parameter '%s' expects %s", name, def->range_text);
+}
+
+static int check_value(const struct param_def *def, const struct migration_value *v,
+                       struct ferry_err *err)
+{
+    if (def->public.type != MIGRATION_PARAM_STR) {
+        if (v->num < def->min || v->num > def->max ||
+            (def->power_of_two && (v->num & (v->num - 1))))
+            return refuse_range(def, err);
+        return 0;
+    }
+    if (strlen(v->str) >= MIGRATION_STR_BYTES)
+        return err_set(err, E2BIG, "Parameter '%s' is longer than %d bytes", def->public.name,
+                       MIGRATION_STR_BYTES - 1);
+    for (size_t i = 0; def->choices; i++) {
+        if (!def->choices[i])
+            return err_set(err, EINVAL, "Parameter '%s' does not accept value '%s'",
+                           def->public.name, v->str);
+        if (!strcmp(def->choices[i], v->str))
+            break;
+    }
+    if (!strcmp(def->public.name, "tls-creds") && *v->str)
+        return err_set(err, ENOTSUP, "TLS is not served by this version of ferry");
+    return 0;
+}
+
+int migration_params_set_values(struct migration_params *p, const size_t *indexes,
+                                const struct migration_value *values, size_t count,
+                                struct ferry_err *err)
+{
+    uint64_t num[MIGRATION_PARAM_COUNT];
+
+    memcpy(num, p->num, sizeof(num));
+    for (size_t i = 0; i < count; i++) {
+        int rc = check_value(&params[indexes[i]], &values[i], err);
+
+        if (rc < 0)
+            return rc;
+        num[indexes[i]] = values[i].num;
+    }
+    if (num[MIGRATION_PARAM_MAX_CPU_THROTTLE] < num[MIGRATION_PARAM_CPU_THROTTLE_INITIAL])
+        return refuse_range(&params[MIGRATION_PARAM_MAX_CPU_THROTTLE], err);
+    memcpy(p->num, num, sizeof(num));
+    for (size_t i = 0; i < count; i++)
+        if (params[indexes[i]].public.type == MIGRATION_PARAM_STR)
+            snprintf(p->str[indexes[i]], MIGRATION_STR_BYTES, "%s", values[i].str);
+    return 0;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/main/process.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "vmm/machine/loop.h"
+#include "vmm/machine/vm.h"
+
+struct process_signals {
+    int fd;
+    struct loop_watch *watch;
+    struct vm *vm;
+};
+
+int process_prepare(struct process_signals **ret, struct ferry_err *err)
+{
+    struct process_signals *s = calloc(1, sizeof(*s));
+    sigset_t set;
+
+    if (!s)
+        return err_set(err, ENOMEM, "out of memory");
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (s->fd < 0) {
+        free(s);
+        return err_sys(err, errno, "cannot receive signals");
+    }
+    *ret = s;
+    return 0;
+}
+
+static void signal_arrived(void *arg, short revents)
+{
+    struct process_signals *s = arg;
+    struct signalfd_siginfo info;
+
+    while (read(s->fd, &info, sizeof(info)) == sizeof(info))
+        vm_request_shutdown(s->vm, SHUTDOWN_CAUSE_HOST_SIGNAL, 0);
+}
+
+int process_serve(struct process_signals *s, struct vm *vm, struct ferry_err *err)
+{
+    s->vm = vm;
+    return loop_watch_new(&s->watch, vm_loop(vm), s->fd, POLLIN, signal_arrived, s, err);
+}
+
+void process_signals_free(struct process_signals *s)
+{
+    if (!s)
+        return;
+    if (s->watch)
+        loop_watch_free(s->watch);
+    own_close_fd(&s->fd);
+    free(s);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The user's runtime directory, where VMs are found by name:
+ *
+ *   NAME.lock   held (open file description lock) by the process that runs the VM; text: its pid
+ *   NAME.sock   its QMP control socket
+ *
+ * $XDG_RUNTIME_DIR/ferry, or /run/ferry for root, or /tmp/ferry-UID; mode 0700.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include <ferry/err.h>
+#include <ferry/part.h>
+
+#define RUNDIR_PATH_BYTES 108 /* of a UNIX socket address */
+
+/* The directory, made if need be and checked to be ours. */
+int rundir_path(char ret[RUNDIR_PATH_BYTES], struct ferry_err *err) FERRY_MUST_CHECK;
+/* Path of NAME.SUFFIX in it. */
+int rundir_file(char ret[RUNDIR_PATH_BYTES], const char *name, const char *suffix,
+                struct ferry_err *err) FERRY_MUST_CHECK;
+/* The names of all VMs that a process holds: calls fn for each, sorted. */
+int rundir_list(void (*fn)(void *arg, const char *name), void *arg,
+                struct ferry_err *err) FERRY_MUST_CHECK;
+
+/* The claim on a name. A part of the VM: its lock fd, "vm/name", goes to a handover target. */
+struct rundir_claim;
+/* -EEXIST if another process runs a VM of that name; the sentence says which. */
+int rundir_claim_new(struct rundir_claim **ret, const char *name,
+                     struct ferry_err *err) FERRY_MUST_CHECK;
+/* For a target: holds nothing until its part adopts the lock. */
+int rundir_claim_new_empty(struct rundir_claim **ret, const char *name,
+                           struct ferry_err *err) FERRY_MUST_CHECK;
+struct ferry_part rundir_claim_part(struct rundir_claim *claim);
+/* Removes the file too, unless the name was handed over (paused and not resumed). */
+void rundir_claim_free(struct rundir_claim *claim);

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "vmm/cpu/hart.h"
+#include "vmm/machine/clock.h"
+#include "vmm/machine/loop.h"
+#include "vmm/main/board.h"
+#include "vmm/main/globalstate.h"
+#include "vmm/main/migration.h"
+#include "vmm/main/monitors.h"
+#include "vmm/main/requests.h"
+#include "vmm/main/rundir.h"
+#include "vmm/main/vm_internal.h"
+
+#define OBSERVERS_MAX 4
+
+struct vm {
+    struct loop *loop;
+    struct options options;
+    struct vm_config config;
+    struct board *board;
+    struct ferry_vm *parts;
+    struct ferry_owner *owner;
+    struct rundir_claim *claim;
+    struct migration *migration;
+    struct monitors *monitors;
+    struct requests requests;
+    struct globalstate globalstate;
+
+    enum run_state state;
+    /* A handover stopped the harts; whoever ends it decides what the observers hear. */
+    bool stop_untold;
+    struct {
+        vm_observer_fn *fn;
+        void *arg;
+    } observers[OBSERVERS_MAX];
+    size_t observer_count;
+    int exit_status;
+};
+
+/* --- names --- */
+
+static const char *const run_state_names[] = {
+    [RUN_STATE_PRELAUNCH] = "prelaunch",
+    [RUN_STATE_INMIGRATE] = "inmigrate",
+    [RUN_STATE_RUNNING] = "running",
+    [RUN_STATE_PAUSED] = "paused",
+    [RUN_STATE_FINISH_MIGRATE] = "finish-migrate",
+    [RUN_STATE_POSTMIGRATE] = "postmigrate",
+    [RUN_STATE_SHUTDOWN] = "shutdown",
+    [RUN_STATE_INTERNAL_ERROR] = "internal-error",
+};
+
+const char *run_state_name(enum run_state state)
+{
+    return run_state_names[state];
+}
+
+static const char *const cause_names[] = {
+    [SHUTDOWN_CAUSE_HOST_QMP_QUIT] = "host-qmp-quit",
+    [SHUTDOWN_CAUSE_HOST_QMP_SYSTEM_RESET] = "host-qmp-system-reset",
+    [SHUTDOWN_CAUSE_HOST_SIGNAL] = "host-signal",
+    [SHUTDOWN_CAUSE_GUEST_SHUTDOWN] = "guest-shutdown",
+    [SHUTDOWN_CAUSE_GUEST_RESET] = "guest-reset",
+};
+
+const char *shutdown_cause_name(enum shutdown_cause cause)
+{
+    return cause_names[cause];
+}
+
+/* --- observers --- */
+
+int vm_observe(struct vm *vm, vm_observer_fn *fn, void *arg, struct ferry_err *err)
+{
+    if (vm->observer_count == OBSERVERS_MAX)
+        return err_set(err, ENOSPC, "more than %d observers of a VM", OBSERVERS_MAX);
+    vm->observers[vm->observer_count].fn = fn;
+    vm->observers[vm->observer_count++].arg = arg;
+    return 0;
+}
+
+static void tell(struct vm *vm, enum vm_event event, enum shutdown_cause cause)
+{
+    for (size_t i = 0; i < vm->observer_count; i++)
+        vm->observers[i].fn(vm->observers[i].arg, event, cause);
+}
+
+void vm_set_run_state(struct vm *vm, enum run_state state)
+{
+    enum run_state before = vm->state;
+
+    vm->state = state;
+    if (vm->stop_untold || (before == RUN_STATE_RUNNING && state != RUN_STATE_RUNNING)) {
+        vm->stop_untold = false;
+        tell(vm, VM_EVENT_STOP, 0);
+    }
+    if (state == RUN_STATE_RUNNING && before != RUN_STATE_RUNNING)
+        tell(vm, VM_EVENT_RESUME, 0);
+}
+
+/* --- stop, cont --- */
+
+int vm_stop(struct vm *vm, struct ferry_err *err)
+{
+    if (vm->state != RUN_STATE_RUNNING)
+        return 0;
+    board_stop(vm->board);
+    vm_set_run_state(vm, RUN_STATE_PAUSED);
+    return 0;
+}
+
+static void start_harts(struct vm *vm)
+{
+    board_start(vm->board);
+    vm_set_run_state(vm, RUN_STATE_RUNNING);
+}
+
+int vm_cont(struct vm *vm, struct ferry_err *err)
+{
+    switch (vm->state) {
+    case RUN_STATE_RUNNING:
+        return 0;
+    case RUN_STATE_PRELAUNCH:
+    case RUN_STATE_PAUSED:
+        start_harts(vm);
+        return 0;
+    case RUN_STATE_FINISH_MIGRATE:
+        return err_set(err, EBUSY, "Migration is not finalized yet");
+    case RUN_STATE_POSTMIGRATE:
+        return err_set(err, EPERM,
+                       "the guest runs in the process it was handed to; running it here too would "
+                       "destroy it");
+    case RUN_STATE_INMIGRATE:
+        return err_set(err, EAGAIN, "the guest has not arrived yet");
+    case RUN_STATE_SHUTDOWN:
+    case RUN_STATE_INTERNAL_ERROR:
+        break;
+    }
+    return err_set(err, EINVAL, "Resetting the Virtual Machine is required");
+}
+
+/* --- requests --- */
+
+static void do_shutdown(struct vm *vm, enum shutdown_cause cause, int status)
+{
+    if (vm->state == RUN_STATE_RUNNING)
+        board_stop(vm->board);
+    tell(vm, VM_EVENT_SHUTDOWN, cause);
+    if (cause == SHUTDOWN_CAUSE_GUEST_SHUTDOWN && vm->config.no_shutdown)
+        vm_set_run_state(vm, RUN_STATE_SHUTDOWN);
+    else
+        vm_exit(vm, status);
+}
+
+static void do_reset(struct vm *vm, enum shutdown_cause cause)
+{
+    bool running = vm->state == RUN_STATE_RUNNING;
+    struct ferry_err err;
+
+    if (vm->config.no_reboot && cause == SHUTDOWN_CAUSE_GUEST_RESET) {
+        do_shutdown(vm, cause, 0);
+        return;
+    }
+    if (running)
+        board_stop(vm->board);
+    if (board_reset(vm->board, &err) < 0) {
+        log_error("reset: %s", err.text);
+        vm_set_run_state(vm, RUN_STATE_INTERNAL_ERROR);
+        return;
+    }
+    tell(vm, VM_EVENT_RESET, cause);
+    if (vm->state == RUN_STATE_SHUTDOWN)
+        vm_set_run_state(vm, RUN_STATE_PAUSED);
+    if (running)
+        board_start(vm->board);
+}
+
+/* While the VM belongs to a handover they stay pending, and go to the target or are tried again. */
+static bool can_serve_requests(const struct vm *vm)
+{
+    return vm->state != RUN_STATE_FINISH_MIGRATE && vm->state != RUN_STATE_POSTMIGRATE &&
+           vm->state != RUN_STATE_INMIGRATE;
+}
+
+static void serve_requests(void *arg)
+{
+    struct vm *vm = arg;
+    enum shutdown_cause reset, shutdown;
+    int status;
+
+    if (vm->state == RUN_STATE_INMIGRATE && vm->requests.shutdown_cause &&
+        vm->requests.shutdown_cause != SHUTDOWN_CAUSE_GUEST_SHUTDOWN) {
+        /* A target that is asked to quit while it waits has nothing to lose. */
+        vm_exit(vm, 0);
+        return;
+    }
+    if (vm->state == RUN_STATE_POSTMIGRATE && vm->requests.shutdown_cause) {
+        tell(vm, VM_EVENT_SHUTDOWN, vm->requests.shutdown_cause);
+        vm_exit(vm, 0);
+        return;
+    }
+    if (!can_serve_requests(vm))
+        return;
+    pthread_mutex_lock(&vm->requests.mutex);
+    reset = vm->requests.reset_cause;
+    shutdown = vm->requests.shutdown_cause;
+    status = (int)vm->requests.exit_status;
+    vm->requests.reset_cause = vm->requests.shutdown_cause = 0;
+    pthread_mutex_unlock(&vm->requests.mutex);
+    if (shutdown)
+        do_shutdown(vm, shutdown, status);
+    else if (reset)
+        do_reset(vm, reset);
+}
+
+void vm_retry_requests(struct vm *vm)
+{
+    /* Without memory for the message the request stays pending until the next one. */
+    if (loop_post(vm->loop, serve_requests, vm) < 0)
+        log_error("out of memory: a request to the machine is late");
+}
+
+void vm_request_reset(struct vm *vm, enum shutdown_cause cause)
+{
+    pthread_mutex_lock(&vm->requests.mutex);
+    vm->requests.reset_cause = (uint8_t)cause;
+    pthread_mutex_unlock(&vm->requests.mutex);
+    vm_retry_requests(vm);
+}
+
+void vm_request_shutdown(struct vm *vm, enum shutdown_cause cause, int exit_status)
+{
+    pthread_mutex_lock(&vm->requests.mutex);
+    vm->requests.shutdown_cause = (uint8_t)cause;
+    vm->requests.exit_status = (uint32_t)exit_status;
+    pthread_mutex_unlock(&vm->requests.mutex);
+    vm_retry_requests(vm);
+}
+
+void vm_powerdown(struct vm *vm)
+{
+    tell(vm, VM_EVENT_POWERDOWN, 0);
+}
+
+static void board_power_off(void *machine, int exit_code)
+{
+    vm_request_shutdown(machine, SHUTDOWN_CAUSE_GUEST_SHUTDOWN, exit_code);
+}
+
+static void board_asks_reset(void *machine)
+{
+    vm_request_reset(machine, SHUTDOWN_CAUSE_GUEST_RESET);
+}
+
+static void board_quit(void *machine)
+{
+    vm_request_shutdown(machine, SHUTDOWN_CAUSE_HOST_SIGNAL, 0);
+}
+
+static void board_drained(void *machine)
+{
+    struct vm *vm = machine;
+
+    ferry_vm_drained(vm->parts);
+}
+
+/* --- what a handover does to the whole --- */
+
+static void handover_pause(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    globalstate_set(&vm->globalstate, vm->state);
+    if (vm->state == RUN_STATE_RUNNING) {
+        board_stop(vm->board);
+        vm->stop_untold = true;
+    }
+    vm->state = RUN_STATE_FINISH_MIGRATE;
+}
+
+static void handover_resume(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    board_start(vm->board);
+}
+
+static const struct ferry_vm_ops handover_ops = {
+    .pause = handover_pause,
+    .resume = handover_resume,
+};
+
+void vm_clock_advance(struct vm *vm, int64_t ns)
+{
+    struct guest_clock *clock = board_clock(vm->board);
+
+    guest_clock_set(clock, guest_clock_ns(clock) + ns);
+}
+
+/* --- life --- */
+
+int vm_new(struct vm **ret, struct ferry_err *err)
+{
+    struct vm *vm = calloc(1, sizeof(*vm));
+    int rc;
+
+    if (!vm)
+        return err_set(err, ENOMEM, "out of memory");
+    vm->state = RUN_STATE_INMIGRATE;
+    pthread_mutex_init(&vm->requests.mutex, NULL);
+    rc = loop_new(&vm->loop, err);
+    if (!rc)
+        rc = migration_new(&vm->migration, vm, err);
+    if (!rc)
+        rc = monitors_new(&vm->monitors, vm, vm->migration, err);
+    if (rc < 0) {
+        vm_free(vm);
+        return rc;
+    }
+    *ret = vm;
+    return 0;
+}
+
+void vm_free(struct vm *vm)
+{
+    if (!vm)
+        return;
+    migration_free(vm->migration);
+    monitors_free(vm->monitors);
+    ferry_vm_free(vm->parts);
+    board_free(vm->board);
+    rundir_claim_free(vm->claim);
+    ferry_owner_free(vm->owner);
+    if (vm->loop)
+        loop_free(vm->loop);
+    config_free(&vm->config);
+    options_free(&vm->options);
+    pthread_mutex_destroy(&vm->requests.mutex);
+    free(vm);
+}
+
+static int build_parts(struct vm *vm, struct ferry_err *err)
+{
+    const struct ferry_vm_params params = {
+        .size_bytes = sizeof(params),
+        .machine_name = BOARD_MACHINE_NAME,
+        .ram = board_ram(vm->board),
+        .ops = &handover_ops,
+        .opaque = vm,
+    };
+    const struct ferry_part own[] = {
+        rundir_claim_part(vm->claim),
+        requests_part(&vm->requests),
+        globalstate_part(&vm->globalstate),
+    };
+    int rc = ferry_vm_new(&vm->parts, &params, err);
+
+    if (!rc)
+        rc = board_add_parts(vm->board, vm->parts, err);
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]) && !rc; i++)
+        rc = ferry_vm_add_part(vm->parts, &own[i], err);
+    return rc;
+}
+
+int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
+             struct ferry_err *err)
+{
+    struct board_params params = {
+        .config = &vm->config,
+        .loop = vm->loop,
+        .take_region = arrived ? arrived->take_region : NULL,
+        .take_region_arg = arrived ? arrived->arg : NULL,
+        .power_off = board_power_off,
+        .reset = board_asks_reset,
+        .quit = board_quit,
+        .on_drained = board_drained,
+        .machine = vm,
+    };
+    int rc;
+
+    if (vm->board)
+        return err_set(err, EBUSY, "this process has a machine already");
+    rc = config_from_options(&vm->config, o, err);
+    if (rc < 0)
+        return rc;
+    vm->options = *o;
+    o->count = 0;
+    rc = arrived ? rundir_claim_new_empty(&vm->claim, vm->config.name, err)
+                 : rundir_claim_new(&vm->claim, vm->config.name, err);
+    if (!rc)
+        rc = board_new(&vm->board, &params, err);
+    if (!rc)
+        rc = build_parts(vm, err);
+    if (!rc)
+        rc = monitors_attach(vm->monitors, vm->board, &vm->config, err);
+    return rc;
+}
+
+int vm_open(struct vm *vm, struct ferry_err *err)
+{
+    return board_open(vm->board, err);
+}
+
+int vm_launch(struct vm *vm, struct ferry_err *err)
+{
+    int rc = ferry_owner_new(&vm->owner, err);
+
+    if (rc < 0)
+        return rc;
+    vm->state = RUN_STATE_PRELAUNCH;
+    for (size_t i = 0; i < ferry_vm_part_count(vm->parts); i++) {
+        const struct ferry_part *part = ferry_vm_part(vm->parts, i);
+
+        if (part->ops && part->ops->resume)
+            part->ops->resume(part->obj);
+    }
+    if (!vm->config.start_paused)
+        start_harts(vm);
+    return 0;
+}
+
+int vm_run(struct vm *vm)
+{
+    loop_run(vm->loop);
+    if (vm->board)
+        board_stop(vm->board);
+    return vm->exit_status;
+}
+
+void vm_exit(struct vm *vm, int status)
+{
+    vm->exit_status = status;
+    loop_stop(vm->loop);
+}
+
+/* --- accessors --- */
+
+const struct vm_config *vm_config(const struct vm *vm)
+{
+    return &vm->config;
+}
+
+struct loop *vm_loop(const struct vm *vm)
+{
+    return vm->loop;
+}
+
+enum run_state vm_run_state(const struct vm *vm)
+{
+    return vm->state;
+}
+
+size_t vm_hart_count(const struct vm *vm)
+{
+    return vm->board ? board_hart_count(vm->board) : 0;
+}
+
+int vm_hart_thread_id(const struct vm *vm, size_t index)
+{
+    return hart_thread_id(board_hart(vm->board, index));
+}
+
+struct migration *vm_migration(struct vm *vm)
+{
+    return vm->migration;
+}
+
+struct ferry_vm *vm_parts(struct vm *vm)
+{
+    return vm->parts;
+}
+
+struct ferry_owner *vm_owner(struct vm *vm)
+{
+    return vm->owner;
+}
+
+void vm_set_owner(struct vm *vm, struct ferry_owner *owner)
+{
+    ferry_owner_free(vm->owner);
+    vm->owner = owner;
+}
+
+const struct options *vm_options(const struct vm *vm)
+{
+    return &vm->options;
+}

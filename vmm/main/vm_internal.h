@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * struct vm from the program's side: its life, and what a handover needs of it.
+ *
+ *   vm_new            a loop and an empty machine, run state inmigrate; the monitor can answer
+ *   vm_build          the machine that options describe; nothing of the host opened
+ *   vm_open           fresh start: backends opened, boot images loaded       | or: parts adopted
+ *   vm_launch         harts run                                              | by the handover
+ *   vm_run            the loop, until the VM ends
+ *
+ * Main thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <ferry/err.h>
+#include <ferry/live.h>
+#include <ferry/part.h>
+
+#include "vmm/machine/vm.h"
+#include "vmm/main/options.h"
+
+struct migration;
+
+int vm_new(struct vm **ret, struct ferry_err *err) FERRY_MUST_CHECK;
+void vm_free(struct vm *vm);
+
+/* Where a target's RAM comes from. */
+struct vm_arrived {
+    int (*take_region)(void *arg, struct ferry_ram *ram, const char *name, uint64_t size_bytes,
+                       struct ferry_ram_region **ret, struct ferry_err *err);
+    void *arg;
+};
+/* Moves *o into the VM (left empty) on success. arrived: NULL for a fresh start. */
+int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
+             struct ferry_err *err) FERRY_MUST_CHECK;
+int vm_open(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Also takes the ownership lock. Harts run unless the options say -S. */
+int vm_launch(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Until vm_exit(); returns the exit status. */
+int vm_run(struct vm *vm);
+void vm_exit(struct vm *vm, int status);
+
+struct migration *vm_migration(struct vm *vm);
+struct ferry_vm *vm_parts(struct vm *vm);
+struct ferry_owner *vm_owner(struct vm *vm);
+/* Takes *owner. */
+void vm_set_owner(struct vm *vm, struct ferry_owner *owner);
+const struct options *vm_options(const struct vm *vm);
+
+/*
+ * Change the run state and tell the observers: STOP when it leaves running, RESUME when it becomes
+ * running. Does not touch the harts.
+ */
+void vm_set_run_state(struct vm *vm, enum run_state state);
+/* The target's clock goes on as if it had not stopped. */
+void vm_clock_advance(struct vm *vm, int64_t ns);
+/* A request of the guest that arrived while nobody could carry it out. */
+void vm_retry_requests(struct vm *vm);

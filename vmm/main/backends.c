@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/main/backends.h"
+
+#include <string.h>
+
+int backends_new(struct backends *b, const struct backends_params *params, struct ferry_err *err)
+{
+    const struct vm_config *c = params->config;
+
+    for (size_t i = 0; i < c->chardev_count; i++) {
+        bool is_serial = c->serial_chardev && !strcmp(c->serial_chardev, c->chardevs[i].id);
+        struct chardev_params chardev_params = {
+            .config = &c->chardevs[i],
+            .loop = params->loop,
+            .escape = c->escape && is_serial,
+            .quit = params->quit,
+            .quit_arg = params->quit_arg,
+        };
+        int rc = chardev_new(&b->chardevs[i], &chardev_params, err);
+
+        if (rc)
+            return rc;
+        b->chardev_count++;
+    }
+    for (size_t i = 0; i < c->drive_count; i++) {
+        int rc = block_new(&b->drives[i], &c->drives[i], err);
+
+        if (rc)
+            return rc;
+        b->drive_count++;
+    }
+    for (size_t i = 0; i < c->netdev_count; i++) {
+        int rc = net_new(&b->netdevs[i], &c->netdevs[i], params->loop, params->lock, err);
+
+        if (rc)
+            return rc;
+        b->netdev_count++;
+    }
+    return 0;
+}
+
+void backends_free(struct backends *b)
+{
+    while (b->netdev_count > 0)
+        net_free(b->netdevs[--b->netdev_count]);
+    while (b->drive_count > 0)
+        block_free(b->drives[--b->drive_count]);
+    while (b->chardev_count > 0)
+        chardev_free(b->chardevs[--b->chardev_count]);
+}
+
+/* Chardevs last: one that waits for its first client should wait for nothing that then fails. */
+int backends_open(struct backends *b, struct ferry_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < b->drive_count; i++)
+        rc = block_open(b->drives[i], err);
+    for (size_t i = 0; !rc && i < b->netdev_count; i++)
+        rc = net_open(b->netdevs[i], err);
+    for (size_t i = 0; !rc && i < b->chardev_count; i++)
+        rc = chardev_open(b->chardevs[i], err);
+    return rc;
+}
+
+int backends_add_parts(struct backends *b, struct ferry_vm *vm, struct ferry_err *err)
+{
+    struct ferry_part part;
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < b->drive_count; i++) {
+        part = block_part(b->drives[i]);
+        rc = ferry_vm_add_part(vm, &part, err);
+    }
+    for (size_t i = 0; !rc && i < b->netdev_count; i++) {
+        part = net_part(b->netdevs[i]);
+        rc = ferry_vm_add_part(vm, &part, err);
+    }
+    for (size_t i = 0; !rc && i < b->chardev_count; i++) {
+        part = chardev_part(b->chardevs[i]);
+        rc = ferry_vm_add_part(vm, &part, err);
+    }
+    return rc;
+}
+
+struct chardev *backends_find_chardev(const struct backends *b, const char *id)
+{
+    for (size_t i = 0; i < b->chardev_count; i++) {
+        if (!strcmp(chardev_id(b->chardevs[i]), id))
+            return b->chardevs[i];
+    }
+    return NULL;
+}
+
+struct block *backends_find_drive(const struct backends *b, const char *id)
+{
+    for (size_t i = 0; i < b->drive_count; i++) {
+        if (!strcmp(block_id(b->drives[i]), id))
+            return b->drives[i];
+    }
+    return NULL;
+}
+
+struct net *backends_find_netdev(const struct backends *b, const char *id)
+{
+    for (size_t i = 0; i < b->netdev_count; i++) {
+        if (!strcmp(net_id(b->netdevs[i]), id))
+            return b->netdevs[i];
+    }
+    return NULL;
+}

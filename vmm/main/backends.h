@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything of the host that a description names: chardevs, drives, netdevs. Created without
+ * opening anything, then opened (fresh start) or adopted through their parts. Main thread.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include <ferry/err.h>
+#include <ferry/part.h>
+
+#include "vmm/backend/block.h"
+#include "vmm/backend/chardev.h"
+#include "vmm/backend/net.h"
+#include "vmm/machine/config.h"
+
+struct backends {
+    struct chardev *chardevs[CONFIG_CHARDEVS_MAX]; /* owned, in the order of the config */
+    struct block *drives[CONFIG_DRIVES_MAX];
+    struct net *netdevs[CONFIG_NETDEVS_MAX];
+    size_t chardev_count, drive_count, netdev_count;
+};
+
+struct backends_params {
+    const struct vm_config *config; /* loans for the life of the backends */
+    struct loop *loop;
+    struct machine_lock *lock;
+    void (*quit)(void *arg); /* Ctrl-a x on the serial line */
+    void *quit_arg;
+};
+
+/* *b is all zeros before. On failure backends_free() is still to be called. */
+int backends_new(struct backends *b, const struct backends_params *params,
+                 struct ferry_err *err) FERRY_MUST_CHECK;
+/* Their users are gone. */
+void backends_free(struct backends *b);
+int backends_open(struct backends *b, struct ferry_err *err) FERRY_MUST_CHECK;
+int backends_add_parts(struct backends *b, struct ferry_vm *vm,
+                       struct ferry_err *err) FERRY_MUST_CHECK;
+
+/* NULL: none such. */
+struct chardev *backends_find_chardev(const struct backends *b, const char *id);
+struct block *backends_find_drive(const struct backends *b, const char *id);
+struct net *backends_find_netdev(const struct backends *b, const char *id);

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/main/board.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "vmm/cpu/hart.h"
+#include "vmm/dev/aclint.h"
+#include "vmm/dev/goldfish_rtc.h"
+#include "vmm/dev/plic.h"
+#include "vmm/dev/test_finisher.h"
+#include "vmm/dev/uart16550.h"
+#include "vmm/dev/virtio/virtio.h"
+#include "vmm/machine/bus.h"
+#include "vmm/machine/clock.h"
+#include "vmm/machine/guestmem.h"
+#include "vmm/main/backends.h"
+#include "vmm/main/boot.h"
+#include "vmm/main/memmap.h"
+
+/* mswi, mtimer, plic, uart, rtc, test, and a device or an empty transport in each slot. */
+#define BOARD_DEVICES_MAX (6 + CONFIG_VIRTIO_SLOTS)
+
+struct board {
+    struct board_params params;
+    const struct vm_config *config;
+
+    struct ferry_ram *ram;
+    struct guestmem mem;
+    struct machine_lock lock;
+    struct bus bus;
+    struct guest_clock *clock;
+    struct dev_env env;
+
+    struct hart *harts[CONFIG_HARTS_MAX];
+    size_t hart_count;
+    struct backends backends;
+    struct boot *boot;
+    struct dev *devices[BOARD_DEVICES_MAX]; /* in the order of QEMU's sections */
+    size_t device_count;
+    bool running;
+};
+
+/* --- Memory --------------------------------------------------------------------------------- */
+
+static int board_add_memory(struct board *b, const char *name, uint64_t base_gpa,
+                            uint64_t size_bytes, bool readonly, struct ferry_err *err)
+{
+    const struct board_params *p = &b->params;
+    struct ferry_ram_region *region = NULL;
+    int rc;
+
+    if (p->take_region)
+        rc = p->take_region(p->take_region_arg, b->ram, name, size_bytes, &region, err);
+    else
+        rc = ferry_ram_add(b->ram, name, size_bytes, &region, err);
+    return rc ? rc : guestmem_add(&b->mem, base_gpa, region, readonly, err);
+}
+
+static int board_new_memory(struct board *b, struct ferry_err *err)
+{
+    int rc = ferry_ram_new(&b->ram, err);
+
+    if (!rc)
+        rc = board_add_memory(b, "riscv_virt_board.ram", MEMMAP_RAM_GPA, b->config->ram_bytes,
+                              false, err);
+    if (!rc)
+        rc = board_add_memory(b, "riscv_virt_board.mrom", MEMMAP_MROM_GPA, MEMMAP_MROM_BYTES, true,
+                              err);
+    return rc;
+}
+
+/* --- Harts ---------------------------------------------------------------------------------- */
+
+static int board_new_harts(struct board *b, struct ferry_err *err)
+{
+    for (uint32_t id = 0; id < b->config->harts; id++) {
+        struct hart_params params = {
+            .size_bytes = sizeof(params),
+            .id = id,
+            .reset_pc = MEMMAP_MROM_GPA,
+            .mem = &b->mem,
+            .bus = &b->bus,
+            .clock = b->clock,
+            .ram = b->ram,
+        };
+        int rc = hart_new(&b->harts[id], &params, err);
+
+        if (rc)
+            return err_prefix(err, "hart %u", id);
+        b->hart_count++;
+    }
+    return 0;
+}
+
+static void board_set_hart_irq(void *controller, unsigned source, bool level)
+{
+    hart_set_irq(controller, (enum hart_irq)source, level);
+}
+
+static bool board_get_hart_irq(void *controller, unsigned source)
+{
+    return hart_get_irq(controller, (enum hart_irq)source);
+}
+
+static struct irq_line board_hart_line(struct hart *h, enum hart_irq irq)
+{
+    return (struct irq_line){.set = board_set_hart_irq, .controller = h, .source = irq};
+}
+
+/* --- Devices -------------------------------------------------------------------------------- */
+
+static int board_add_device(struct board *b, struct dev *d, uint64_t gpa, struct ferry_err *err)
+{
+    struct bus_region region = {
+        .name = d->idstr,
+        .base_gpa = gpa,
+        .size_bytes = d->type->mmio_bytes,
+        .access_sizes = d->type->access_sizes,
+        .ops = &d->type->mmio,
+        .dev = d,
+    };
+
+    b->devices[b->device_count++] = d;
+    return bus_add(&b->bus, &region, err);
+}
+
+static int board_new_device(struct board *b, const struct dev_type *type, uint64_t gpa,
+                            struct irq_line irq, const char *idstr, struct dev **ret,
+                            struct ferry_err *err)
+{
+    int rc = dev_new(ret, type, &b->env, irq, idstr, 0, err);
+
+    return rc ? rc : board_add_device(b, *ret, gpa, err);
+}
+
+static int board_new_platform(struct board *b, struct dev **ret_plic, struct ferry_err *err)
+{
+    const struct irq_line none = {0};
+    struct dev *mswi, *mtimer, *plic, *uart, *rtc, *test;
+    int rc;
+
+    rc = board_new_device(b, &mswi_type, MEMMAP_CLINT_GPA, none, "riscv_mswi", &mswi, err);
+    if (!rc)
+        rc = board_new_device(b, &mtimer_type, MEMMAP_MTIMER_GPA, none, "riscv_mtimer", &mtimer,
+                              err);
+    if (!rc)
+        rc =
+            board_new_device(b, &plic_type, MEMMAP_PLIC_GPA, none, "riscv_sifive_plic", &plic, err);
+    if (rc)
+        return rc;
+    for (uint32_t i = 0; i < b->hart_count; i++) {
+        struct hart *h = b->harts[i];
+        struct mswi_output msip = {board_hart_line(h, HART_IRQ_MSI), board_get_hart_irq};
+
+        mswi_connect(mswi, i, msip);
+        mtimer_connect(mtimer, i, board_hart_line(h, HART_IRQ_MTI));
+        plic_connect(plic, 2 * i, board_hart_line(h, HART_IRQ_MEI));
+        plic_connect(plic, 2 * i + 1, board_hart_line(h, HART_IRQ_SEI));
+    }
+    *ret_plic = plic;
+    rc = board_new_device(b, &uart16550_type, MEMMAP_UART_GPA, plic_input(plic, MEMMAP_UART_IRQ),
+                          "serial", &uart, err);
+    if (!rc && b->config->serial_chardev)
+        rc = uart16550_connect(uart, backends_find_chardev(&b->backends, b->config->serial_chardev),
+                               err);
+    if (!rc)
+        rc = board_new_device(b, &goldfish_rtc_type, MEMMAP_RTC_GPA,
+                              plic_input(plic, MEMMAP_RTC_IRQ), "goldfish_rtc", &rtc, err);
+    if (!rc)
+        rc = board_new_device(b, &test_finisher_type, MEMMAP_TEST_GPA, none, "sifive_test", &test,
+                              err);
+    return rc;
+}
+
+static int board_new_virtio(struct board *b, struct dev *plic, uint32_t slot,
+                            const struct config_device *config, struct ferry_err *err)
+{
+    struct virtio_params params = {
+        .env = &b->env,
+        .slot_gpa = MEMMAP_VIRTIO_GPA + slot * MEMMAP_VIRTIO_SLOT_BYTES,
+        .irq = plic_input(plic, MEMMAP_VIRTIO_IRQ + slot),
+        .legacy = b->config->force_legacy,
+        .config = config,
+        .on_drained = b->params.on_drained,
+        .arg = b->params.machine,
+    };
+    struct dev *d = NULL;
+    int rc = -EINVAL;
+
+    if (!config)
+        rc = virtio_empty_new(&d, &params, err);
+    else if (config->type == CONFIG_DEVICE_BLK)
+        rc = virtio_blk_new(&d, &params, backends_find_drive(&b->backends, config->backend), err);
+    else if (config->type == CONFIG_DEVICE_NET)
+        rc = virtio_net_new(&d, &params, backends_find_netdev(&b->backends, config->backend), err);
+    else if (config->type == CONFIG_DEVICE_RNG)
+        rc = virtio_rng_new(&d, &params, err);
+    return rc ? rc : board_add_device(b, d, params.slot_gpa, err);
+}
+
+/* In the order of the command line, which is the order of the sections; then the empty slots. */
+static int board_new_virtios(struct board *b, struct dev *plic, struct ferry_err *err)
+{
+    bool taken[CONFIG_VIRTIO_SLOTS] = {false};
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < b->config->device_count; i++) {
+        const struct config_device *config = &b->config->devices[i];
+
+        taken[config->slot] = true;
+        rc = board_new_virtio(b, plic, (uint32_t)config->slot, config, err);
+    }
+    for (uint32_t slot = 0; !rc && slot < CONFIG_VIRTIO_SLOTS; slot++) {
+        if (!taken[slot])
+            rc = board_new_virtio(b, plic, slot, NULL, err);
+    }
+    return rc;
+}
+
+/* Harts first: what the devices' lines then say is what they see. */
+static void board_power_on(struct board *b)
+{
+    machine_lock(&b->lock);
+    for (size_t i = 0; i < b->hart_count; i++)
+        hart_reset(b->harts[i]);
+    for (size_t i = 0; i < b->device_count; i++) {
+        if (b->devices[i]->type->reset)
+            b->devices[i]->type->reset(b->devices[i]);
+    }
+    machine_unlock(&b->lock);
+}
+
+/* --- Life ----------------------------------------------------------------------------------- */
+
+static int board_build(struct board *b, struct ferry_err *err)
+{
+    struct backends_params backends_params = {
+        .config = b->config,
+        .loop = b->params.loop,
+        .lock = &b->lock,
+        .quit = b->params.quit,
+        .quit_arg = b->params.machine,
+    };
+    struct dev *plic = NULL;
+    int rc;
+
+    rc = boot_new(&b->boot, b->config, err);
+    if (!rc)
+        rc = board_new_memory(b, err);
+    if (!rc)
+        rc = guest_clock_new(&b->clock, b->params.loop, &b->lock, err);
+    if (rc)
+        return rc;
+    b->env = (struct dev_env){
+        .mem = &b->mem,
+        .loop = b->params.loop,
+        .lock = &b->lock,
+        .clock = b->clock,
+        .hart_count = b->config->harts,
+        .power_off = b->params.power_off,
+        .reset = b->params.reset,
+        .machine = b->params.machine,
+    };
+    rc = board_new_harts(b, err);
+    if (!rc)
+        rc = backends_new(&b->backends, &backends_params, err);
+    if (!rc)
+        rc = board_new_platform(b, &plic, err);
+    if (!rc)
+        rc = board_new_virtios(b, plic, err);
+    if (!rc)
+        board_power_on(b);
+    return rc;
+}
+
+int board_new(struct board **ret, const struct board_params *params, struct ferry_err *err)
+{
+    const struct vm_config *c = params->config;
+    struct board *b;
+    int rc;
+
+    if (c->harts == 0 || c->harts > CONFIG_HARTS_MAX)
+        return err_set(err, EINVAL, "%u harts, the board can have 1 to %d", c->harts,
+                       CONFIG_HARTS_MAX);
+    b = calloc(1, sizeof(*b));
+    if (!b)
+        return err_set(err, ENOMEM, "no memory for the board");
+    b->params = *params;
+    b->config = c;
+    pthread_mutex_init(&b->lock.mutex, NULL);
+    b->bus.lock = &b->lock;
+    rc = board_build(b, err);
+    if (rc) {
+        board_free(b);
+        return rc;
+    }
+    *ret = b;
+    return 0;
+}
+
+void board_free(struct board *b)
+{
+    if (!b)
+        return;
+    board_stop(b);
+    for (size_t i = 0; i < b->hart_count; i++)
+        hart_free(b->harts[i]);
+    while (b->device_count > 0)
+        dev_free(b->devices[--b->device_count]);
+    backends_free(&b->backends);
+    boot_free(b->boot);
+    guest_clock_free(b->clock);
+    ferry_ram_free(b->ram);
+    pthread_mutex_destroy(&b->lock.mutex);
+    free(b);
+}
+
+int board_open(struct board *b, struct ferry_err *err)
+{
+    int rc = boot_open(b->boot, err);
+
+    if (!rc)
+        rc = boot_place(b->boot, &b->mem, err);
+    if (!rc)
+        rc = backends_open(&b->backends, err);
+    return rc;
+}
+
+void board_start(struct board *b)
+{
+    if (b->running)
+        return;
+    b->running = true;
+    guest_clock_start(b->clock);
+    for (size_t i = 0; i < b->hart_count; i++)
+        hart_run(b->harts[i]);
+}
+
+void board_stop(struct board *b)
+{
+    if (!b->running)
+        return;
+    b->running = false;
+    for (size_t i = 0; i < b->hart_count; i++)
+        hart_stop_request(b->harts[i]);
+    for (size_t i = 0; i < b->hart_count; i++)
+        hart_stop_wait(b->harts[i]);
+    guest_clock_stop(b->clock);
+}
+
+int board_reset(struct board *b, struct ferry_err *err)
+{
+    board_power_on(b);
+    return boot_place(b->boot, &b->mem, err);
+}
+
+int board_add_parts(struct board *b, struct ferry_vm *vm, struct ferry_err *err)
+{
+    struct ferry_part part = guest_clock_part(b->clock);
+    int rc = ferry_vm_add_part(vm, &part, err);
+
+    for (size_t i = 0; !rc && i < b->hart_count; i++) {
+        struct ferry_part parts[2];
+
+        hart_parts(b->harts[i], parts);
+        rc = ferry_vm_add_part(vm, &parts[0], err);
+        if (!rc)
+            rc = ferry_vm_add_part(vm, &parts[1], err);
+    }
+    for (size_t i = 0; !rc && i < b->device_count; i++) {
+        part = dev_part(b->devices[i]);
+        if (part.table || part.ops)
+            rc = ferry_vm_add_part(vm, &part, err);
+    }
+    if (!rc)
+        rc = backends_add_parts(&b->backends, vm, err);
+    if (!rc) {
+        part = boot_part(b->boot);
+        rc = ferry_vm_add_part(vm, &part, err);
+    }
+    return rc;
+}
+
+struct ferry_ram *board_ram(const struct board *b)
+{
+    return b->ram;
+}
+
+struct guest_clock *board_clock(const struct board *b)
+{
+    return b->clock;
+}
+
+size_t board_hart_count(const struct board *b)
+{
+    return b->hart_count;
+}
+
+struct hart *board_hart(const struct board *b, size_t index)
+{
+    return b->harts[index];
+}
+
+struct chardev *board_chardev(const struct board *b, size_t index)
+{
+    return index < b->backends.chardev_count ? b->backends.chardevs[index] : NULL;
+}
+
+struct chardev *board_find_chardev(const struct board *b, const char *id)
+{
+    return backends_find_chardev(&b->backends, id);
+}
+
+struct block *board_block(const struct board *b, size_t index)
+{
+    return index < b->backends.drive_count ? b->backends.drives[index] : NULL;
+}

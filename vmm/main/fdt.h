@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The flattened device tree that the guest is given. The only home of libfdt. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/err.h>
+
+#define FDT_RNG_SEED_BYTES 32
+
+struct fdt_params {
+    uint32_t hart_count;
+    uint64_t ram_bytes;
+    const char *isa_string; /* "rv64imafdc_zicntr": single letters, then names */
+    const char *mmu_type;
+    const char *bootargs;                      /* NULL or "": no property */
+    uint64_t initrd_start_gpa, initrd_end_gpa; /* equal: no properties */
+    uint8_t rng_seed[FDT_RNG_SEED_BYTES];      /* new at each boot */
+};
+
+/* *ret is to be freed. */
+int fdt_make(uint8_t **ret, size_t *ret_bytes, const struct fdt_params *params,
+             struct ferry_err *err) FERRY_MUST_CHECK;

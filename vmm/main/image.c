@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/main/image.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/be.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "base/own.h"
+
+#define IMAGE_SEALS        (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define IMAGE_CHUNK_BYTES  (1u << 20)
+#define IMAGE_SEGMENTS_MAX 64u
+
+static int image_write_all(int fd, const uint8_t *data, size_t n)
+{
+    while (n > 0) {
+        ssize_t written = write(fd, data, n);
+
+        if (written < 0)
+            return -errno;
+        data += written;
+        n -= (size_t)written;
+    }
+    return 0;
+}
+
+int image_read(struct image *i, const char *path, uint64_t limit_bytes, struct ferry_err *err)
+{
+    OWN_MEM uint8_t *chunk = malloc(IMAGE_CHUNK_BYTES);
+    OWN_FD int file = -1;
+    OWN_FD int fd = -1;
+    uint64_t size_bytes = 0;
+    ssize_t n;
+
+    if (!chunk)
+        return err_set(err, ENOMEM, "no memory to read %s \"%s\"", i->what, path);
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return err_sys(err, errno, "opening %s \"%s\"", i->what, path);
+    fd = memfd_create(i->what, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return err_sys(err, errno, "keeping %s \"%s\" in memory", i->what, path);
+    while ((n = read(file, chunk, IMAGE_CHUNK_BYTES)) > 0) {
+        int rc;
+
+        size_bytes += (uint64_t)n;
+        if (size_bytes > limit_bytes)
+            return err_set(err, EFBIG,
+                           "%s \"%s\" is larger than the guest's memory of %" PRIu64 " MiB; -m "
+                           "gives it more",
+                           i->what, path, limit_bytes >> 20);
+        rc = image_write_all(fd, chunk, (size_t)n);
+        if (rc)
+            return err_sys(err, -rc, "keeping %s \"%s\" in memory", i->what, path);
+    }
+    if (n < 0)
+        return err_sys(err, errno, "reading %s \"%s\"", i->what, path);
+    if (size_bytes == 0)
+        return err_set(err, EINVAL, "%s \"%s\" is empty", i->what, path);
+    if (fcntl(fd, F_ADD_SEALS, IMAGE_SEALS | F_SEAL_SEAL) < 0)
+        return err_sys(err, errno, "sealing %s \"%s\"", i->what, path);
+    image_close(i);
+    i->fd = take_fd(&fd);
+    i->size_bytes = size_bytes;
+    return 0;
+}
+
+int image_adopt(struct image *i, int *fd, uint64_t limit_bytes, struct ferry_err *err)
+{
+    int seals = fcntl(*fd, F_GET_SEALS);
+    struct stat st;
+
+    if (seals < 0 || (seals & IMAGE_SEALS) != IMAGE_SEALS)
+        return err_set(err, EINVAL, "%s: the file descriptor is not a sealed memfd", i->what);
+    if (fstat(*fd, &st) < 0)
+        return err_sys(err, errno, "%s: fstat", i->what);
+    if (st.st_size <= 0 || (uint64_t)st.st_size > limit_bytes)
+        return err_set(err, EINVAL, "%s has %jd bytes, it can have 1 to %" PRIu64, i->what,
+                       (intmax_t)st.st_size, limit_bytes);
+    image_close(i);
+    i->fd = take_fd(fd);
+    i->size_bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
+void image_close(struct image *i)
+{
+    own_close_fd(&i->fd);
+    i->size_bytes = 0;
+}
+
+static int image_copy(const struct image *i, const struct guestmem *mem, uint64_t gpa,
+                      const uint8_t *data, uint64_t n, struct ferry_err *err)
+{
+    if (guestmem_write(mem, gpa, data, n))
+        return err_set(err, ERANGE,
+                       "%s: %" PRIu64 " bytes at 0x%" PRIx64 " do not fit in the guest's memory; "
+                       "-m gives it more",
+                       i->what, n, gpa);
+    return 0;
+}
+
+static int image_clear(const struct image *i, const struct guestmem *mem, uint64_t gpa, uint64_t n,
+                       struct ferry_err *err)
+{
+    static const uint8_t zeros[4096];
+
+    while (n > 0) {
+        uint64_t run = num_min(n, sizeof(zeros));
+        int rc = image_copy(i, mem, gpa, zeros, run, err);
+
+        if (rc)
+            return rc;
+        gpa += run;
+        n -= run;
+    }
+    return 0;
+}
+
+/* One program header: PT_LOAD to its physical address, its tail cleared. */
+static int image_place_segment(const struct image *i, const struct guestmem *mem,
+                               const uint8_t *data, const uint8_t *ph, struct image_placed *ret,
+                               struct ferry_err *err)
+{
+    uint64_t offset = le64_load(ph + offsetof(Elf64_Phdr, p_offset));
+    uint64_t gpa = le64_load(ph + offsetof(Elf64_Phdr, p_paddr));
+    uint64_t file_bytes = le64_load(ph + offsetof(Elf64_Phdr, p_filesz));
+    uint64_t mem_bytes = le64_load(ph + offsetof(Elf64_Phdr, p_memsz));
+    uint64_t end_gpa;
+    int rc;
+
+    if (le32_load(ph + offsetof(Elf64_Phdr, p_type)) != PT_LOAD || mem_bytes == 0)
+        return 0;
+    if (offset > i->size_bytes || file_bytes > i->size_bytes - offset || file_bytes > mem_bytes ||
+        num_add(gpa, mem_bytes, &end_gpa))
+        return err_set(err, ENOEXEC, "%s: an ELF segment reaches outside the file", i->what);
+    rc = image_copy(i, mem, gpa, data + offset, file_bytes, err);
+    if (!rc)
+        rc = image_clear(i, mem, gpa + file_bytes, mem_bytes - file_bytes, err);
+    if (rc)
+        return rc;
+    if (gpa < ret->start_gpa)
+        ret->start_gpa = gpa;
+    if (end_gpa > ret->end_gpa)
+        ret->end_gpa = end_gpa;
+    return 0;
+}
+
+static int image_place_elf(const struct image *i, const struct guestmem *mem, const uint8_t *data,
+                           struct image_placed *ret, struct ferry_err *err)
+{
+    struct image_placed placed = {.start_gpa = UINT64_MAX};
+    uint64_t phoff;
+    uint16_t phnum;
+
+    if (i->size_bytes < sizeof(Elf64_Ehdr) || data[EI_CLASS] != ELFCLASS64 ||
+        data[EI_DATA] != ELFDATA2LSB ||
+        le16_load(data + offsetof(Elf64_Ehdr, e_machine)) != EM_RISCV)
+        return err_set(err, ENOEXEC, "%s is an ELF file, but not for riscv64", i->what);
+    phoff = le64_load(data + offsetof(Elf64_Ehdr, e_phoff));
+    phnum = le16_load(data + offsetof(Elf64_Ehdr, e_phnum));
+    if (le16_load(data + offsetof(Elf64_Ehdr, e_phentsize)) != sizeof(Elf64_Phdr) ||
+        phnum > IMAGE_SEGMENTS_MAX || phoff > i->size_bytes ||
+        phnum * sizeof(Elf64_Phdr) > i->size_bytes - phoff)
+        return err_set(err, ENOEXEC, "%s: its ELF program headers are not sound", i->what);
+    for (uint16_t n = 0; n < phnum; n++) {
+        int rc =
+            image_place_segment(i, mem, data, data + phoff + n * sizeof(Elf64_Phdr), &placed, err);
+
+        if (rc)
+            return rc;
+    }
+    if (placed.start_gpa > placed.end_gpa)
+        return err_set(err, ENOEXEC, "%s is an ELF file with nothing to load", i->what);
+    placed.entry_gpa = le64_load(data + offsetof(Elf64_Ehdr, e_entry));
+    *ret = placed;
+    return 0;
+}
+
+int image_place(const struct image *i, const struct guestmem *mem, uint64_t raw_gpa,
+                struct image_placed *ret, struct ferry_err *err)
+{
+    uint8_t *data = mmap(NULL, i->size_bytes, PROT_READ, MAP_PRIVATE, i->fd, 0);
+    int rc;
+
+    if (data == MAP_FAILED)
+        return err_sys(err, errno, "mapping %s", i->what);
+    if (i->size_bytes >= SELFMAG && !memcmp(data, ELFMAG, SELFMAG)) {
+        rc = image_place_elf(i, mem, data, ret, err);
+    } else {
+        rc = image_copy(i, mem, raw_gpa, data, i->size_bytes, err);
+        if (!rc)
+            *ret = (struct image_placed){raw_gpa, raw_gpa + i->size_bytes, raw_gpa};
+    }
+    munmap(data, i->size_bytes);
+    return rc;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where things are on the `virt` board: physical addresses and PLIC sources. */
+#pragma once
+
+#include <stdint.h>
+
+#define MEMMAP_MROM_GPA          0x1000u
+#define MEMMAP_MROM_BYTES        0xf000u
+#define MEMMAP_TEST_GPA          0x100000u
+#define MEMMAP_TEST_BYTES        0x1000u
+#define MEMMAP_RTC_GPA           0x101000u
+#define MEMMAP_RTC_BYTES         0x1000u /* in the device tree; fewer are decoded */
+#define MEMMAP_CLINT_GPA         0x2000000u
+#define MEMMAP_CLINT_BYTES       0x10000u /* MSWI and MTIMER together */
+#define MEMMAP_MTIMER_GPA        0x2004000u
+#define MEMMAP_PLIC_GPA          0xc000000u
+#define MEMMAP_PLIC_BYTES        0x600000u
+#define MEMMAP_UART_GPA          0x10000000u
+#define MEMMAP_UART_BYTES        0x100u
+#define MEMMAP_VIRTIO_GPA        0x10001000u
+#define MEMMAP_VIRTIO_SLOT_BYTES 0x1000u
+#define MEMMAP_RAM_GPA           0x80000000u
+
+#define MEMMAP_VIRTIO_IRQ 1 /* slot n has source 1 + n */
+#define MEMMAP_UART_IRQ   10
+#define MEMMAP_RTC_IRQ    11

@@ -14,7 +14,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "vmm/cpu/hart.h"
-#include "vmm/main/fdt.h"
+#include "vmm/main/devtree.h"
 #include "vmm/main/image.h"
 #include "vmm/main/memmap.h"
 
@@ -147,7 +147,7 @@ static int boot_check_layout(const struct boot_layout *l, struct ferry_err *err)
 static int boot_place_fdt(const struct boot *b, const struct guestmem *mem, struct boot_layout *l,
                           struct ferry_err *err)
 {
-    struct fdt_params params = {
+    struct devtree_params params = {
         .hart_count = b->config->harts,
         .ram_bytes = b->config->ram_bytes,
         .isa_string = hart_isa_string,
@@ -162,7 +162,7 @@ static int boot_place_fdt(const struct boot *b, const struct guestmem *mem, stru
 
     if (getrandom(params.rng_seed, sizeof(params.rng_seed), 0) != sizeof(params.rng_seed))
         return err_sys(err, errno, "getting random numbers for the guest");
-    rc = fdt_make(&blob, &n, &params, err);
+    rc = devtree_make(&blob, &n, &params, err);
     if (rc)
         return rc;
     if (n > b->config->ram_bytes)

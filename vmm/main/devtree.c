@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/fdt.h"
+#include "vmm/main/devtree.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,18 +14,18 @@
 #include "vmm/machine/config.h"
 #include "vmm/main/memmap.h"
 
-#define FDT_BYTES_WITHOUT_STRINGS 65536u
-#define FDT_TIMEBASE_HZ           10000000u
-#define FDT_UART_CLOCK_HZ         3686400u
-#define FDT_PLIC_LAST_SOURCE      95u
+#define DEVTREE_BYTES_WITHOUT_STRINGS 65536u
+#define DEVTREE_TIMEBASE_HZ           10000000u
+#define DEVTREE_UART_CLOCK_HZ         3686400u
+#define DEVTREE_PLIC_LAST_SOURCE      95u
 /* Causes of the hart-local interrupt controller. */
-enum { FDT_INTC_MSI = 3, FDT_INTC_MTI = 7, FDT_INTC_SEI = 9, FDT_INTC_MEI = 11 };
+enum { DEVTREE_INTC_MSI = 3, DEVTREE_INTC_MTI = 7, DEVTREE_INTC_SEI = 9, DEVTREE_INTC_MEI = 11 };
 
 /* A tree being written. Sticky: after the first failure calls do nothing. */
 struct tree {
     void *fdt;
     int failed; /* libfdt's negative error */
-    const struct fdt_params *params;
+    const struct devtree_params *params;
 };
 
 static void tree_begin(struct tree *t, const char *format, ...)
@@ -107,7 +107,7 @@ static uint32_t tree_test_phandle(const struct tree *t)
 
 static void tree_chosen(struct tree *t)
 {
-    const struct fdt_params *p = t->params;
+    const struct devtree_params *p = t->params;
 
     tree_begin(t, "chosen");
     if (p->bootargs && p->bootargs[0])
@@ -186,7 +186,7 @@ static void tree_cpus(struct tree *t)
     tree_begin(t, "cpus");
     TREE_CELLS(t, "#address-cells", 1);
     TREE_CELLS(t, "#size-cells", 0);
-    TREE_CELLS(t, "timebase-frequency", FDT_TIMEBASE_HZ);
+    TREE_CELLS(t, "timebase-frequency", DEVTREE_TIMEBASE_HZ);
     for (uint32_t hart = 0; hart < t->params->hart_count; hart++)
         tree_cpu(t, hart);
     tree_begin(t, "cpu-map");
@@ -243,24 +243,24 @@ static void tree_soc(struct tree *t)
     tree_begin(t, "clint@%x", MEMMAP_CLINT_GPA);
     TREE_STRINGS(t, "compatible", "sifive,clint0\0riscv,clint0");
     tree_reg(t, MEMMAP_CLINT_GPA, MEMMAP_CLINT_BYTES);
-    tree_hart_interrupts(t, FDT_INTC_MSI, FDT_INTC_MTI);
+    tree_hart_interrupts(t, DEVTREE_INTC_MSI, DEVTREE_INTC_MTI);
     tree_end(t);
 
     tree_begin(t, "plic@%x", MEMMAP_PLIC_GPA);
     TREE_STRINGS(t, "compatible", "sifive,plic-1.0.0\0riscv,plic0");
     tree_reg(t, MEMMAP_PLIC_GPA, MEMMAP_PLIC_BYTES);
-    TREE_CELLS(t, "riscv,ndev", FDT_PLIC_LAST_SOURCE);
+    TREE_CELLS(t, "riscv,ndev", DEVTREE_PLIC_LAST_SOURCE);
     TREE_CELLS(t, "#interrupt-cells", 1);
     TREE_CELLS(t, "#address-cells", 0);
     TREE_FLAG(t, "interrupt-controller");
-    tree_hart_interrupts(t, FDT_INTC_MEI, FDT_INTC_SEI);
+    tree_hart_interrupts(t, DEVTREE_INTC_MEI, DEVTREE_INTC_SEI);
     TREE_CELLS(t, "phandle", tree_plic_phandle(t));
     tree_end(t);
 
     tree_begin(t, "serial@%x", MEMMAP_UART_GPA);
     tree_string(t, "compatible", "ns16550a");
     tree_reg(t, MEMMAP_UART_GPA, MEMMAP_UART_BYTES);
-    TREE_CELLS(t, "clock-frequency", FDT_UART_CLOCK_HZ);
+    TREE_CELLS(t, "clock-frequency", DEVTREE_UART_CLOCK_HZ);
     tree_plic_interrupt(t, MEMMAP_UART_IRQ);
     tree_end(t);
 
@@ -304,11 +304,11 @@ static void tree_root(struct tree *t)
     tree_end(t);
 }
 
-int fdt_make(uint8_t **ret, size_t *ret_bytes, const struct fdt_params *params,
-             struct ferry_err *err)
+int devtree_make(uint8_t **ret, size_t *ret_bytes, const struct devtree_params *params,
+                 struct ferry_err *err)
 {
     size_t bootargs_bytes = params->bootargs ? strlen(params->bootargs) : 0;
-    size_t n = FDT_BYTES_WITHOUT_STRINGS + bootargs_bytes;
+    size_t n = DEVTREE_BYTES_WITHOUT_STRINGS + bootargs_bytes;
     OWN_MEM uint8_t *blob = NULL;
     struct tree t = {.params = params};
 

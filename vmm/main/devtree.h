@@ -7,18 +7,18 @@
 
 #include <ferry/err.h>
 
-#define FDT_RNG_SEED_BYTES 32
+#define DEVTREE_RNG_SEED_BYTES 32
 
-struct fdt_params {
+struct devtree_params {
     uint32_t hart_count;
     uint64_t ram_bytes;
     const char *isa_string; /* "rv64imafdc_zicntr": single letters, then names */
     const char *mmu_type;
     const char *bootargs;                      /* NULL or "": no property */
     uint64_t initrd_start_gpa, initrd_end_gpa; /* equal: no properties */
-    uint8_t rng_seed[FDT_RNG_SEED_BYTES];      /* new at each boot */
+    uint8_t rng_seed[DEVTREE_RNG_SEED_BYTES];  /* new at each boot */
 };
 
 /* *ret is to be freed. */
-int fdt_make(uint8_t **ret, size_t *ret_bytes, const struct fdt_params *params,
-             struct ferry_err *err) FERRY_MUST_CHECK;
+int devtree_make(uint8_t **ret, size_t *ret_bytes, const struct devtree_params *params,
+                 struct ferry_err *err) FERRY_MUST_CHECK;

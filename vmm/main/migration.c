@@ -201,6 +201,7 @@ static void source_done(struct migration *m)
     m->ledger = *ferry_live_source_ledger(m->source);
     m->have_ledger = true;
     vm_set_run_state(m->vm, RUN_STATE_POSTMIGRATE);
+    set_status(m, MIGRATION_DEVICE);
     m->done = NULL;
     source_release(m);
     finish(m, MIGRATION_COMPLETED);
@@ -220,6 +221,8 @@ static void source_trace(void *opaque, enum ferry_live_point point)
         if (m->status == MIGRATION_SETUP)
             set_status(m, MIGRATION_ACTIVE);
     }
+    if (point == FERRY_LIVE_QUIESCED)
+        vm_handover_begin(m->vm);
 }
 
 static int source_step(void *obj)

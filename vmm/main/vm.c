@@ -273,16 +273,18 @@ static void board_drained(void *machine)
 
 /* --- what a handover does to the whole --- */
 
+void vm_handover_begin(struct vm *vm)
+{
+    globalstate_set(&vm->globalstate, vm->state);
+    vm->stop_untold = vm->state == RUN_STATE_RUNNING;
+    vm->state = RUN_STATE_FINISH_MIGRATE;
+}
+
 static void handover_pause(void *opaque)
 {
     struct vm *vm = opaque;
 
-    globalstate_set(&vm->globalstate, vm->state);
-    if (vm->state == RUN_STATE_RUNNING) {
-        board_stop(vm->board);
-        vm->stop_untold = true;
-    }
-    vm->state = RUN_STATE_FINISH_MIGRATE;
+    board_stop(vm->board);
 }
 
 static void handover_resume(void *opaque)

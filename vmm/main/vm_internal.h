@@ -54,6 +54,12 @@ const struct options *vm_options(const struct vm *vm);
  * running. Does not touch the harts.
  */
 void vm_set_run_state(struct vm *vm, enum run_state state);
+/*
+ * A handover is about to stop the harts, if they run: notes the run state for the stream and enters
+ * finish-migrate. The observers hear of the stop with the next vm_set_run_state(), not in the
+ * pause.
+ */
+void vm_handover_begin(struct vm *vm);
 /* The target's clock goes on as if it had not stopped. */
 void vm_clock_advance(struct vm *vm, int64_t ns);
 /* A request of the guest that arrived while nobody could carry it out. */

@@ -86,19 +86,10 @@ static void count(struct witness *w, struct stream *s, uint32_t id, uint64_t num
 static void run_udp(struct worker *me)
 {
     struct witness *w = me->w;
-    struct sockaddr_in here = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)w->options.udp_port)};
-    int room_bytes = 1024 * 1024;
+    int fd = (int)(intptr_t)me->arg;
     struct stream stream = {0};
     uint8_t packet[65536];
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room_bytes, sizeof(room_bytes));
-    if (fd < 0 || bind(fd, (struct sockaddr *)&here, sizeof(here)) < 0) {
-        verdict_fail(w, "udp: cannot listen on port %llu: %s",
-                     (unsigned long long)w->options.udp_port, strerror(errno));
-        return;
-    }
     for (;;) {
         struct sockaddr_in peer;
         socklen_t peer_bytes = sizeof(peer);
@@ -125,8 +116,21 @@ static void run_udp(struct worker *me)
     }
 }
 
+/* Listens before the first line is printed: whoever reads that may send at once. */
 void udp_add(struct witness *w)
 {
-    if (w->net.up)
-        worker_add(w, "udp", -1, 0, run_udp, NULL);
+    struct sockaddr_in here = {.sin_family = AF_INET,
+                               .sin_port = htons((uint16_t)w->options.udp_port)};
+    int room_bytes = 1024 * 1024;
+    int fd;
+
+    if (!w->net.up)
+        return;
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room_bytes, sizeof(room_bytes));
+    if (fd < 0 || bind(fd, (struct sockaddr *)&here, sizeof(here)) < 0)
+        verdict_fail(w, "udp: cannot listen on port %llu: %s",
+                     (unsigned long long)w->options.udp_port, strerror(errno));
+    else
+        worker_add(w, "udp", -1, 0, run_udp, (void *)(intptr_t)fd);
 }

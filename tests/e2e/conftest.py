@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pytest fixtures: the guest is built, a machine is closed whatever happens to its test."""
+
+import os
+import subprocess
+
+import pytest
+from harness import GUEST, ROOT, Machine, find_vmm
+from network import Passt, Tap
+
+
+def pytest_addoption(parser):
+    parser.addoption("--vmm", choices=("ferry", "qemu"), default="ferry", help="what runs the guest")
+    parser.addoption("--network", choices=("tap", "passt", "auto"), default="auto", help="auto: tap when root")
+
+
+@pytest.fixture(scope="session")
+def guest():
+    subprocess.run([ROOT / "guest" / "build", GUEST], check=True)
+
+
+@pytest.fixture
+def vmm(request):
+    return find_vmm(request.config.getoption("--vmm"))
+
+
+@pytest.fixture
+def network(request, tmp_path):
+    kind = request.config.getoption("--network")
+    if kind == "auto":
+        kind = "tap" if os.getuid() == 0 else "passt"
+    made = Tap(tmp_path) if kind == "tap" else Passt(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(guest, vmm, tmp_path):
+    """start(...) makes Machines; see Machine for its parameters."""
+    machines = []
+
+    def begin(**parameters):
+        folder = tmp_path / f"vm{len(machines)}"
+        folder.mkdir()
+        machine = Machine(parameters.pop("vmm", vmm), folder, **parameters)
+        machines.append(machine)
+        return machine
+
+    yield begin
+    for machine in machines:
+        machine.close()

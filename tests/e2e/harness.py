@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start a machine with the test guest in it, under ferry or under QEMU, and talk to it.
+
+Everything is awaited, never slept for: lines on the console, replies on the monitor, the end of a
+process. Time limits are safety nets that end a broken run.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from console import SAFETY_NET_S, Console
+from network import GUEST_IP, HOST_IP, MAC
+from qmp import Qmp
+
+ROOT = Path(__file__).resolve().parents[2]
+GUEST = Path(os.environ.get("FERRY_E2E_GUEST", ROOT / "build" / "guest"))
+FERRY = Path(os.environ.get("FERRY_E2E_FERRY", ROOT / "build" / "ferry"))
+
+
+class Vmm:
+    """How to call one VMM; both speak QEMU's options."""
+
+    def __init__(self, name, command, extra):
+        self.name = name
+        self.command = command
+        self.extra = extra
+
+
+def find_vmm(name):
+    if name == "qemu":
+        found = shutil.which("qemu-system-riscv64")
+        assert found, "qemu-system-riscv64 is not installed: run scripts/setup test"
+        # Devices that only QEMU would add by itself.
+        return Vmm("qemu", [found], ["-cpu", "rv64", "-display", "none", "-monitor", "none", "-nodefaults"])
+    assert FERRY.exists(), f"{FERRY} is missing: run make, or set FERRY_E2E_FERRY"
+    return Vmm("ferry", [str(FERRY), "run"], [])
+
+
+def make_disk(path, size_mib=64):
+    with open(path, "wb") as file:
+        file.truncate(size_mib * 1024 * 1024)
+    return path
+
+
+class Machine:
+    """One guest, from its options to its last process."""
+
+    def __init__(self, vmm, folder, harts=2, mem_mib=512, network=None, disk=True, append="", options=(), name=None):
+        self.vmm = vmm
+        self.folder = folder
+        self.name = name or f"e2e-{os.getpid()}-{folder.name}"
+        self.network = network
+        self.disk = make_disk(folder / "disk.img") if disk else None
+        self.qmp_path = folder / "qmp"
+        self.console = Console()
+        self.monitor = None
+        self.errors = open(folder / "stderr", "w+", encoding="utf-8")
+        self.command = self.build_command(harts, mem_mib, append) + list(options)
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=self.console.theirs,
+            stdout=self.console.theirs,
+            stderr=self.errors,
+            preexec_fn=network.enter if network else None,
+        )
+        self.console.started()
+
+    def build_command(self, harts, mem_mib, append):
+        parameters = (GUEST / "cmdline").read_text().strip()
+        if self.network:
+            parameters += f" witness.ip={GUEST_IP}/24 witness.gw={HOST_IP}"
+        command = [*self.vmm.command, *self.vmm.extra, "-name", self.name, "-M", "virt"]
+        command += ["-smp", str(harts), "-m", str(mem_mib), "-serial", "stdio"]
+        command += ["-bios", str(GUEST / "fw_dynamic.bin"), "-kernel", str(GUEST / "Image")]
+        command += ["-initrd", str(GUEST / "initramfs.cpio"), "-append", f"{parameters} {append}".strip()]
+        command += ["-qmp", f"unix:{self.qmp_path},server=on,wait=off", "-device", "virtio-rng-device"]
+        if self.disk:
+            command += ["-drive", f"file={self.disk},if=none,id=d0,format=raw,cache.direct=on"]
+            command += ["-device", "virtio-blk-device,drive=d0"]
+        if self.network:
+            command += [*self.network.options(), "-device", f"virtio-net-device,netdev=n0,mac={MAC}"]
+        return command
+
+    def stderr(self):
+        self.errors.seek(0)
+        return self.errors.read()
+
+    def wait_ready(self):
+        """The witness's first line; everything it can use is there."""
+        try:
+            return self.console.wait(r"witness: ready .*harts=(\d+) disk=(\S+) net=(\S+)")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nstandard error:\n{self.stderr()}") from None
+
+    def wait_status(self, field, at_least):
+        """Until a number of the status line has come that far."""
+        while True:
+            if int(self.console.wait(rf"witness: t=.* {field}=(\d+) ")[1]) >= at_least:
+                return
+
+    def ask(self, command, pattern, timeout_s=SAFETY_NET_S):
+        return self.console.ask(command, pattern, timeout_s)
+
+    def verdict(self):
+        """{name: number} of the witness's verdict; a FAIL is an assertion."""
+        line = self.ask("verdict", r"witness: verdict (OK|FAIL) (.*)")
+        assert line[1] == "OK", f"the witness says: {line[2]}"
+        return {name: int(value) for name, value in (word.split("=") for word in line[2].split())}
+
+    def qmp(self):
+        """Connected at the first call. After the first console line the socket is there."""
+        if not self.monitor:
+            self.monitor = Qmp(self.qmp_path)
+        return self.monitor
+
+    def wait_exit(self):
+        """The first process's exit code, once no process has the console any more."""
+        self.console.wait_end()
+        return self.process.wait(SAFETY_NET_S)
+
+    def power_off(self):
+        self.console.send("poweroff")
+        return self.wait_exit()
+
+    def close(self):
+        if self.monitor:
+            self.monitor.close()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.console.close()
+        self.errors.close()

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "vmm/backend/chardev_type.h"
+
+/* --- Life --- */
+
+/* NULL: out of memory. */
+static struct chardev *chardev_alloc(const struct chardev_type *type, struct loop *loop)
+{
+    struct chardev *c = calloc(1, type->size_bytes);
+
+    if (!c)
+        return NULL;
+    c->type = type;
+    c->loop = loop;
+    c->in_fd = c->out_fd = -1;
+    c->refs = 1;
+    pthread_mutex_init(&c->lock, NULL);
+    return c;
+}
+
+int chardev_new(struct chardev **ret, const struct chardev_params *params, struct ferry_err *err)
+{
+    const struct chardev_type *type = NULL;
+    struct chardev *c;
+    int rc;
+
+    for (size_t i = 0; chardev_types[i]; i++)
+        if (chardev_types[i]->config_type == params->config->type)
+            type = chardev_types[i];
+    if (!type)
+        return err_set(err, EINVAL, "chardev \"%s\" is of unknown type %d", params->config->id,
+                       (int)params->config->type);
+    c = chardev_alloc(type, params->loop);
+    if (!c)
+        return err_set(err, ENOMEM, "no memory for chardev \"%s\"", params->config->id);
+    c->config = params->config;
+    c->escape = params->escape;
+    c->quit = params->quit;
+    c->quit_arg = params->quit_arg;
+    if (snprintf(c->idstr, sizeof(c->idstr), "chardev/%s", c->config->id) >=
+        (int)sizeof(c->idstr) - 9) { /* "/terminal" must fit behind the id, too */
+        chardev_free(c);
+        return err_set(err, EINVAL, "chardev id \"%.40s...\" is too long", params->config->id);
+    }
+    if (type->create) {
+        rc = type->create(c, err);
+        if (rc < 0) {
+            chardev_free(c);
+            return rc;
+        }
+    }
+    *ret = c;
+    return 0;
+}
+
+void chardev_hold(struct chardev *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->refs++;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void chardev_release(struct chardev *c)
+{
+    unsigned refs;
+
+    pthread_mutex_lock(&c->lock);
+    refs = --c->refs;
+    pthread_mutex_unlock(&c->lock);
+    if (refs)
+        return;
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+void chardev_free(struct chardev *c)
+{
+    if (!c)
+        return;
+    c->freed = true;
+    c->frontend = NULL;
+    chardev_drop_fds(c);
+    if (c->type->destroy)
+        c->type->destroy(c);
+    chardev_release(c);
+}
+
+int chardev_open(struct chardev *c, struct ferry_err *err)
+{
+    int rc = c->type->open ? c->type->open(c, err) : 0;
+
+    return rc < 0 ? err_prefix(err, "chardev \"%s\"", c->config->id) : 0;
+}
+
+/* --- The frontend --- */
+
+int chardev_set_frontend(struct chardev *c, const struct chardev_frontend *frontend, void *arg,
+                         struct ferry_err *err)
+{
+    if (c->frontend)
+        return err_set(err, EBUSY, "Chardev '%s' is busy", chardev_id(c));
+    c->frontend = frontend;
+    c->frontend_arg = arg;
+    chardev_input_ready(c);
+    return 0;
+}
+
+void chardev_clear_frontend(struct chardev *c)
+{
+    c->frontend = NULL;
+    chardev_input_ready(c);
+}
+
+void chardev_tell(struct chardev *c, enum chardev_event event)
+{
+    if (c->frontend && c->frontend->event)
+        c->frontend->event(c->frontend_arg, event);
+}
+
+const char *chardev_id(const struct chardev *c)
+{
+    return c->config ? c->config->id : "client";
+}
+
+bool chardev_frontend_open(const struct chardev *c)
+{
+    return c->frontend != NULL;
+}
+
+void chardev_filename(const struct chardev *c, char *ret, size_t n)
+{
+    if (c->type->filename)
+        c->type->filename(c, ret, n);
+    else
+        snprintf(ret, n, "%s", c->type->name);
+}
+
+/* --- The part --- */
+
+static void chardev_part_pause(void *obj)
+{
+    struct chardev *c = obj;
+
+    c->running = false;
+    c->handed = true;
+    chardev_unwatch(c);
+    if (c->type->stop)
+        c->type->stop(c);
+}
+
+static void chardev_part_resume(void *obj)
+{
+    struct chardev *c = obj;
+
+    c->running = true;
+    c->handed = false;
+    if (c->type->start)
+        c->type->start(c);
+    /* The rest from the loop: other parts may not have been resumed yet. */
+    pthread_mutex_lock(&c->lock);
+    c->want_writable = true;
+    chardev_kick(c);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static int chardev_part_fd_at(void *obj, size_t index, struct ferry_named_fd *ret)
+{
+    struct chardev *c = obj;
+    const char *what;
+    int fd, rc;
+
+    rc = c->type->fd_at ? c->type->fd_at(c, index, &what, &fd) : -ENOENT;
+    if (rc < 0)
+        return rc;
+    snprintf(ret->name, sizeof(ret->name), "%s/%s", c->config->id, what);
+    ret->fd = fd;
+    return 0;
+}
+
+static int chardev_part_adopt(void *obj, const char *name, int *fd, struct ferry_err *err)
+{
+    struct chardev *c = obj;
+    size_t id_bytes = strlen(c->config->id);
+    int rc;
+
+    if (!c->type->adopt || strncmp(name, c->config->id, id_bytes) != 0 || name[id_bytes] != '/')
+        return err_set(err, EINVAL, "chardev \"%s\" has no use for fd \"%s\"", c->config->id, name);
+    c->handed = true;
+    rc = c->type->adopt(c, name + id_bytes + 1, fd, err);
+    return rc < 0 ? err_prefix(err, "fd \"%s\"", name) : 0;
+}
+
+static const struct ferry_part_ops chardev_part_ops = {
+    .pause = chardev_part_pause,
+    .resume = chardev_part_resume,
+    .fd_at = chardev_part_fd_at,
+    .adopt = chardev_part_adopt,
+};
+
+struct ferry_part chardev_part(struct chardev *c)
+{
+    return (struct ferry_part){
+        .idstr = c->idstr,
+        .ops = &chardev_part_ops,
+        .obj = c,
+        .obj_bytes = c->type->size_bytes,
+    };
+}
+
+/* --- An accepted client --- */
+
+struct chardev_client {
+    struct chardev base;
+    int fd; /* owned */
+};
+
+static void client_destroy(struct chardev *c)
+{
+    struct chardev_client *cl = (struct chardev_client *)c;
+
+    own_close_fd(&cl->fd);
+}
+
+static const struct chardev_type client_type = {
+    .name = "client",
+    .size_bytes = sizeof(struct chardev_client),
+    .destroy = client_destroy,
+};
+
+int chardev_new_client(struct chardev **ret, struct loop *loop, int *fd, struct ferry_err *err)
+{
+    struct chardev *c = chardev_alloc(&client_type, loop);
+
+    if (!c)
+        return err_set(err, ENOMEM, "no memory for another client");
+    ((struct chardev_client *)c)->fd = take_fd(fd);
+    c->running = true;
+    chardev_use_fds(c, ((struct chardev_client *)c)->fd, ((struct chardev_client *)c)->fd);
+    *ret = c;
+    return 0;
+}

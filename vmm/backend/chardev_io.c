@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How bytes move between a chardev's fds and its frontend, and what the loop watches for that. */
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/backend/chardev_type.h"
+
+/* --- Bytes --- */
+
+static void chardev_posted(void *arg)
+{
+    struct chardev *c = arg;
+
+    pthread_mutex_lock(&c->lock);
+    c->kicked = false;
+    pthread_mutex_unlock(&c->lock);
+    if (!c->freed)
+        chardev_update(c);
+    chardev_release(c);
+}
+
+void chardev_kick(struct chardev *c)
+{
+    if (c->kicked)
+        return;
+    c->kicked = loop_post(c->loop, chardev_posted, c) == 0;
+    if (c->kicked)
+        c->refs++;
+}
+
+void chardev_input_ready(struct chardev *c)
+{
+    pthread_mutex_lock(&c->lock);
+    chardev_kick(c);
+    pthread_mutex_unlock(&c->lock);
+}
+
+size_t chardev_write(struct chardev *c, const void *data, size_t n)
+{
+    const uint8_t *at = data;
+    size_t taken = 0;
+
+    pthread_mutex_lock(&c->lock);
+    if (c->out_fd < 0 || c->broken)
+        taken = n;
+    while (taken < n) {
+        ssize_t r = c->out_is_socket
+                        ? send(c->out_fd, at + taken, n - taken, MSG_NOSIGNAL | MSG_DONTWAIT)
+                        : write(c->out_fd, at + taken, n - taken);
+
+        if (r > 0) {
+            taken += (size_t)r;
+        } else if (r < 0 && errno == EINTR) {
+            continue;
+        } else if (r < 0 && errno == EAGAIN) {
+            c->want_writable = true;
+            chardev_kick(c);
+            break;
+        } else if (r < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
+            taken = n; /* a full disk is no reason to stop the guest, nor to give up for ever */
+        } else {
+            /* Nobody is left to read the rest. */
+            c->broken = true;
+            chardev_kick(c);
+            taken = n;
+        }
+    }
+    pthread_mutex_unlock(&c->lock);
+    return taken;
+}
+
+static void chardev_hangup(struct chardev *c)
+{
+    chardev_drop_fds(c);
+    if (c->type->hangup)
+        c->type->hangup(c);
+    chardev_tell(c, CHARDEV_CLOSED);
+    /* Who waits for room to write would wait for ever: now it is told that writes are dropped. */
+    chardev_input_ready(c);
+}
+
+static size_t chardev_room(struct chardev *c)
+{
+    if (!c->running || !c->frontend || !c->frontend->can_receive || c->in_fd < 0 || c->input_over)
+        return 0;
+    return c->frontend->can_receive(c->frontend_arg);
+}
+
+static void chardev_end_of_input(struct chardev *c)
+{
+    c->input_over = true;
+    /* A serial line's socket client that sends no more is gone, as far as a console goes; its
+     * type closes it and listens for the next. */
+    if (c->type->hangup)
+        chardev_hangup(c);
+    else
+        chardev_tell(c, CHARDEV_CLOSED);
+}
+
+static void chardev_read(struct chardev *c)
+{
+    uint8_t data[CHARDEV_READ_BYTES];
+    size_t room = chardev_room(c);
+    ssize_t n;
+
+    if (room == 0)
+        return;
+    n = read(c->in_fd, data, room < sizeof(data) ? room : sizeof(data));
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0) {
+        chardev_end_of_input(c);
+        return;
+    }
+    if (c->type->filter)
+        n = (ssize_t)c->type->filter(c, data, (size_t)n);
+    if (n > 0 && c->frontend && c->frontend->receive)
+        c->frontend->receive(c->frontend_arg, data, (size_t)n);
+}
+
+static void chardev_writable(struct chardev *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->want_writable = false;
+    pthread_mutex_unlock(&c->lock);
+    if (c->frontend && c->frontend->writable)
+        c->frontend->writable(c->frontend_arg);
+}
+
+static void chardev_in_event(void *arg, short revents)
+{
+    struct chardev *c = arg;
+
+    chardev_hold(c);
+    if (revents & POLLOUT)
+        chardev_writable(c);
+    if (revents & (POLLIN | POLLERR) && !c->freed)
+        chardev_read(c);
+    if (!c->freed)
+        chardev_update(c);
+    chardev_release(c);
+}
+
+static void chardev_out_event(void *arg, short revents)
+{
+    struct chardev *c = arg;
+
+    chardev_hold(c);
+    chardev_writable(c);
+    if (!c->freed)
+        chardev_update(c);
+    chardev_release(c);
+}
+
+/* --- What to watch --- */
+
+/* -EPERM: the kernel cannot watch this kind of file, which is always ready. */
+static int chardev_watch(struct chardev *c, struct loop_watch **watch, int fd, short events,
+                         loop_watch_fn *fn)
+{
+    struct ferry_err err = {0};
+
+    if (*watch)
+        loop_watch_set(*watch, events);
+    else if (events)
+        return loop_watch_new(watch, c->loop, fd, events, fn, c, &err);
+    return 0;
+}
+
+static void chardev_update_out(struct chardev *c, int out_fd, bool want_writable)
+{
+    if (out_fd >= 0 && chardev_watch(c, &c->out_watch, out_fd, want_writable ? POLLOUT : 0,
+                                     chardev_out_event) == 0)
+        return;
+    if (want_writable)
+        chardev_writable(c);
+}
+
+static void chardev_update_in(struct chardev *c, short events)
+{
+    if (c->in_fd < 0)
+        return;
+    if (!c->always_readable &&
+        chardev_watch(c, &c->in_watch, c->in_fd, events, chardev_in_event) == -EPERM)
+        c->always_readable = true;
+    if (!c->always_readable || !(events & POLLIN))
+        return;
+    chardev_read(c);
+    if (!c->freed && chardev_room(c) > 0)
+        chardev_input_ready(c);
+}
+
+static void chardev_update_fds(struct chardev *c)
+{
+    bool want_writable, broken;
+    short in_events;
+    int out_fd;
+
+    pthread_mutex_lock(&c->lock);
+    broken = c->broken;
+    pthread_mutex_unlock(&c->lock);
+    if (broken) {
+        chardev_hangup(c);
+        return; /* which has asked for another update */
+    }
+    if (!c->told_open && c->out_fd >= 0 && c->frontend) {
+        c->told_open = true;
+        chardev_tell(c, CHARDEV_OPENED);
+    }
+    in_events = chardev_room(c) > 0 ? POLLIN : 0;
+    if (c->freed)
+        return;
+    pthread_mutex_lock(&c->lock);
+    want_writable = c->want_writable;
+    out_fd = c->out_fd;
+    pthread_mutex_unlock(&c->lock);
+    if (c->in_fd >= 0 && c->in_fd == out_fd)
+        in_events = (short)(in_events | (want_writable ? POLLOUT : 0));
+    else
+        chardev_update_out(c, out_fd, want_writable);
+    if (!c->freed)
+        chardev_update_in(c, in_events);
+}
+
+void chardev_update(struct chardev *c)
+{
+    chardev_hold(c);
+    if (c->type->update)
+        c->type->update(c);
+    if (!c->freed && c->running)
+        chardev_update_fds(c);
+    chardev_release(c);
+}
+
+void chardev_use_fds(struct chardev *c, int in_fd, int out_fd)
+{
+    struct stat st;
+
+    c->in_fd = in_fd;
+    c->input_over = false;
+    c->always_readable = false;
+    pthread_mutex_lock(&c->lock);
+    c->out_fd = out_fd;
+    c->out_is_socket = out_fd >= 0 && fstat(out_fd, &st) == 0 && S_ISSOCK(st.st_mode);
+    c->broken = false;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void chardev_unwatch(struct chardev *c)
+{
+    loop_watch_free(c->in_watch);
+    loop_watch_free(c->out_watch);
+    c->in_watch = c->out_watch = NULL;
+}
+
+void chardev_drop_fds(struct chardev *c)
+{
+    chardev_unwatch(c);
+    c->in_fd = -1;
+    c->told_open = false;
+    /* No write is under way on the old fd once the lock is had: the type may close it. */
+    pthread_mutex_lock(&c->lock);
+    c->out_fd = -1;
+    c->broken = false;
+    pthread_mutex_unlock(&c->lock);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A UNIX stream socket: connects once, or listens and serves one client at a time; those that
+ * wait stay in the kernel's backlog. A frontend with accept() gets every client at once.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "vmm/backend/chardev_type.h"
+
+#define SOCKET_BACKLOG 16
+
+struct chardev_socket {
+    struct chardev base;
+    int listen_fd; /* owned; -1 = none */
+    int client_fd; /* owned; -1 = none */
+    struct loop_watch *listen_watch;
+    struct stat path_stat; /* what the path led to: is it still ours to remove? */
+};
+
+static int socket_create(struct chardev *c, struct ferry_err *err)
+{
+    struct chardev_socket *s = (struct chardev_socket *)c;
+
+    s->listen_fd = s->client_fd = -1;
+    return 0;
+}
+
+static int socket_address(const char *path, struct sockaddr_un *ret, struct ferry_err *err)
+{
+    size_t n = strlen(path);
+
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (n == 0 || n >= sizeof(ret->sun_path))
+        return err_set(err, EINVAL, "UNIX socket path '%.120s' has %zu bytes, it needs 1 to %zu",
+                       path, n, sizeof(ret->sun_path) - 1);
+    memcpy(ret->sun_path, path, n);
+    return 0;
+}
+
+static int socket_new(int *ret, struct ferry_err *err)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return err_sys(err, errno, "creating a UNIX socket");
+    *ret = fd;
+    return 0;
+}
+
+/* The socket of a process that ended is replaced; that of a living one is not taken away. */
+static int socket_remove_stale(const struct sockaddr_un *addr, struct ferry_err *err)
+{
+    OWN_FD int probe = -1;
+    struct stat st;
+    int rc;
+
+    if (lstat(addr->sun_path, &st) < 0)
+        return 0;
+    if (!S_ISSOCK(st.st_mode))
+        return err_set(err, EEXIST, "'%s' exists and is not a socket", addr->sun_path);
+    rc = socket_new(&probe, err);
+    if (rc < 0)
+        return rc;
+    /* EAGAIN is a full backlog: somebody listens there, too. */
+    if (connect(probe, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno == EAGAIN)
+        return err_set(err, EADDRINUSE,
+                       "Failed to bind socket to '%s': another process listens "
+                       "there; end it or choose another path",
+                       addr->sun_path);
+    unlink(addr->sun_path);
+    return 0;
+}
+
+static int socket_listen(struct chardev_socket *s, const struct sockaddr_un *addr,
+                         struct ferry_err *err)
+{
+    OWN_FD int fd = -1;
+    int rc = socket_remove_stale(addr, err);
+
+    if (rc < 0)
+        return rc;
+    rc = socket_new(&fd, err);
+    if (rc < 0)
+        return rc;
+    if (bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
+        return err_sys(err, errno, "Failed to bind socket to '%s'", addr->sun_path);
+    if (listen(fd, SOCKET_BACKLOG) < 0 || lstat(addr->sun_path, &s->path_stat) < 0) {
+        rc = err_sys(err, errno, "Failed to listen on '%s'", addr->sun_path);
+        unlink(addr->sun_path);
+        return rc;
+    }
+    s->listen_fd = take_fd(&fd);
+    return 0;
+}
+
+static int socket_wait(struct chardev_socket *s, struct ferry_err *err)
+{
+    struct pollfd p = {.fd = s->listen_fd, .events = POLLIN};
+
+    log_warn("chardev \"%s\" waits for a client on '%s' (wait=on) before the machine starts",
+             s->base.config->id, s->base.config->path);
+    while (poll(&p, 1, -1) < 0)
+        if (errno != EINTR)
+            return err_sys(err, errno, "waiting for a client");
+    return 0;
+}
+
+static int socket_connect(struct chardev_socket *s, const struct sockaddr_un *addr,
+                          struct ferry_err *err)
+{
+    OWN_FD int fd = -1;
+    int rc = socket_new(&fd, err);
+
+    if (rc < 0)
+        return rc;
+    if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
+        return err_sys(err, errno, "Failed to connect to '%s'", addr->sun_path);
+    s->client_fd = take_fd(&fd);
+    return 0;
+}
+
+static int socket_open(struct chardev *c, struct ferry_err *err)
+{
+    struct chardev_socket *s = (struct chardev_socket *)c;
+    struct sockaddr_un addr;
+    int rc = socket_address(c->config->path, &addr, err);
+
+    if (rc < 0)
+        return rc;
+    if (!c->config->server)
+        return socket_connect(s, &addr, err);
+    rc = socket_listen(s, &addr, err);
+    if (rc < 0)
+        return rc;
+    return c->config->wait ? socket_wait(s, err) : 0;
+}
+
+static int socket_fd_at(struct chardev *c, size_t index, const char **what, int *fd)
+{
+    struct chardev_socket *s = (struct chardev_socket *)c;
+
+    if (!c->config->server)
+        index++;
+    if (index > 1)
+        return -ENOENT;
+    *what = index == 0 ? "listen" : "client";
+    *fd = index == 0 ? s->listen_fd : s->client_fd;
+    return 0;
+}
+
+static int socket_option(int fd, int option)
+{
+    int value;
+    socklen_t n = sizeof(value);
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &n) < 0 ? -1 : value;
+}
+
+static int socket_adopt(struct chardev *c, const char *what, int *fd, struct ferry_err *err)
+{
+    struct chardev_socket *s = (struct chardev_socket *)c;
+    bool listener = strcmp(what, "listen") == 0;
+    int *slot = listener ? &s->listen_fd : &s->client_fd;
+
+    if ((!listener && strcmp(what, "client") != 0) || (listener && !c->config->server) ||
+        *slot >= 0)
+        return err_set(err, EINVAL,
+                       "a socket chardev has the fds \"listen\" (server=on) and "
+                       "\"client\", once each");
+    if (socket_option(*fd, SO_DOMAIN) != AF_UNIX || socket_option(*fd, SO_TYPE) != SOCK_STREAM)
+        return err_set(err, EINVAL, "is not a UNIX stream socket");
+    if (socket_option(*fd, SO_ACCEPTCONN) != (listener ? 1 : 0))
+        return err_set(err, EINVAL, listener ? "is not listening" : "is listening");
+    if (listener)
+        lstat(c->config->path, &s->path_stat);
+    *slot = take_fd(fd);
+    return 0;
+}
+
+static void socket_accept(void *arg, short revents)
+{
+    struct chardev *c = arg;
+    struct chardev_socket *s = arg;
+    OWN_FD int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct chardev *client;
+    struct ferry_err err;
+
+    if (fd < 0 || !c->frontend)
+        return;
+    if (!c->frontend->accept) {
+        s->client_fd = take_fd(&fd);
+        chardev_use_fds(c, s->client_fd, s->client_fd);
+        chardev_update(c);
+    } else if (chardev_new_client(&client, c->loop, &fd, &err) == 0) {
+        c->frontend->accept(c->frontend_arg, client);
+    }
+}
+
+static void socket_update(struct chardev *c)
+{
+    struct chardev_socket *s = (struct chardev_socket *)c;
+    bool listening = c->running && c->frontend && s->listen_fd >= 0 && s->client_fd < 0;
+    struct ferry_err err;
+
+    if (s->listen_watch)
+        loop_watch_set(s->listen_watch, listening ? POLLIN : 0);
+    else if (listening && loop_watch_new(&s->listen_watch, c->loop, s->listen_fd, POLLIN,
+                                         socket_accept, c, &err) < 0)
+        log_error("chardev \"%s\": no client can connect: %s", c->config->id, err.text);
+}
+
+static void socket_start(struct chardev *c)
+{
+    struct chardev_socket *s = (struct chardev_socket *)c;
+
+    if (c->out_fd < 0 && s->client_fd >= 0)
+        chardev_use_fds(c, s->client_fd, s->client_fd);
+}
+
+static void socket_stop(struct chardev *c)
+{
+    struct chardev_socket *s = (struct chardev_socket *)c;
+
+    loop_watch_free(s->listen_watch);
+    s->listen_watch = NULL;
+}
+
+static void socket_hangup(struct chardev *c)
+{
+    own_close_fd(&((struct chardev_socket *)c)->client_fd);
+}
+
+static void socket_destroy(struct chardev *c)
+{
+    struct chardev_socket *s = (struct chardev_socket *)c;
+    struct stat st;
+
+    socket_stop(c);
+    own_close_fd(&s->client_fd);
+    if (s->listen_fd >= 0 && !c->handed && lstat(c->config->path, &st) == 0 &&
+        st.st_dev == s->path_stat.st_dev && st.st_ino == s->path_stat.st_ino)
+        unlink(c->config->path);
+    own_close_fd(&s->listen_fd);
+}
+
+static void socket_filename(const struct chardev *c, char *ret, size_t n)
+{
+    const struct chardev_socket *s = (const struct chardev_socket *)c;
+
+    snprintf(ret, n, "%sunix:%s%s", s->client_fd < 0 ? "disconnected:" : "", c->config->path,
+             c->config->server ? ",server=on" : "");
+}
+
+const struct chardev_type chardev_socket_type = {
+    .name = "socket",
+    .config_type = CONFIG_CHARDEV_SOCKET,
+    .size_bytes = sizeof(struct chardev_socket),
+    .create = socket_create,
+    .open = socket_open,
+    .fd_at = socket_fd_at,
+    .adopt = socket_adopt,
+    .start = socket_start,
+    .update = socket_update,
+    .stop = socket_stop,
+    .hangup = socket_hangup,
+    .destroy = socket_destroy,
+    .filename = socket_filename,
+};

@@ -16,11 +16,16 @@
  *
  * Ownership is an open-file-description lock on the VM's lock memfd, taken through a private open
  * of it: the kernel releases it when a process dies. A side runs harts only while it holds it.
- * Until COMMIT the source resumes on any failure. The first byte of the lock memfd counts starts,
- * so a source that lost its target after COMMIT knows whether the guest ran there.
+ * The first 8 bytes of the lock memfd count the guest's starts; STATE says how often it had been
+ * started. Who finds the lock free and the count unmoved has the guest's latest state and may run
+ * it; who finds it moved has an old state and must not (docs/live-update.md).
  *
- * Neither side owns a loop: each object has an fd, wanted poll(2) events and a deadline; call
- * step() when one of them is due. No call blocks. One thread, the VM's.
+ * Neither side owns a loop: each object has an fd, wanted poll(2) events and a deadline. Read them
+ * again after every step() and after every ferry_vm_drained(), and call step() when one of them is
+ * due. A step takes at most a few milliseconds, of which it may spend up to 2 looking for an
+ * answer that is due in microseconds. The fd stays open until the object is freed. While a source
+ * is BUSY, nobody else pauses or resumes the VM's parts; its harts may be stopped and continued
+ * with ferry_live_source_set_running(). One thread, the VM's.
  */
 #pragma once
 
@@ -129,6 +134,9 @@ FERRY_API short ferry_live_source_events(const struct ferry_live_source *s);
 FERRY_API int64_t ferry_live_source_deadline_ns(const struct ferry_live_source *s);
 FERRY_API enum ferry_live_status ferry_live_source_step(struct ferry_live_source *s,
                                                         struct ferry_err *err);
+/* The operator stopped or continued the guest before the pause; -EBUSY during it. */
+FERRY_API int ferry_live_source_set_running(struct ferry_live_source *s, bool running,
+                                            struct ferry_err *err) FERRY_MUST_CHECK;
 /* Until COMMIT is sent: back to running, status FAILED at the next step. After: -EBUSY. */
 FERRY_API int ferry_live_source_cancel(struct ferry_live_source *s,
                                        struct ferry_err *err) FERRY_MUST_CHECK;
@@ -170,4 +178,6 @@ FERRY_API enum ferry_live_status ferry_live_target_step(struct ferry_live_target
 /* After DONE: whether the source's guest was running (else it stays paused here), and the lock. */
 FERRY_API bool ferry_live_target_running(const struct ferry_live_target *t);
 FERRY_API struct ferry_owner *ferry_live_target_take_owner(struct ferry_live_target *t);
+/* After DONE: the same account as the source's. */
+FERRY_API const struct ferry_ledger *ferry_live_target_ledger(const struct ferry_live_target *t);
 FERRY_API void ferry_live_target_free(struct ferry_live_target *t);

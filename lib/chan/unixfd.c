@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/chan/unixfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+union control {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(UNIXFD_BATCH_MAX * sizeof(int))];
+};
+
+static int unixfd_check_peer(int fd, struct ferry_err *err)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return err_sys(err, errno, "cannot tell who is at the other end of fd %d", fd);
+    if (peer.uid != geteuid() && peer.uid != 0 && geteuid() != 0)
+        return err_set(err, EPERM,
+                       "the other end of the socket runs as user %u, this process as %u: a guest "
+                       "is handed over only to the same user or root",
+                       (unsigned)peer.uid, (unsigned)geteuid());
+    return 0;
+}
+
+int unixfd_prepare(int fd, size_t buffer_bytes, struct ferry_err *err)
+{
+    struct sockaddr_un addr;
+    socklen_t addr_len = sizeof(addr);
+    int type = 0, flags, room = (int)buffer_bytes;
+    socklen_t type_len = sizeof(type);
+
+    if (getpeername(fd, (struct sockaddr *)&addr, &addr_len) < 0)
+        return err_sys(err, errno, "fd %d is not a connected socket", fd);
+    if (addr.sun_family != AF_UNIX || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0 ||
+        type != SOCK_STREAM)
+        return err_set(err, EPROTOTYPE,
+                       "fd %d is not a UNIX stream socket, and only that carries file descriptors",
+                       fd);
+    flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return err_sys(err, errno, "cannot set the flags of fd %d", fd);
+    /* The first goes beyond net.core.wmem_max and needs a capability. */
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) < 0)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+    return unixfd_check_peer(fd, err);
+}
+
+ssize_t unixfd_send(int fd, const void *data, size_t n, const int *fds, size_t fd_count,
+                    struct ferry_err *err)
+{
+    union control control;
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = n};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t sent;
+
+    if (fd_count) {
+        struct cmsghdr *c = &control.align;
+
+        if (fd_count > UNIXFD_BATCH_MAX)
+            return err_set(err, E2BIG, "%zu file descriptors in one batch, the kernel takes %d",
+                           fd_count, UNIXFD_BATCH_MAX);
+        msg.msg_control = control.bytes;
+        msg.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+        memset(control.bytes, 0, msg.msg_controllen);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+        memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
+    }
+    do {
+        sent = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    if (sent >= 0)
+        return sent;
+    if (errno == EAGAIN)
+        return -EAGAIN;
+    if (errno == ECONNRESET || errno == EPIPE || errno == ENOTCONN)
+        return err_set(err, EPIPE, "the other process closed the connection");
+    return err_sys(err, errno, "cannot send %zu bytes and %zu file descriptors", n, fd_count);
+}
+
+static size_t unixfd_collect(struct msghdr *msg, int *fds)
+{
+    size_t count = 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        size_t n;
+
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds + count, CMSG_DATA(c), n * sizeof(int));
+        count += n;
+    }
+    return count;
+}
+
+ssize_t unixfd_recv(int fd, void *data, size_t n, int *fds, size_t *fd_count, struct ferry_err *err)
+{
+    union control control;
+    struct iovec iov = {.iov_base = data, .iov_len = n};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
+                         .msg_controllen = sizeof(control)};
+    struct rlimit limit = {0};
+    ssize_t got;
+
+    *fd_count = 0;
+    do {
+        got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0 && errno == EAGAIN)
+        return -EAGAIN;
+    if (got < 0 && errno == ECONNRESET)
+        return 0;
+    if (got < 0)
+        return err_sys(err, errno, "cannot receive");
+    *fd_count = unixfd_collect(&msg, fds);
+    if (!(msg.msg_flags & MSG_CTRUNC))
+        return got;
+    for (size_t i = 0; i < *fd_count; i++)
+        close(fds[i]);
+    *fd_count = 0;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return err_set(err, EMFILE,
+                   "file descriptors were lost on arrival: this process may open only %llu files; "
+                   "raise its limit (ulimit -n)",
+                   (unsigned long long)limit.rlim_cur);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What both sides of a handover have in common: a state machine (machine.h) fed from a connection
+ * (peer.h) and a clock. The first member of either side's struct. One thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ferry/err.h>
+
+#include "lib/live/machine.h"
+#include "lib/live/peer.h"
+
+/*
+ * In the pause an answer takes tens of microseconds, which a sleep and a wake-up would double: the
+ * one who waits for it looks again and again, this long at most, and yields the processor to
+ * whoever wants it in between.
+ */
+#define LIVE_SPIN_NS INT64_C(500000)
+
+struct live_drive {
+    const struct live_table *table;
+    void *self;
+    int state;
+    int first_end; /* states from here on are ends */
+    struct ferry_err err;
+    struct live_peer peer;
+    struct frame frame_storage;
+    struct frame *frame; /* the one an event is about; NULL outside of such an event */
+    bool await_sent;     /* LIVE_EVENT_SENT is wanted once */
+    bool gone_told;
+    int64_t deadline_ns; /* for LIVE_EVENT_DUE; CLOCK_MONOTONIC */
+    int64_t spin_until_ns;
+};
+
+void drive_init(struct live_drive *d, const struct live_table *table, void *self, int first_end);
+void drive_fire(struct live_drive *d, enum live_event event);
+/* Everything that can be done now. */
+void drive_step(struct live_drive *d);
+/* Tell the peer why (REFUSE or ABORT; 0 = it knows) if that can be done at once, and hang up. */
+void drive_end(struct live_drive *d, int type);
+const char *drive_state_name(const struct live_drive *d);
+
+/* Have the pages of fresh memory present before the pause. */
+void drive_touch(void *memory, size_t n);

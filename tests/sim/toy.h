@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A toy VM: RAM, a few parts, and a guest that checks itself. Built the same way in the source and
+ * in the target, from a description.
+ *
+ * The guest counts in RAM and in a device register at once; the two must agree wherever it runs.
+ * It ticks when the test says so (one process holds both sides) or in a thread (kill tests).
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ferry/live.h>
+#include <ferry/part.h>
+#include <ferry/ram.h>
+
+#define TOY_RAM_BYTES   (UINT64_C(4) << 20)
+#define TOY_DESCRIPTION "toy, 4 MiB"
+
+/* What the guest keeps in RAM. */
+struct toy_memory {
+    _Atomic uint64_t ticks;
+    _Atomic uint32_t runner;   /* id of who ticked last */
+    _Atomic uint32_t switches; /* how often that changed: two runners make it thousands */
+    _Atomic uint32_t broken;   /* RAM and register disagreed */
+};
+
+struct toy_counter {
+    uint64_t ticks;
+    uint8_t mode;
+};
+
+struct toy_pipe {
+    int fds[2]; /* "pipe/read", "pipe/write": owned */
+    bool in_use;
+    bool busy; /* a request is in flight: quiesce answers 1 */
+    bool quiesced;
+};
+
+struct toy {
+    uint32_t id;
+    struct ferry_ram *ram;
+    struct ferry_vm *vm;
+    struct toy_memory *memory;
+    struct toy_counter counter;
+    struct toy_counter blob; /* mode is a device register that the loader bounds */
+    struct toy_pipe pipe;
+    struct toy_pipe extra; /* only with_extra: declares one more pipe */
+    bool with_extra;
+    bool refuse_adopt;
+    int64_t clock_ns; /* what clock_advance was told */
+    atomic_bool running;
+    bool threaded;
+    pthread_t thread;
+    bool thread_started;
+};
+
+void toy_fresh(struct toy *t); /* RAM of its own, pipe opened, running */
+/* build() of a struct ferry_live_target_params whose opaque is a zeroed struct toy (with options).
+ */
+int toy_build(void *opaque, struct ferry_live_target *target, const char *description,
+              struct ferry_vm **ret, struct ferry_err *err);
+void toy_clock_advance(void *opaque, int64_t pause_ns);
+void toy_run(struct toy *t); /* start the harts */
+void toy_tick(struct toy *t);
+void toy_free(struct toy *t);
+/* Does the pipe carry a byte? */
+bool toy_pipe_works(struct toy *t);

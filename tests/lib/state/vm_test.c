@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/state/vm.h"
+
+struct pump {
+    int in_flight;
+    bool quiet;
+    bool paused;
+    size_t fds;
+};
+
+static int pump_quiesce(void *obj)
+{
+    struct pump *p = obj;
+
+    p->quiet = true;
+    return p->in_flight > 0;
+}
+static void pump_unquiesce(void *obj)
+{
+    ((struct pump *)obj)->quiet = false;
+}
+static void pump_pause(void *obj)
+{
+    ((struct pump *)obj)->paused = true;
+}
+static void pump_resume(void *obj)
+{
+    ((struct pump *)obj)->paused = false;
+}
+static int pump_fd_at(void *obj, size_t index, struct ferry_named_fd *ret)
+{
+    struct pump *p = obj;
+
+    if (index >= p->fds)
+        return -ENOENT;
+    *ret = (struct ferry_named_fd){.name = "pump/x", .fd = (int)index};
+    return 0;
+}
+static const struct ferry_part_ops pump_ops = {.quiesce = pump_quiesce,
+                                               .unquiesce = pump_unquiesce,
+                                               .pause = pump_pause,
+                                               .resume = pump_resume,
+                                               .fd_at = pump_fd_at};
+static const struct ferry_part_ops no_ops;
+
+struct plant {
+    struct ferry_vm *vm;
+    struct pump pumps[3];
+    unsigned drained;
+    bool harts_run;
+};
+
+static void harts_pause(void *opaque)
+{
+    ((struct plant *)opaque)->harts_run = false;
+}
+static void harts_resume(void *opaque)
+{
+    ((struct plant *)opaque)->harts_run = true;
+}
+static const struct ferry_vm_ops plant_ops = {.pause = harts_pause, .resume = harts_resume};
+
+static void open_plant(struct plant *plant)
+{
+    struct ferry_vm_params params = {
+        .size_bytes = sizeof(params), .machine_name = "plant", .ops = &plant_ops, .opaque = plant};
+    struct ferry_err err;
+
+    *plant = (struct plant){.harts_run = true};
+    assert_int_equal(ferry_vm_new(&plant->vm, &params, &err), 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct ferry_part part = {
+            .idstr = "pump", .instance_id = i, .ops = &pump_ops, .obj = &plant->pumps[i]};
+        struct ferry_part dull = {.idstr = "dull", .instance_id = i, .ops = i ? &no_ops : NULL};
+
+        assert_int_equal(ferry_vm_add_part(plant->vm, &part, &err), 0);
+        assert_int_equal(ferry_vm_add_part(plant->vm, &dull, &err), 0);
+    }
+}
+
+static void all_drained(void *arg)
+{
+    ((struct plant *)arg)->drained++;
+}
+
+static void what_drains_is_waited_for(void **state)
+{
+    struct plant plant;
+
+    open_plant(&plant);
+    assert_int_equal(vm_quiesce_begin(plant.vm, all_drained, &plant), 0);
+    assert_true(vm_quiescing(plant.vm));
+    vm_unquiesce(plant.vm);
+    plant.pumps[0].in_flight = plant.pumps[2].in_flight = 1;
+    assert_int_equal(vm_quiesce_begin(plant.vm, all_drained, &plant), 1);
+    assert_true(plant.pumps[1].quiet);
+    assert_int_equal(vm_draining(plant.vm), 2);
+    ferry_vm_drained(plant.vm);
+    assert_int_equal(plant.drained, 0);
+    ferry_vm_drained(plant.vm);
+    assert_int_equal(plant.drained, 1);
+    assert_int_equal(vm_draining(plant.vm), 0);
+    vm_unquiesce(plant.vm);
+    assert_false(plant.pumps[1].quiet);
+    assert_false(vm_quiescing(plant.vm));
+    ferry_vm_free(plant.vm);
+}
+
+static void giving_up_while_parts_drain_calls_nobody(void **state)
+{
+    struct plant plant;
+
+    open_plant(&plant);
+    plant.pumps[0].in_flight = 1;
+    assert_int_equal(vm_quiesce_begin(plant.vm, all_drained, &plant), 1);
+    vm_unquiesce(plant.vm);
+    ferry_vm_drained(plant.vm); /* late */
+    assert_int_equal(plant.drained, 0);
+    assert_int_equal(vm_quiesce_begin(plant.vm, all_drained, &plant), 1);
+    ferry_vm_drained(plant.vm);
+    assert_int_equal(plant.drained, 1);
+    ferry_vm_free(plant.vm);
+}
+
+static void count_calls(void *arg, const struct ferry_part *part, bool done)
+{
+    (*(unsigned *)arg)++;
+}
+
+static void harts_and_parts_pause_and_resume(void **state)
+{
+    struct plant plant;
+    unsigned calls = 0;
+
+    open_plant(&plant);
+    vm_pause_harts(plant.vm);
+    assert_false(plant.harts_run);
+    vm_pause_parts(plant.vm, count_calls, &calls);
+    assert_int_equal(calls, 6);
+    assert_true(plant.pumps[2].paused);
+    vm_resume_parts(plant.vm, NULL, NULL);
+    assert_false(plant.pumps[2].paused);
+    vm_resume_harts(plant.vm);
+    assert_true(plant.harts_run);
+    ferry_vm_free(plant.vm);
+}
+
+static void fds_of_all_parts_are_one_list(void **state)
+{
+    struct ferry_named_fd fd;
+    const struct ferry_part *part;
+    struct plant plant;
+
+    open_plant(&plant);
+    assert_int_equal(vm_fd_at(plant.vm, 0, &fd, NULL), -ENOENT);
+    plant.pumps[0].fds = 2;
+    plant.pumps[2].fds = 1;
+    assert_int_equal(vm_fd_at(plant.vm, 1, &fd, &part), 0);
+    assert_int_equal(fd.fd, 1);
+    assert_ptr_equal(part->obj, &plant.pumps[0]);
+    assert_int_equal(vm_fd_at(plant.vm, 2, &fd, &part), 0);
+    assert_ptr_equal(part->obj, &plant.pumps[2]);
+    assert_int_equal(vm_fd_at(plant.vm, 3, &fd, NULL), -ENOENT);
+    ferry_vm_free(plant.vm);
+}
+
+static void parts_are_named_once_and_sound(void **state)
+{
+    static const struct ferry_field outside[] = {
+        {.name = "x", .kind = FERRY_KIND_UINT, .offset = 2, .size_bytes = 4, .count = 1}};
+    static const struct ferry_table table = {.name = "t", FERRY_FIELDS(outside)};
+    char long_name[257];
+    struct ferry_part part = {.idstr = "pump", .instance_id = 2};
+    struct ferry_err err;
+    struct plant plant;
+    uint32_t obj = 0;
+
+    memset(long_name, 'a', 256);
+    long_name[256] = 0;
+    open_plant(&plant);
+    assert_int_equal(ferry_vm_add_part(plant.vm, &part, &err), -EEXIST);
+    part.idstr = "";
+    assert_int_equal(ferry_vm_add_part(plant.vm, &part, &err), -EINVAL);
+    part.idstr = long_name;
+    assert_int_equal(ferry_vm_add_part(plant.vm, &part, &err), -EINVAL);
+    part.idstr = long_name + 1;
+    assert_int_equal(ferry_vm_add_part(plant.vm, &part, &err), 0);
+    part = (struct ferry_part){.idstr = "t", .table = &table, .obj = &obj, .obj_bytes = 4};
+    assert_int_equal(ferry_vm_add_part(plant.vm, &part, &err), -EINVAL);
+    assert_string_equal(err.text, "t.x: ends at byte 6 of an object of 4");
+    assert_int_equal(ferry_vm_part_count(plant.vm), 7);
+    assert_null(ferry_vm_part(plant.vm, 7));
+    ferry_vm_free(plant.vm);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_drains_is_waited_for),
+        cmocka_unit_test(giving_up_while_parts_drain_calls_nobody),
+        cmocka_unit_test(harts_and_parts_pause_and_resume),
+        cmocka_unit_test(fds_of_all_parts_are_one_list),
+        cmocka_unit_test(parts_are_named_once_and_sound),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/backend/block.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "vmm/backend/block_file.h"
+
+/* Requests of one image that the host works on at a time. */
+#define BLOCK_WORKERS 4u
+
+struct block {
+    struct block_file file;
+    char *id;
+    char *path;
+    char *idstr; /* "drive/<id>" */
+    bool locking;
+
+    pthread_t workers[BLOCK_WORKERS];
+    unsigned worker_count;
+    pthread_mutex_t mutex; /* of what follows; innermost, never held while a request is done */
+    pthread_cond_t work;
+    struct block_request *head;
+    struct block_request **tail;
+    bool stopping;
+};
+
+/* --- Workers --- */
+
+static struct block_request *next_request(struct block *b)
+{
+    struct block_request *req;
+
+    pthread_mutex_lock(&b->mutex);
+    while (!b->head && !b->stopping)
+        pthread_cond_wait(&b->work, &b->mutex);
+    req = b->head;
+    if (req) {
+        b->head = req->next;
+        if (!b->head)
+            b->tail = &b->head;
+    }
+    pthread_mutex_unlock(&b->mutex);
+    return req;
+}
+
+static int check_request(const struct block *b, const struct block_request *req)
+{
+    uint64_t size_bytes = b->file.size_bytes;
+
+    if (b->file.fd < 0)
+        return -ENOMEDIUM;
+    if (req->op != BLOCK_READ && req->op != BLOCK_FLUSH && b->file.readonly)
+        return -EROFS;
+    if (req->offset_bytes > size_bytes || req->length_bytes > size_bytes - req->offset_bytes)
+        return -EINVAL;
+    return 0;
+}
+
+static void *worker(void *arg)
+{
+    struct block *b = arg;
+    struct block_request *req;
+
+    while ((req = next_request(b))) {
+        req->result = check_request(b, req);
+        if (req->result == 0)
+            req->result = block_file_do(&b->file, req);
+        req->done(req);
+    }
+    return NULL;
+}
+
+/* Signals are for the main thread. */
+static int start_workers(struct block *b, struct ferry_err *err)
+{
+    sigset_t all, before;
+    int rc = 0;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (rc == 0 && b->worker_count < BLOCK_WORKERS) {
+        rc = pthread_create(&b->workers[b->worker_count], NULL, worker, b);
+        if (rc == 0) {
+            char name[16];
+
+            snprintf(name, sizeof(name), "blk/%.11s", b->id);
+            pthread_setname_np(b->workers[b->worker_count], name);
+            b->worker_count++;
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc ? err_sys(err, rc, "starting a thread for drive \"%s\"", b->id) : 0;
+}
+
+void block_submit(struct block *b, struct block_request *req)
+{
+    req->next = NULL;
+    pthread_mutex_lock(&b->mutex);
+    *b->tail = req;
+    b->tail = &req->next;
+    pthread_cond_signal(&b->work);
+    pthread_mutex_unlock(&b->mutex);
+}
+
+/* --- Life --- */
+
+void block_free(struct block *b)
+{
+    if (!b)
+        return;
+    pthread_mutex_lock(&b->mutex);
+    b->stopping = true;
+    pthread_cond_broadcast(&b->work);
+    pthread_mutex_unlock(&b->mutex);
+    for (unsigned i = 0; i < b->worker_count; i++)
+        pthread_join(b->workers[i], NULL);
+    pthread_cond_destroy(&b->work);
+    pthread_mutex_destroy(&b->mutex);
+    block_file_close(&b->file);
+    free(b->id);
+    free(b->path);
+    free(b->idstr);
+    free(b);
+}
+
+static void block_freep(struct block **b)
+{
+    block_free(*b);
+}
+
+int block_new(struct block **ret, const struct config_drive *config, struct ferry_err *err)
+{
+    OWN_MEM struct block *raw = calloc(1, sizeof(*raw));
+    OWN(block_freep) struct block *b = NULL;
+    int rc;
+
+    if (strlen(config->id) + sizeof("/image") > FERRY_FD_NAME_BYTES)
+        return err_set(err, ENAMETOOLONG, "drive id \"%.80s\" is longer than %zu bytes", config->id,
+                       FERRY_FD_NAME_BYTES - sizeof("/image"));
+    if (!raw)
+        return err_set(err, ENOMEM, "no memory for drive \"%s\"", config->id);
+    rc = block_file_init(&raw->file, config, err);
+    if (rc)
+        return rc;
+    b = TAKE_PTR(raw);
+    pthread_mutex_init(&b->mutex, NULL);
+    pthread_cond_init(&b->work, NULL);
+    b->tail = &b->head;
+    b->locking = config->locking;
+    b->id = strdup(config->id);
+    b->path = strdup(config->path);
+    if (!b->id || !b->path || asprintf(&b->idstr, "drive/%s", config->id) < 0) {
+        b->idstr = NULL;
+        return err_set(err, ENOMEM, "no memory for drive \"%s\"", config->id);
+    }
+    rc = start_workers(b, err);
+    if (rc)
+        return rc;
+    *ret = TAKE_PTR(b);
+    return 0;
+}
+
+int block_open(struct block *b, struct ferry_err *err)
+{
+    int rc = block_file_open(&b->file, b->path, b->locking, err);
+
+    if (rc)
+        err_prefix(err, "drive \"%s\"", b->id);
+    return rc;
+}
+
+const char *block_id(const struct block *b)
+{
+    return b->id;
+}
+
+const char *block_path(const struct block *b)
+{
+    return b->path;
+}
+
+bool block_readonly(const struct block *b)
+{
+    return b->file.readonly;
+}
+
+uint64_t block_size_bytes(const struct block *b)
+{
+    return b->file.size_bytes;
+}
+
+bool block_discards(const struct block *b)
+{
+    return b->file.discard;
+}
+
+/* --- As a part --- */
+
+static void image_name(const struct block *b, char name[FERRY_FD_NAME_BYTES])
+{
+    snprintf(name, FERRY_FD_NAME_BYTES, "%s/image", b->id);
+}
+
+static int block_fd_at(void *obj, size_t index, struct ferry_named_fd *ret)
+{
+    struct block *b = obj;
+
+    if (index > 0)
+        return -ENOENT;
+    image_name(b, ret->name);
+    ret->fd = b->file.fd;
+    return 0;
+}
+
+static int block_adopt(void *obj, const char *name, int *fd, struct ferry_err *err)
+{
+    struct block *b = obj;
+    char ours[FERRY_FD_NAME_BYTES];
+    int rc;
+
+    image_name(b, ours);
+    if (strcmp(name, ours))
+        return err_set(err, EINVAL, "drive \"%s\" has no fd \"%s\", only \"%s\"", b->id, name,
+                       ours);
+    rc = block_file_adopt(&b->file, fd, b->path, b->locking, err);
+    if (rc)
+        err_prefix(err, "drive \"%s\"", b->id);
+    return rc;
+}
+
+static const struct ferry_part_ops block_part_ops = {.fd_at = block_fd_at, .adopt = block_adopt};
+
+struct ferry_part block_part(struct block *b)
+{
+    return (struct ferry_part){
+        .idstr = b->idstr,
+        .ops = &block_part_ops,
+        .obj = b,
+        .obj_bytes = sizeof(*b),
+    };
+}

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/backend/block_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/num.h"
+#include "base/own.h"
+#include "vmm/backend/block_lock.h"
+
+/* Where the file system does not say what O_DIRECT needs. */
+#define ALIGN_GUESS_BYTES 4096u
+/* The largest piece that is copied when a request is not aligned, and a power of two. */
+#define BOUNCE_BYTES      (1u << 20)
+#define ZEROS_BYTES       (64u << 10)
+#define IOV_AT_ONCE       1024u /* IOV_MAX */
+
+int block_file_init(struct block_file *f, const struct config_drive *config, struct ferry_err *err)
+{
+    int rc;
+
+    *f = (struct block_file){
+        .fd = -1,
+        .align_bytes = 1,
+        .direct = config->direct,
+        .readonly = config->readonly,
+        .discard = config->discard,
+        .no_flush = config->no_flush,
+    };
+    rc = pthread_mutex_init(&f->rmw, NULL);
+    return rc ? err_sys(err, rc, "creating a mutex") : 0;
+}
+
+void block_file_close(struct block_file *f)
+{
+    own_close_fd(&f->fd);
+    pthread_mutex_destroy(&f->rmw);
+}
+
+/* --- Attaching --- */
+
+static int find_size(int fd, const char *path, uint64_t *ret, struct ferry_err *err)
+{
+    struct stat st;
+    uint64_t size_bytes;
+
+    if (fstat(fd, &st) < 0)
+        return err_sys(err, errno, "looking at image \"%s\"", path);
+    if (S_ISBLK(st.st_mode)) {
+        if (ioctl(fd, BLKGETSIZE64, &size_bytes) < 0)
+            return err_sys(err, errno, "asking block device \"%s\" for its size", path);
+    } else if (S_ISREG(st.st_mode)) {
+        size_bytes = (uint64_t)st.st_size;
+    } else {
+        return err_set(err, EINVAL, "image \"%s\" is neither a file nor a block device", path);
+    }
+    if (size_bytes == 0 || size_bytes % BLOCK_SECTOR_BYTES)
+        return err_set(err, EINVAL,
+                       "image \"%s\" has %" PRIu64
+                       " bytes, which is not a positive multiple of %u; truncate -s %%%u \"%s\" "
+                       "rounds it up",
+                       path, size_bytes, BLOCK_SECTOR_BYTES, BLOCK_SECTOR_BYTES, path);
+    *ret = size_bytes;
+    return 0;
+}
+
+static int find_align(int fd, const char *path, uint64_t size_bytes, uint32_t *ret,
+                      struct ferry_err *err)
+{
+    uint32_t align = ALIGN_GUESS_BYTES;
+    int sector_bytes;
+
+    if (ioctl(fd, BLKSSZGET, &sector_bytes) == 0 && sector_bytes > 0) {
+        align = (uint32_t)sector_bytes;
+    } else {
+#ifdef STATX_DIOALIGN
+        struct statx stx;
+
+        if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+            (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_offset_align)
+            align = stx.stx_dio_offset_align > stx.stx_dio_mem_align ? stx.stx_dio_offset_align
+                                                                     : stx.stx_dio_mem_align;
+#endif
+    }
+    if ((align & (align - 1)) || align > BOUNCE_BYTES)
+        return err_set(err, ENOTSUP, "image \"%s\" wants O_DIRECT in pieces of %" PRIu32 " bytes",
+                       path, align);
+    if (size_bytes % align)
+        return err_set(err, EINVAL,
+                       "cache.direct=on needs image \"%s\" to be a multiple of %" PRIu32
+                       " bytes, it has %" PRIu64 "; truncate -s %%%" PRIu32 " \"%s\" rounds it up",
+                       path, align, size_bytes, align, path);
+    *ret = align;
+    return 0;
+}
+
+static int attach(struct block_file *f, int *fd, const char *path, bool locking,
+                  struct ferry_err *err)
+{
+    uint64_t size_bytes = 0;
+    uint32_t align_bytes = 1;
+    int rc = find_size(*fd, path, &size_bytes, err);
+
+    if (rc == 0 && f->direct)
+        rc = find_align(*fd, path, size_bytes, &align_bytes, err);
+    if (rc == 0 && locking)
+        rc = block_lock(*fd, path, f->readonly, err);
+    if (rc)
+        return rc;
+    f->size_bytes = size_bytes;
+    f->align_bytes = align_bytes;
+    f->fd = take_fd(fd);
+    return 0;
+}
+
+int block_file_open(struct block_file *f, const char *path, bool locking, struct ferry_err *err)
+{
+    int flags =
+        O_CLOEXEC | O_NOCTTY | (f->readonly ? O_RDONLY : O_RDWR) | (f->direct ? O_DIRECT : 0);
+    /* Nonblocking, so that a FIFO is refused and not waited for. */
+    OWN_FD int fd = open(path, flags | O_NONBLOCK);
+
+    if (fd < 0 && errno == EINVAL && f->direct)
+        return err_set(err, ENOTSUP,
+                       "image \"%s\" lies on a file system without O_DIRECT; leave out "
+                       "cache.direct=on",
+                       path);
+    if (fd < 0 && (errno == EACCES || errno == EROFS) && !f->readonly)
+        return err_sys(err, errno, "opening image \"%s\" for writing (readonly=on only reads it)",
+                       path);
+    if (fd < 0)
+        return err_sys(err, errno, "opening image \"%s\"", path);
+    return attach(f, &fd, path, locking, err);
+}
+
+int block_file_adopt(struct block_file *f, int *fd, const char *path, bool locking,
+                     struct ferry_err *err)
+{
+    int flags = fcntl(*fd, F_GETFL);
+    int mode = flags & O_ACCMODE;
+
+    if (flags < 0)
+        return err_sys(err, errno, "looking at the fd of image \"%s\"", path);
+    if (mode == O_WRONLY || (!f->readonly && mode != O_RDWR))
+        return err_set(err, EINVAL, "image \"%s\" arrived without the right to %s it", path,
+                       mode == O_WRONLY ? "read" : "write");
+    if (!(flags & O_DIRECT) != !f->direct)
+        return err_set(err, EINVAL, "image \"%s\" arrived %s O_DIRECT, but cache.direct is %s",
+                       path, flags & O_DIRECT ? "with" : "without", f->direct ? "on" : "off");
+    return attach(f, fd, path, locking, err);
+}
+
+/* --- Reading and writing --- */
+
+/* Drop the first n bytes of *iov. */
+static void iov_advance(struct iovec **iov, size_t *count, size_t n)
+{
+    while (*count > 0 && n >= (*iov)->iov_len) {
+        n -= (*iov)->iov_len;
+        (*iov)++;
+        (*count)--;
+    }
+    if (*count > 0) {
+        (*iov)->iov_base = (uint8_t *)(*iov)->iov_base + n;
+        (*iov)->iov_len -= n;
+    }
+}
+
+static void iov_zero(struct iovec *iov, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        memset(iov[i].iov_base, 0, iov[i].iov_len);
+}
+
+static int transfer(int fd, bool write, struct iovec *iov, size_t count, uint64_t offset_bytes)
+{
+    while (count > 0) {
+        int n = (int)num_min(count, IOV_AT_ONCE);
+        ssize_t r = write ? pwritev(fd, iov, n, (off_t)offset_bytes)
+                          : preadv(fd, iov, n, (off_t)offset_bytes);
+
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return -errno;
+        if (r == 0 && write)
+            return -EIO;
+        if (r == 0) {
+            /* Somebody made the file shorter. */
+            iov_zero(iov, count);
+            return 0;
+        }
+        offset_bytes += (uint64_t)r;
+        iov_advance(&iov, &count, (size_t)r);
+    }
+    return 0;
+}
+
+static bool is_aligned(const struct block_file *f, const struct block_request *req)
+{
+    uint64_t bits = req->offset_bytes | req->length_bytes;
+
+    for (size_t i = 0; i < req->iov_count; i++)
+        bits |= (uintptr_t)req->iov[i].iov_base | req->iov[i].iov_len;
+    return bits % f->align_bytes == 0;
+}
+
+static void copy_iov(struct iovec *iov, size_t count, uint8_t *buffer, size_t n, bool to_buffer)
+{
+    for (size_t i = 0; i < count && n > 0; i++) {
+        size_t run = num_min(n, iov[i].iov_len);
+
+        if (to_buffer)
+            memcpy(buffer, iov[i].iov_base, run);
+        else
+            memcpy(iov[i].iov_base, buffer, run);
+        buffer += run;
+        n -= run;
+    }
+}
+
+static int transfer_one(int fd, bool write, uint8_t *buffer, size_t n, uint64_t offset_bytes)
+{
+    struct iovec iov = {.iov_base = buffer, .iov_len = n};
+
+    return transfer(fd, write, &iov, 1, offset_bytes);
+}
+
+/* Through an aligned buffer, in pieces; edges that are not whole blocks are read first. */
+static int transfer_bounced(struct block_file *f, bool write, struct iovec *iov, size_t count,
+                            uint64_t offset_bytes, uint64_t length_bytes, uint8_t *buffer)
+{
+    uint64_t end = offset_bytes + length_bytes;
+    int rc = 0;
+
+    while (rc == 0 && offset_bytes < end) {
+        uint64_t first = num_align_down(offset_bytes, f->align_bytes);
+        uint64_t last = num_min(num_align_up(end, f->align_bytes), first + BOUNCE_BYTES);
+        size_t skip = offset_bytes - first, n = num_min(end, last) - offset_bytes;
+        bool edges = skip > 0 || offset_bytes + n < last;
+
+        if (!write || edges)
+            rc = transfer_one(f->fd, false, buffer, last - first, first);
+        if (rc == 0)
+            copy_iov(iov, count, buffer + skip, n, write);
+        if (rc == 0 && write)
+            rc = transfer_one(f->fd, true, buffer, last - first, first);
+        iov_advance(&iov, &count, n);
+        offset_bytes += n;
+    }
+    return rc;
+}
+
+static int read_or_write(struct block_file *f, struct block_request *req, bool write)
+{
+    OWN_MEM uint8_t *buffer = NULL;
+    bool whole = (req->offset_bytes | req->length_bytes) % f->align_bytes == 0;
+    int rc;
+
+    if (f->align_bytes == 1 || is_aligned(f, req))
+        return transfer(f->fd, write, req->iov, req->iov_count, req->offset_bytes);
+    buffer = aligned_alloc(f->align_bytes < 64 ? 64 : f->align_bytes, BOUNCE_BYTES);
+    if (!buffer)
+        return -ENOMEM;
+    if (write && !whole)
+        pthread_mutex_lock(&f->rmw);
+    rc = transfer_bounced(f, write, req->iov, req->iov_count, req->offset_bytes, req->length_bytes,
+                          buffer);
+    if (write && !whole)
+        pthread_mutex_unlock(&f->rmw);
+    return rc;
+}
+
+/* --- The rest --- */
+
+static int flush(const struct block_file *f)
+{
+    if (f->no_flush || f->readonly)
+        return 0;
+    return fdatasync(f->fd) < 0 ? -errno : 0;
+}
+
+static int punch(const struct block_file *f, uint64_t offset_bytes, uint64_t length_bytes)
+{
+    int rc;
+
+    do
+        rc = fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset_bytes,
+                       (off_t)length_bytes);
+    while (rc < 0 && errno == EINTR);
+    return rc < 0 ? -errno : 0;
+}
+
+static int write_zeros_slowly(struct block_file *f, uint64_t offset_bytes, uint64_t length_bytes)
+{
+    OWN_MEM uint8_t *zeros = aligned_alloc(ALIGN_GUESS_BYTES, ZEROS_BYTES);
+    int rc = zeros ? 0 : -ENOMEM;
+
+    if (zeros)
+        memset(zeros, 0, ZEROS_BYTES);
+    while (rc == 0 && length_bytes > 0) {
+        struct iovec iov = {.iov_base = zeros, .iov_len = num_min(length_bytes, ZEROS_BYTES)};
+        struct block_request piece = {
+            .offset_bytes = offset_bytes,
+            .length_bytes = iov.iov_len,
+            .iov = &iov,
+            .iov_count = 1,
+        };
+
+        rc = read_or_write(f, &piece, true);
+        offset_bytes += piece.length_bytes;
+        length_bytes -= piece.length_bytes;
+    }
+    return rc;
+}
+
+static int write_zeroes(struct block_file *f, const struct block_request *req)
+{
+    int rc;
+
+    if (req->unmap && f->discard) {
+        rc = punch(f, req->offset_bytes, req->length_bytes);
+    } else {
+        rc = fallocate(f->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)req->offset_bytes,
+                       (off_t)req->length_bytes);
+        rc = rc < 0 ? -errno : 0;
+    }
+    /* The file system cannot, not with this alignment, or was interrupted. */
+    if (rc == -EOPNOTSUPP || rc == -EINVAL || rc == -EINTR)
+        rc = write_zeros_slowly(f, req->offset_bytes, req->length_bytes);
+    return rc;
+}
+
+static int discard(const struct block_file *f, const struct block_request *req)
+{
+    int rc = f->discard ? punch(f, req->offset_bytes, req->length_bytes) : 0;
+
+    /* A hint: an image that cannot is not an error. */
+    return rc == -EOPNOTSUPP || rc == -EINVAL ? 0 : rc;
+}
+
+int block_file_do(struct block_file *f, struct block_request *req)
+{
+    int rc;
+
+    switch (req->op) {
+    case BLOCK_READ:
+        return read_or_write(f, req, false);
+    case BLOCK_WRITE:
+        rc = read_or_write(f, req, true);
+        return rc == 0 && req->fua ? flush(f) : rc;
+    case BLOCK_FLUSH:
+        return flush(f);
+    case BLOCK_DISCARD:
+        return discard(f, req);
+    case BLOCK_WRITE_ZEROES:
+        rc = write_zeroes(f, req);
+        return rc == 0 && req->fua ? flush(f) : rc;
+    }
+    return -ENOTSUP;
+}

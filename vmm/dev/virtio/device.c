@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/dev/virtio/device.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/log.h"
+
+/* Bits that the legacy interface cannot see, and that the modern one must not. */
+#define LEGACY_ONLY (VIRTIO_BIT(VIRTIO_F_NOTIFY_ON_EMPTY) | VIRTIO_BIT(VIRTIO_F_ANY_LAYOUT))
+#define LEGACY_MASK UINT64_C(0xffffffff)
+
+/* --- Interrupt --- */
+
+void virtio_update_irq(struct virtio_dev *v)
+{
+    irq_set(&v->dev.irq, v->isr != 0);
+}
+
+void virtio_interrupt(struct virtio_dev *v, uint8_t isr_bits)
+{
+    v->isr |= isr_bits;
+    virtio_update_irq(v);
+}
+
+void virtio_config_changed(struct virtio_dev *v)
+{
+    v->config_generation++;
+    if (v->status & VIRTIO_STATUS_DRIVER_OK)
+        virtio_interrupt(v, VIRTIO_ISR_QUEUE | VIRTIO_ISR_CONFIG);
+}
+
+void virtio_break(struct virtio_dev *v, const char *fmt, ...)
+{
+    char text[200];
+    va_list ap;
+
+    v->broken = true;
+    if (virtio_has(v, VIRTIO_F_VERSION_1)) {
+        v->status |= VIRTIO_STATUS_NEEDS_RESET;
+        virtio_config_changed(v);
+    }
+    if (v->warned)
+        return; /* a guest that does it again must not fill the log */
+    v->warned = true;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    log_warn("%s stops until the guest resets it: %s", v->dev.idstr, text);
+}
+
+/* --- Kicks --- */
+
+void virtio_kick(struct virtio_dev *v, uint32_t index)
+{
+    if (index >= v->queue_count || v->broken || v->waiting || !virtqueue_ready(&v->queues[index]))
+        return;
+    /* Legacy drivers may use the queues before they say DRIVER_OK. */
+    if (v->legacy)
+        v->started = true;
+    if (v->started)
+        virtio_type(v)->queue_notify(v, index);
+}
+
+void virtio_kick_later(struct virtio_dev *v, uint32_t index)
+{
+    v->kicked |= VIRTIO_BIT(index);
+    bell_ring(v->bell);
+}
+
+static void kick_all(struct virtio_dev *v)
+{
+    for (uint32_t i = 0; i < v->queue_count && v->started; i++)
+        virtio_kick(v, i);
+}
+
+/* --- Negotiation --- */
+
+uint64_t virtio_offered(const struct virtio_dev *v)
+{
+    return v->host_features & (v->legacy ? LEGACY_MASK : ~LEGACY_ONLY);
+}
+
+int virtio_set_features(struct virtio_dev *v, uint64_t features)
+{
+    uint64_t offered = virtio_offered(v);
+
+    v->features = features & offered;
+    if (virtio_type(v)->features_set)
+        virtio_type(v)->features_set(v);
+    return features & ~offered ? -EINVAL : 0;
+}
+
+void virtio_set_status(struct virtio_dev *v, uint8_t status)
+{
+    if (status == 0) {
+        virtio_reset(v);
+        return;
+    }
+    if (!v->legacy && (status & VIRTIO_STATUS_FEATURES_OK) &&
+        !(v->status & VIRTIO_STATUS_FEATURES_OK)) {
+        uint64_t wanted = (uint64_t)v->guest_features[1] << 32 | v->guest_features[0];
+
+        /* The driver reads the bit back: refusing is leaving it clear. */
+        if (virtio_set_features(v, wanted) < 0 || !virtio_has(v, VIRTIO_F_VERSION_1))
+            status &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
+    }
+    /* Only a reset takes it back. */
+    status |= v->status & VIRTIO_STATUS_NEEDS_RESET;
+    v->status = status;
+    if ((status & VIRTIO_STATUS_DRIVER_OK) && !v->started) {
+        v->started = true;
+        kick_all(v);
+    }
+}
+
+/* --- Reset --- */
+
+void virtio_wait_idle(struct virtio_dev *v)
+{
+    v->waiting++;
+    while (v->inflight > 0)
+        pthread_cond_wait(&v->idle, &v->dev.env->lock->mutex);
+    v->waiting--;
+}
+
+void virtio_dev_reset(struct dev *d)
+{
+    struct virtio_dev *v = (struct virtio_dev *)d;
+
+    if (v->queue_count == 0)
+        return; /* dev_new() comes here before the constructor is done */
+    v->host_features_sel = 0;
+    v->guest_features_sel = 0;
+    v->guest_page_shift = 0;
+    virtio_reset(v);
+}
+
+void virtio_reset(struct virtio_dev *v)
+{
+    virtio_wait_idle(v);
+    for (uint32_t i = 0; i < v->queue_count; i++)
+        virtqueue_reset(&v->queues[i]);
+    v->status = 0;
+    v->started = false;
+    v->broken = false;
+    v->queue_sel = 0;
+    v->guest_features[0] = v->guest_features[1] = 0;
+    v->kicked = 0;
+    v->isr = 0;
+    virtio_update_irq(v);
+    if (virtio_type(v)->reset)
+        virtio_type(v)->reset(v);
+    virtio_set_features(v, 0);
+}
+
+/* --- The main thread's part --- */
+
+void virtio_inflight_done(struct virtio_dev *v)
+{
+    if (--v->inflight > 0)
+        return;
+    if (v->waiting)
+        pthread_cond_broadcast(&v->idle);
+    if (v->drain_wanted)
+        bell_ring(v->bell);
+}
+
+/* Main thread: what handlers on other threads left for it. */
+static void virtio_bell(void *arg)
+{
+    struct virtio_dev *v = arg;
+    bool drained;
+    uint64_t kicked;
+
+    machine_lock(v->dev.env->lock);
+    drained = v->drain_wanted && v->inflight == 0;
+    if (drained)
+        v->drain_wanted = false;
+    kicked = v->kicked;
+    v->kicked = 0;
+    for (uint32_t i = 0; kicked != 0; i++, kicked >>= 1) {
+        if (kicked & 1)
+            virtio_kick(v, i);
+    }
+    machine_unlock(v->dev.env->lock);
+    if (drained)
+        v->on_drained(v->on_drained_arg);
+}
+
+/* --- Around a pause --- */
+
+static int virtio_quiesce(void *obj)
+{
+    struct virtio_dev *v = obj;
+    int busy;
+
+    machine_lock(v->dev.env->lock);
+    v->quiesced = true;
+    busy = v->inflight > 0;
+    v->drain_wanted = busy;
+    machine_unlock(v->dev.env->lock);
+    return busy;
+}
+
+static void virtio_unquiesce(void *obj)
+{
+    struct virtio_dev *v = obj;
+
+    machine_lock(v->dev.env->lock);
+    v->quiesced = false;
+    v->drain_wanted = false;
+    kick_all(v);
+    machine_unlock(v->dev.env->lock);
+}
+
+static void virtio_resume(void *obj)
+{
+    struct virtio_dev *v = obj;
+
+    machine_lock(v->dev.env->lock);
+    if (virtio_type(v)->resume)
+        virtio_type(v)->resume(v);
+    /* Kicks that nobody heard: while paused, or on their way when the state was saved. */
+    kick_all(v);
+    machine_unlock(v->dev.env->lock);
+}
+
+const struct ferry_part_ops virtio_part_ops = {
+    .quiesce = virtio_quiesce,
+    .unquiesce = virtio_unquiesce,
+    .resume = virtio_resume,
+};
+
+/* --- Life --- */
+
+int virtio_dev_create(struct dev *d, struct ferry_err *err)
+{
+    struct virtio_dev *v = (struct virtio_dev *)d;
+    int rc = pthread_cond_init(&v->idle, NULL);
+
+    return rc ? err_sys(err, rc, "creating a condition variable") : 0;
+}
+
+int virtio_dev_new(struct virtio_dev **ret, const struct virtio_type *type,
+                   const struct virtio_params *params, uint64_t features, uint32_t config_bytes,
+                   const uint32_t *queue_nums, uint32_t queue_count, struct ferry_err *err)
+{
+    char idstr[64];
+    struct virtio_dev *v;
+    struct dev *d;
+    int rc;
+
+    snprintf(idstr, sizeof(idstr), "virtio-mmio@%016" PRIx64 "/%s", params->slot_gpa,
+             type->dev.name);
+    rc = dev_new(&d, &type->dev, params->env, params->irq, idstr, 0, err);
+    if (rc)
+        return rc;
+    v = (struct virtio_dev *)d;
+    v->legacy = params->legacy;
+    v->config_bytes = config_bytes;
+    v->on_drained = params->on_drained;
+    v->on_drained_arg = params->arg;
+    v->host_features = features | VIRTIO_BIT(VIRTIO_F_RING_RESET);
+    if (params->config->indirect_desc)
+        v->host_features |= VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC);
+    if (params->config->event_idx)
+        v->host_features |= VIRTIO_BIT(VIRTIO_F_EVENT_IDX);
+    v->host_features |=
+        params->legacy ? VIRTIO_BIT(VIRTIO_F_NOTIFY_ON_EMPTY) : VIRTIO_BIT(VIRTIO_F_VERSION_1);
+    v->queue_count = queue_count;
+    for (uint32_t i = 0; i < queue_count; i++)
+        v->queues[i].num_default = queue_nums[i];
+    v->chain = malloc(sizeof(*v->chain));
+    if (!v->chain)
+        rc = err_set(err, ENOMEM, "%s: no memory for its requests", idstr);
+    if (rc == 0)
+        rc = bell_new(&v->bell, params->env->loop, virtio_bell, v, err);
+    if (rc) {
+        dev_free(d);
+        return rc;
+    }
+    *ret = v;
+    return 0;
+}
+
+void virtio_dev_destroy(struct dev *d)
+{
+    struct virtio_dev *v = (struct virtio_dev *)d;
+
+    bell_free(v->bell);
+    free(v->chain);
+    pthread_cond_destroy(&v->idle);
+}

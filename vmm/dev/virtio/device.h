@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside vmm/dev/virtio: the struct that every virtio device begins with, and what a device is to
+ * the files they share.
+ *
+ * Life of a request: the guest puts a chain into the avail ring and kicks; queue_notify() pops it
+ * (virtqueue_pop), which makes it `in use`; sooner or later it is pushed to the used ring with an
+ * interrupt if the guest wants one. A device that finishes requests on other threads counts them
+ * in `inflight`: a reset waits for them, and a quiesce tells when the last is done. While
+ * `quiesced`, queue_notify() must take nothing that it does not finish before it returns.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/backend/bell.h"
+#include "vmm/dev/virtio/queue.h"
+#include "vmm/dev/virtio/virtio.h"
+
+/* Device status (virtio 1.2, 2.1). */
+#define VIRTIO_STATUS_DRIVER_OK   0x04u
+#define VIRTIO_STATUS_FEATURES_OK 0x08u
+#define VIRTIO_STATUS_NEEDS_RESET 0x40u
+
+#define VIRTIO_ISR_QUEUE  0x01u
+#define VIRTIO_ISR_CONFIG 0x02u
+
+/* Features of the transport and the rings; feature bit numbers are shared with the device's own. */
+#define VIRTIO_F_NOTIFY_ON_EMPTY 24 /* legacy */
+#define VIRTIO_F_ANY_LAYOUT      27 /* legacy */
+#define VIRTIO_F_INDIRECT_DESC   28
+#define VIRTIO_F_EVENT_IDX       29
+#define VIRTIO_F_VERSION_1       32
+#define VIRTIO_F_RING_RESET      40
+#define VIRTIO_BIT(n)            (UINT64_C(1) << (n))
+
+struct virtio_dev;
+
+struct virtio_type {
+    struct dev_type dev; /* first */
+    uint32_t device_id;
+    /* Bring v->config up to date before the guest reads it; may be NULL. */
+    void (*config_get)(struct virtio_dev *v);
+    /* The guest wrote size_bytes at offset of v->config; may be NULL: it is put back. */
+    void (*config_set)(struct virtio_dev *v, uint32_t offset, uint32_t size_bytes);
+    void (*queue_notify)(struct virtio_dev *v, uint32_t index);
+    /* v->features have changed by negotiation (not by a load); may be NULL. */
+    void (*features_set)(struct virtio_dev *v);
+    void (*reset)(struct virtio_dev *v); /* may be NULL; nothing is in flight */
+    /* Before the queues are looked at again after a load or a pause; may be NULL. */
+    void (*resume)(struct virtio_dev *v);
+};
+
+struct virtio_dev {
+    struct dev dev;    /* first */
+    struct bell *bell; /* wakes the main thread for what it has to do here */
+    bool legacy;
+    uint32_t config_bytes;
+    uint64_t host_features;
+    uint32_t queue_count;
+
+    /* The transport's registers. */
+    uint32_t host_features_sel;
+    uint32_t guest_features_sel;
+    uint32_t guest_page_shift;
+    uint16_t queue_sel;
+    uint32_t guest_features[2]; /* modern: as written, until FEATURES_OK */
+    uint32_t config_generation;
+
+    uint8_t status;
+    uint8_t isr;
+    bool started; /* DRIVER_OK, or kicked by a legacy driver before it */
+    bool broken;  /* the guest broke the rules: nothing but a reset is heard */
+    uint64_t features;
+    uint8_t config[VIRTIO_CONFIG_BYTES_MAX]; /* as the guest last saw it */
+    struct virtio_queue queues[VIRTIO_QUEUES_MAX];
+
+    /* On the wire only (state.c). */
+    uint32_t wire_features_low;
+    uint64_t wire_features;
+    uint32_t wire_config_bytes;
+    uint32_t wire_queue_count;
+
+    uint32_t inflight; /* requests other threads work on */
+    bool quiesced;
+    bool drain_wanted; /* on_drained has to be called when inflight is 0 */
+    bool warned;
+    uint32_t waiting; /* how many wait for inflight to become 0, the lock released meanwhile */
+    uint64_t kicked;  /* queues to look at again, by the main thread: bit = index */
+    pthread_cond_t idle;
+    void (*on_drained)(void *arg);
+    void *on_drained_arg;
+    struct virtio_chain *chain; /* owned; the one being looked at */
+};
+
+/* What the constructors of devices share. queue_nums: default sizes, queue_count of them. */
+int virtio_dev_new(struct virtio_dev **ret, const struct virtio_type *type,
+                   const struct virtio_params *params, uint64_t features, uint32_t config_bytes,
+                   const uint32_t *queue_nums, uint32_t queue_count,
+                   struct ferry_err *err) FERRY_MUST_CHECK;
+int virtio_dev_create(struct dev *d, struct ferry_err *err) FERRY_MUST_CHECK;
+void virtio_dev_destroy(struct dev *d);
+void virtio_dev_reset(struct dev *d);
+extern const struct ferry_part_ops virtio_part_ops;
+
+static inline const struct virtio_type *virtio_type(const struct virtio_dev *v)
+{
+    return (const struct virtio_type *)v->dev.type;
+}
+
+static inline bool virtio_has(const struct virtio_dev *v, unsigned feature_bit)
+{
+    return v->features & VIRTIO_BIT(feature_bit);
+}
+
+/* What the guest may see and acknowledge through this transport. */
+uint64_t virtio_offered(const struct virtio_dev *v);
+/* Returns 0, or -EINVAL if not all are offered; then those that are, are set. */
+int virtio_set_features(struct virtio_dev *v, uint64_t features);
+void virtio_set_status(struct virtio_dev *v, uint8_t status);
+/* Until nothing is in flight; releases the machine lock meanwhile. */
+void virtio_wait_idle(struct virtio_dev *v);
+/* Reset by the guest; waits. */
+void virtio_reset(struct virtio_dev *v);
+void virtio_kick(struct virtio_dev *v, uint32_t index);
+/* The same later, on the main thread: for handlers that have done enough for one turn. */
+void virtio_kick_later(struct virtio_dev *v, uint32_t index);
+void virtio_interrupt(struct virtio_dev *v, uint8_t isr_bits);
+void virtio_update_irq(struct virtio_dev *v);
+void virtio_config_changed(struct virtio_dev *v);
+/* The guest broke the rules. The first time the operator reads it. */
+void virtio_break(struct virtio_dev *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* One request of another thread is done, after it was pushed. */
+void virtio_inflight_done(struct virtio_dev *v);

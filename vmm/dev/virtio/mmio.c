@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Registers are 32 bits wide; any other width reads 0 and is ignored when written, as QEMU has it.
+ * The device's config space takes 1, 2 and 4. An access of 8 bytes is two of 4.
+ */
+#include "vmm/dev/virtio/mmio.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/be.h"
+#include "vmm/dev/virtio/device.h"
+
+static struct virtio_queue *selected(struct virtio_dev *v)
+{
+    return v->queue_sel < v->queue_count ? &v->queues[v->queue_sel] : NULL;
+}
+
+/* --- Config space --- */
+
+static uint64_t config_read(struct virtio_dev *v, uint64_t offset, unsigned size_bytes)
+{
+    uint8_t raw[8] = {0};
+
+    if (offset + size_bytes > v->config_bytes)
+        return UINT32_MAX >> (32 - 8 * size_bytes);
+    if (virtio_type(v)->config_get)
+        virtio_type(v)->config_get(v);
+    memcpy(raw, v->config + offset, size_bytes);
+    return le64_load(raw);
+}
+
+static void config_write(struct virtio_dev *v, uint64_t offset, unsigned size_bytes, uint64_t value)
+{
+    uint8_t raw[8];
+
+    if (offset + size_bytes > v->config_bytes || !virtio_type(v)->config_set)
+        return;
+    le64_store(raw, value);
+    virtio_type(v)->config_get(v);
+    memcpy(v->config + offset, raw, size_bytes);
+    virtio_type(v)->config_set(v, (uint32_t)offset, size_bytes);
+    virtio_type(v)->config_get(v);
+}
+
+/* --- Read --- */
+
+static uint32_t read_modern(struct virtio_dev *v, uint64_t offset)
+{
+    const struct virtio_queue *q = selected(v);
+
+    switch (offset) {
+    case VIRTIO_MMIO_R_QUEUE_READY:
+        return q && q->reg_ready;
+    case VIRTIO_MMIO_R_GENERATION:
+        return v->config_generation;
+    default: /* QUEUE_RESET: a reset is over when it is asked for */
+        return 0;
+    }
+}
+
+static uint32_t read_register(struct virtio_dev *v, uint64_t offset)
+{
+    const struct virtio_queue *q = selected(v);
+
+    switch (offset) {
+    case VIRTIO_MMIO_R_MAGIC:
+        return VIRTIO_MMIO_MAGIC;
+    case VIRTIO_MMIO_R_VERSION:
+        return v->legacy ? VIRTIO_MMIO_VERSION_LEGACY : VIRTIO_MMIO_VERSION_MODERN;
+    case VIRTIO_MMIO_R_DEVICE_ID:
+        return virtio_type(v)->device_id;
+    case VIRTIO_MMIO_R_VENDOR:
+        return VIRTIO_MMIO_VENDOR;
+    case VIRTIO_MMIO_R_HOST_FEATURES:
+        return (uint32_t)(virtio_offered(v) >> (v->host_features_sel ? 32 : 0));
+    case VIRTIO_MMIO_R_QUEUE_NUM_MAX:
+        return q && q->num ? VIRTIO_QUEUE_NUM_MAX : 0;
+    case VIRTIO_MMIO_R_QUEUE_PFN:
+        return v->legacy && q ? (uint32_t)(q->desc_gpa >> v->guest_page_shift) : 0;
+    case VIRTIO_MMIO_R_ISR:
+        return v->isr;
+    case VIRTIO_MMIO_R_STATUS:
+        return v->status;
+    case VIRTIO_MMIO_R_SHM_LOW:
+    case VIRTIO_MMIO_R_SHM_HIGH:
+        return UINT32_MAX; /* no such region */
+    default:
+        return v->legacy ? 0 : read_modern(v, offset);
+    }
+}
+
+int virtio_mmio_read(void *dev, uint64_t offset, unsigned size_bytes, uint64_t *ret)
+{
+    struct virtio_dev *v = dev;
+    uint64_t low, high;
+
+    if (size_bytes == 8) {
+        if (virtio_mmio_read(dev, offset, 4, &low) || virtio_mmio_read(dev, offset + 4, 4, &high))
+            return -EFAULT;
+        *ret = high << 32 | low;
+    } else if (offset >= VIRTIO_MMIO_R_CONFIG) {
+        *ret = config_read(v, offset - VIRTIO_MMIO_R_CONFIG, size_bytes);
+    } else {
+        *ret = size_bytes == 4 ? read_register(v, offset) : 0;
+    }
+    return 0;
+}
+
+/* --- Write --- */
+
+static void map_or_break(struct virtio_dev *v, struct virtio_queue *q)
+{
+    if (virtqueue_map(q, v->dev.env->mem) < 0)
+        virtio_break(v, "its driver put a ring of queue %u where there is no memory",
+                     (unsigned)(q - v->queues));
+}
+
+static void set_queue_num(struct virtio_dev *v, struct virtio_queue *q, uint32_t num)
+{
+    if (num == 0 || num > VIRTIO_QUEUE_NUM_MAX || q->num == 0)
+        return;
+    if (!v->legacy) {
+        q->reg_num = (uint16_t)num;
+        return;
+    }
+    q->num = num;
+    if (q->desc_gpa) {
+        virtqueue_layout_legacy(q);
+        map_or_break(v, q);
+    }
+}
+
+static void set_queue_ready(struct virtio_dev *v, struct virtio_queue *q, bool ready)
+{
+    q->reg_ready = ready;
+    if (!ready) {
+        q->desc = q->avail = q->used = NULL;
+        return;
+    }
+    if (q->reg_num)
+        q->num = q->reg_num;
+    q->desc_gpa = (uint64_t)q->reg_desc[1] << 32 | q->reg_desc[0];
+    q->avail_gpa = (uint64_t)q->reg_avail[1] << 32 | q->reg_avail[0];
+    q->used_gpa = (uint64_t)q->reg_used[1] << 32 | q->reg_used[0];
+    map_or_break(v, q);
+}
+
+static void write_legacy(struct virtio_dev *v, uint64_t offset, uint32_t value)
+{
+    struct virtio_queue *q = selected(v);
+
+    switch (offset) {
+    case VIRTIO_MMIO_R_GUEST_FEATURES:
+        if (v->guest_features_sel == 0)
+            virtio_set_features(v, value);
+        break;
+    case VIRTIO_MMIO_R_PAGE_SIZE:
+        v->guest_page_shift = value ? (uint32_t)__builtin_ctz(value) : 0;
+        break;
+    case VIRTIO_MMIO_R_QUEUE_ALIGN:
+        /* A power of two, so that the sum in virtqueue_layout_legacy() means something. */
+        if (q && value && (value & (value - 1)) == 0) {
+            q->align = value;
+            virtqueue_layout_legacy(q);
+            map_or_break(v, q);
+        }
+        break;
+    case VIRTIO_MMIO_R_QUEUE_PFN:
+        if (value == 0) {
+            virtio_reset(v);
+        } else if (q) {
+            q->desc_gpa = (uint64_t)value << v->guest_page_shift;
+            virtqueue_layout_legacy(q);
+            map_or_break(v, q);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void write_queue_modern(struct virtio_dev *v, struct virtio_queue *q, uint64_t offset,
+                               uint32_t value)
+{
+    switch (offset) {
+    case VIRTIO_MMIO_R_QUEUE_READY:
+        set_queue_ready(v, q, value & 1);
+        break;
+    case VIRTIO_MMIO_R_DESC_LOW:
+    case VIRTIO_MMIO_R_DESC_HIGH:
+        q->reg_desc[offset == VIRTIO_MMIO_R_DESC_HIGH] = value;
+        break;
+    case VIRTIO_MMIO_R_AVAIL_LOW:
+    case VIRTIO_MMIO_R_AVAIL_HIGH:
+        q->reg_avail[offset == VIRTIO_MMIO_R_AVAIL_HIGH] = value;
+        break;
+    case VIRTIO_MMIO_R_USED_LOW:
+    case VIRTIO_MMIO_R_USED_HIGH:
+        q->reg_used[offset == VIRTIO_MMIO_R_USED_HIGH] = value;
+        break;
+    case VIRTIO_MMIO_R_QUEUE_RESET:
+        if (value & 1 && virtio_has(v, VIRTIO_F_RING_RESET)) {
+            virtio_wait_idle(v);
+            virtqueue_reset(q);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void write_modern(struct virtio_dev *v, uint64_t offset, uint32_t value)
+{
+    struct virtio_queue *q = selected(v);
+
+    /* Once FEATURES_OK is set they are settled. */
+    if (offset == VIRTIO_MMIO_R_GUEST_FEATURES) {
+        if (!(v->status & VIRTIO_STATUS_FEATURES_OK))
+            v->guest_features[v->guest_features_sel] = value;
+    } else if (q) {
+        write_queue_modern(v, q, offset, value);
+    }
+}
+
+static void write_register(struct virtio_dev *v, uint64_t offset, uint32_t value)
+{
+    struct virtio_queue *q = selected(v);
+
+    switch (offset) {
+    case VIRTIO_MMIO_R_HOST_SEL:
+        v->host_features_sel = value ? 1 : 0;
+        break;
+    case VIRTIO_MMIO_R_GUEST_SEL:
+        v->guest_features_sel = value ? 1 : 0;
+        break;
+    case VIRTIO_MMIO_R_QUEUE_SEL:
+        if (value < VIRTIO_QUEUE_NUM_MAX)
+            v->queue_sel = (uint16_t)value;
+        break;
+    case VIRTIO_MMIO_R_QUEUE_NUM:
+        if (q)
+            set_queue_num(v, q, value);
+        break;
+    case VIRTIO_MMIO_R_QUEUE_NOTIFY:
+        virtio_kick(v, value);
+        break;
+    case VIRTIO_MMIO_R_ISR_ACK:
+        v->isr &= (uint8_t)~value;
+        virtio_update_irq(v);
+        break;
+    case VIRTIO_MMIO_R_STATUS:
+        virtio_set_status(v, (uint8_t)value);
+        break;
+    default:
+        if (v->legacy)
+            write_legacy(v, offset, value);
+        else
+            write_modern(v, offset, value);
+        break;
+    }
+}
+
+int virtio_mmio_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t value)
+{
+    struct virtio_dev *v = dev;
+
+    if (size_bytes == 8) {
+        if (virtio_mmio_write(dev, offset, 4, value & UINT32_MAX) ||
+            virtio_mmio_write(dev, offset + 4, 4, value >> 32))
+            return -EFAULT;
+    } else if (offset >= VIRTIO_MMIO_R_CONFIG) {
+        config_write(v, offset - VIRTIO_MMIO_R_CONFIG, size_bytes, value);
+    } else if (size_bytes == 4) {
+        write_register(v, offset, (uint32_t)value);
+    }
+    return 0;
+}

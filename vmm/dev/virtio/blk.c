@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Disk (virtio 1.2, section 5.2). A request is readable bytes {u32 type, u32, u64 sector, data or
+ * ranges}, then writable bytes {data, u8 status}. Reading and writing go straight between the
+ * image and guest memory on the block layer's threads, which complete them here.
+ */
+#include "vmm/dev/virtio/blk.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/be.h"
+#include "base/err.h"
+#include "base/num.h"
+#include "vmm/dev/virtio/mmio.h"
+
+#define BLK_F_SEG_MAX      2
+#define BLK_F_GEOMETRY     4
+#define BLK_F_RO           5
+#define BLK_F_BLK_SIZE     6
+#define BLK_F_SCSI         7 /* legacy; such requests are refused one by one */
+#define BLK_F_FLUSH        9
+#define BLK_F_TOPOLOGY     10
+#define BLK_F_CONFIG_WCE   11
+#define BLK_F_MQ           12
+#define BLK_F_DISCARD      13
+#define BLK_F_WRITE_ZEROES 14
+
+enum {
+    BLK_T_IN = 0,
+    BLK_T_OUT = 1,
+    BLK_T_FLUSH = 4,
+    BLK_T_GET_ID = 8,
+    BLK_T_DISCARD = 11,
+    BLK_T_WRITE_ZEROES = 13,
+};
+enum { BLK_S_OK = 0, BLK_S_IOERR = 1, BLK_S_UNSUPP = 2 };
+
+#define BLK_HEADER_BYTES 16u
+#define BLK_RANGE_BYTES  16u
+#define BLK_RANGE_UNMAP  1u
+
+#define BLK_QUEUE_NUM   256u
+#define BLK_SEG_MAX     (BLK_QUEUE_NUM - 2) /* one part for the header, one for the status */
+#define BLK_RANGE_MAX   0x3fffffu           /* sectors of one discard or write-zeroes */
+#define BLK_CONFIG_ALL  57u
+#define BLK_CONFIG_BASE 36u /* without discard and write-zeroes */
+
+/* A request that a worker has. */
+struct blk_request {
+    struct block_request io; /* first */
+    struct virtio_blk *blk;
+    uint8_t *status; /* guest memory */
+    uint64_t status_gpa;
+    uint32_t in_bytes;
+    uint16_t queue;
+    uint16_t head;
+    bool reads; /* stores into the parts */
+    size_t part_count;
+    struct blk_part {
+        uint64_t gpa;
+        uint64_t bytes;
+    } * parts; /* behind iov */
+    struct iovec iov[];
+};
+
+/* A request as it is taken apart: what is left of the chain's parts. */
+struct blk_parse {
+    struct virtio_chain *chain;
+    struct iovec *out;
+    size_t out_count;
+    uint64_t out_bytes;
+    struct iovec *in;
+    uint64_t in_bytes;
+    uint8_t *status;
+    uint64_t status_gpa;
+    uint32_t queue;
+};
+
+static struct virtio_blk *blk_of(struct virtio_dev *v)
+{
+    return (struct virtio_blk *)v;
+}
+
+/* --- Finishing --- */
+
+static void blk_finish(struct virtio_blk *blk, uint32_t queue, uint16_t head, uint8_t *status,
+                       uint64_t status_gpa, uint32_t in_bytes, uint8_t result)
+{
+    struct virtio_queue *q = &blk->v.queues[queue];
+
+    *status = result;
+    guestmem_mark_dirty(blk->v.dev.env->mem, status_gpa, 1);
+    virtqueue_push(&blk->v, q, head, in_bytes);
+    virtqueue_interrupt(&blk->v, q);
+}
+
+static void blk_finish_now(struct virtio_blk *blk, const struct blk_parse *p, uint8_t result)
+{
+    blk_finish(blk, p->queue, p->chain->head, p->status, p->status_gpa,
+               (uint32_t)p->chain->in_bytes, result);
+}
+
+/* On a worker thread. */
+static void blk_io_done(struct block_request *io)
+{
+    struct blk_request *req = (struct blk_request *)io;
+    struct virtio_blk *blk = req->blk;
+    const struct dev_env *env = blk->v.dev.env;
+
+    machine_lock(env->lock);
+    if (req->reads) {
+        for (size_t i = 0; i < req->part_count; i++)
+            guestmem_mark_dirty(env->mem, req->parts[i].gpa, req->parts[i].bytes);
+    }
+    blk_finish(blk, req->queue, req->head, req->status, req->status_gpa, req->in_bytes,
+               io->result == 0          ? BLK_S_OK
+               : io->result == -ENOTSUP ? BLK_S_UNSUPP
+                                        : BLK_S_IOERR);
+    virtio_inflight_done(&blk->v);
+    machine_unlock(env->lock);
+    free(req);
+}
+
+/* --- Starting --- */
+
+/* A driver that does not flush must find each write on stable storage. */
+static bool blk_write_through(const struct virtio_blk *blk)
+{
+    if (virtio_has(&blk->v, BLK_F_CONFIG_WCE))
+        return !blk->writeback;
+    return !virtio_has(&blk->v, BLK_F_FLUSH);
+}
+
+static void blk_submit(struct virtio_blk *blk, const struct blk_parse *p,
+                       const struct block_request *io)
+{
+    const struct virtio_chain *chain = p->chain;
+    size_t n = io->iov_count, at = 0;
+    struct blk_request *req;
+
+    req = calloc(1, sizeof(*req) + n * (sizeof(req->iov[0]) + sizeof(req->parts[0])));
+    if (!req) {
+        blk_finish_now(blk, p, BLK_S_IOERR);
+        return;
+    }
+    req->io = *io;
+    req->io.done = blk_io_done;
+    req->io.iov = req->iov;
+    req->blk = blk;
+    req->status = p->status;
+    req->status_gpa = p->status_gpa;
+    req->in_bytes = (uint32_t)chain->in_bytes;
+    req->queue = (uint16_t)p->queue;
+    req->head = chain->head;
+    req->reads = io->op == BLOCK_READ;
+    req->parts = (struct blk_part *)(void *)&req->iov[n];
+    for (size_t i = 0; i < n; i++) {
+        if (io->iov[i].iov_len == 0)
+            continue;
+        req->iov[at] = io->iov[i];
+        if (req->reads)
+            req->parts[at] = (struct blk_part){
+                .gpa = chain->gpa[chain->out_count + i],
+                .bytes = io->iov[i].iov_len,
+            };
+        at++;
+    }
+    req->io.iov_count = at;
+    req->part_count = at;
+    blk->v.inflight++;
+    block_submit(blk->block, &req->io);
+}
+
+static bool blk_in_range(const struct virtio_blk *blk, uint64_t sector, uint64_t length_bytes)
+{
+    uint64_t sectors = block_size_bytes(blk->block) / BLOCK_SECTOR_BYTES;
+
+    return length_bytes % BLOCK_SECTOR_BYTES == 0 && sector <= sectors &&
+           length_bytes / BLOCK_SECTOR_BYTES <= sectors - sector;
+}
+
+static void blk_start_rw(struct virtio_blk *blk, struct blk_parse *p, bool write, uint64_t sector)
+{
+    struct block_request io = {
+        .op = write ? BLOCK_WRITE : BLOCK_READ,
+        .fua = write && blk_write_through(blk),
+        .offset_bytes = sector * BLOCK_SECTOR_BYTES,
+        .length_bytes = write ? p->out_bytes : p->in_bytes,
+        .iov = write ? p->out : p->in,
+        .iov_count = write ? p->out_count : p->chain->in_count,
+    };
+
+    if ((write && block_readonly(blk->block)) || !blk_in_range(blk, sector, io.length_bytes))
+        blk_finish_now(blk, p, BLK_S_IOERR);
+    else if (io.length_bytes == 0)
+        blk_finish_now(blk, p, BLK_S_OK);
+    else
+        blk_submit(blk, p, &io);
+}
+
+/* Copy n bytes off the front of the readable parts. */
+static void blk_take_out(struct blk_parse *p, void *dst, size_t n)
+{
+    uint8_t *to = dst;
+
+    p->out_bytes -= n;
+    while (n > 0) {
+        size_t run = num_min(n, p->out->iov_len);
+
+        memcpy(to, p->out->iov_base, run);
+        p->out->iov_base = (uint8_t *)p->out->iov_base + run;
+        p->out->iov_len -= run;
+        to += run;
+        n -= run;
+        if (p->out->iov_len == 0) {
+            p->out++;
+            p->out_count--;
+        }
+    }
+}
+
+/* One range {u64 sector, u32 sectors, u32 flags}: more are not offered (max segments is 1). */
+static void blk_start_range(struct virtio_blk *blk, struct blk_parse *p, bool zeroes)
+{
+    uint8_t raw[BLK_RANGE_BYTES];
+    struct block_request io = {.op = zeroes ? BLOCK_WRITE_ZEROES : BLOCK_DISCARD};
+    uint64_t sector, length_bytes;
+    uint32_t flags, sectors;
+
+    if (p->out_bytes != BLK_RANGE_BYTES) {
+        blk_finish_now(blk, p, p->out_bytes < BLK_RANGE_BYTES ? BLK_S_IOERR : BLK_S_UNSUPP);
+        return;
+    }
+    blk_take_out(p, raw, sizeof(raw));
+    sector = le64_load(raw);
+    sectors = le32_load(raw + 8);
+    flags = le32_load(raw + 12);
+    length_bytes = (uint64_t)sectors * BLOCK_SECTOR_BYTES;
+    if (flags & ~(zeroes ? BLK_RANGE_UNMAP : 0)) {
+        blk_finish_now(blk, p, BLK_S_UNSUPP);
+        return;
+    }
+    if (block_readonly(blk->block) || sectors > BLK_RANGE_MAX ||
+        !blk_in_range(blk, sector, length_bytes)) {
+        blk_finish_now(blk, p, BLK_S_IOERR);
+        return;
+    }
+    if (sectors == 0) {
+        blk_finish_now(blk, p, BLK_S_OK);
+        return;
+    }
+    io.offset_bytes = sector * BLOCK_SECTOR_BYTES;
+    io.length_bytes = length_bytes;
+    io.unmap = flags & BLK_RANGE_UNMAP;
+    io.fua = zeroes && blk_write_through(blk);
+    blk_submit(blk, p, &io);
+}
+
+static void blk_get_id(struct virtio_blk *blk, struct blk_parse *p)
+{
+    size_t left = num_min(sizeof(blk->serial), p->in_bytes), at = 0;
+
+    for (uint32_t i = 0; left > 0; i++) {
+        size_t run = num_min(left, p->in[i].iov_len);
+
+        memcpy(p->in[i].iov_base, blk->serial + at, run);
+        at += run;
+        left -= run;
+    }
+    virtqueue_mark_written(&blk->v, p->chain, at);
+    blk_finish_now(blk, p, BLK_S_OK);
+}
+
+static void blk_start(struct virtio_blk *blk, uint32_t queue, struct virtio_chain *chain)
+{
+    struct iovec *last = &chain->iov[chain->out_count + chain->in_count - 1];
+    struct blk_parse p = {
+        .chain = chain,
+        .out = chain->iov,
+        .out_count = chain->out_count,
+        .out_bytes = chain->out_bytes,
+        .in = chain->iov + chain->out_count,
+        .queue = queue,
+    };
+    uint8_t header[BLK_HEADER_BYTES];
+    uint64_t sector;
+
+    if (chain->out_bytes < BLK_HEADER_BYTES || chain->in_bytes < 1) {
+        virtio_break(&blk->v, "a request of its driver has no room for header or status");
+        return;
+    }
+    last->iov_len--;
+    p.status = (uint8_t *)last->iov_base + last->iov_len;
+    p.status_gpa = chain->gpa[chain->out_count + chain->in_count - 1] + last->iov_len;
+    p.in_bytes = chain->in_bytes - 1;
+    blk_take_out(&p, header, sizeof(header));
+    sector = le64_load(header + 8);
+
+    switch (le32_load(header)) {
+    case BLK_T_IN:
+        blk_start_rw(blk, &p, false, sector);
+        break;
+    case BLK_T_OUT:
+        blk_start_rw(blk, &p, true, sector);
+        break;
+    case BLK_T_FLUSH:
+        blk_submit(blk, &p, &(struct block_request){.op = BLOCK_FLUSH});
+        break;
+    case BLK_T_GET_ID:
+        blk_get_id(blk, &p);
+        break;
+    case BLK_T_DISCARD:
+        blk_start_range(blk, &p, false);
+        break;
+    case BLK_T_WRITE_ZEROES:
+        blk_start_range(blk, &p, true);
+        break;
+    default:
+        blk_finish_now(blk, &p, BLK_S_UNSUPP);
+        break;
+    }
+}
+
+static void blk_queue_notify(struct virtio_dev *v, uint32_t index)
+{
+    struct virtio_queue *q = &v->queues[index];
+    uint32_t budget = q->num;
+
+    if (v->quiesced)
+        return;
+    do {
+        virtqueue_want_kick(v, q, false);
+        while (budget > 0 && virtqueue_pop(v, q, v->chain) > 0) {
+            blk_start(blk_of(v), index, v->chain);
+            budget--;
+        }
+        if (budget == 0) {
+            virtio_kick_later(v, index);
+            return;
+        }
+        virtqueue_want_kick(v, q, true);
+    } while (virtqueue_available(v, q) > 0);
+}
+
+/* --- Config, features --- */
+
+static void blk_config_get(struct virtio_dev *v)
+{
+    const struct virtio_blk *blk = blk_of(v);
+    uint64_t sectors = block_size_bytes(blk->block) / BLOCK_SECTOR_BYTES;
+    uint64_t cylinders = num_min(sectors / (16 * 63), 16383);
+    uint8_t *c = v->config;
+
+    memset(c, 0, BLK_CONFIG_ALL);
+    le64_store(c, sectors);
+    le32_store(c + 12, BLK_SEG_MAX);
+    le16_store(c + 16, (uint16_t)cylinders);
+    c[18] = 16; /* heads */
+    c[19] = 63; /* sectors of a track */
+    le32_store(c + 20, BLOCK_SECTOR_BYTES);
+    c[BLK_CONFIG_WCE] = blk->writeback;
+    le16_store(c + 34, (uint16_t)v->queue_count);
+    if (blk->discard) {
+        le32_store(c + 36, BLK_RANGE_MAX);
+        le32_store(c + 40, 1); /* ranges in a request */
+        le32_store(c + 44, 1); /* alignment in sectors */
+    }
+    if (blk->write_zeroes) {
+        le32_store(c + 48, BLK_RANGE_MAX);
+        le32_store(c + 52, 1);
+        c[56] = 1; /* may unmap */
+    }
+}
+
+static void blk_config_set(struct virtio_dev *v, uint32_t offset, uint32_t size_bytes)
+{
+    if (virtio_has(v, BLK_F_CONFIG_WCE) && offset <= BLK_CONFIG_WCE &&
+        BLK_CONFIG_WCE < offset + size_bytes)
+        blk_of(v)->writeback = v->config[BLK_CONFIG_WCE] & 1;
+}
+
+static void blk_reset(struct virtio_dev *v)
+{
+    blk_of(v)->writeback = true;
+    blk_of(v)->resubmit.count = 0;
+}
+
+static void blk_resume(struct virtio_dev *v)
+{
+    struct virtio_blk *blk = blk_of(v);
+
+    for (uint32_t i = 0; i < blk->resubmit.count && !v->broken; i++) {
+        const struct blk_resubmit_entry *e = &blk->resubmit.entries[i];
+
+        if (virtqueue_chain(v, &v->queues[e->queue], e->head, v->chain) == 0)
+            blk_start(blk, e->queue, v->chain);
+    }
+    blk->resubmit.count = 0;
+}
+
+static const struct virtio_type blk_type = {
+    .dev = {.name = "virtio-blk",
+            .size_bytes = sizeof(struct virtio_blk),
+            .mmio_bytes = VIRTIO_MMIO_BYTES,
+            .access_sizes = 1 | 2 | 4 | 8,
+            .mmio = {.read = virtio_mmio_read, .write = virtio_mmio_write},
+            .create = virtio_dev_create,
+            .destroy = virtio_dev_destroy,
+            .reset = virtio_dev_reset,
+            .table = &virtio_blk_table,
+            .part_ops = &virtio_part_ops},
+    .device_id = 2,
+    .config_get = blk_config_get,
+    .config_set = blk_config_set,
+    .queue_notify = blk_queue_notify,
+    .reset = blk_reset,
+    .resume = blk_resume,
+};
+
+int virtio_blk_new(struct dev **ret, const struct virtio_params *params, struct block *block,
+                   struct ferry_err *err)
+{
+    const struct config_device *config = params->config;
+    uint32_t queue_count = config->num_queues ? config->num_queues : 1;
+    uint32_t nums[VIRTIO_QUEUES_MAX];
+    uint64_t features = VIRTIO_BIT(BLK_F_SEG_MAX) | VIRTIO_BIT(BLK_F_GEOMETRY) |
+                        VIRTIO_BIT(BLK_F_BLK_SIZE) | VIRTIO_BIT(BLK_F_TOPOLOGY) |
+                        VIRTIO_BIT(BLK_F_FLUSH) | VIRTIO_BIT(BLK_F_CONFIG_WCE);
+    bool ranges = config->discard || config->write_zeroes;
+    struct virtio_dev *v;
+    struct virtio_blk *blk;
+    int rc;
+
+    if (queue_count > VIRTIO_QUEUES_MAX)
+        return err_set(err, EINVAL, "num-queues=%u is more than the %u a disk can have",
+                       queue_count, VIRTIO_QUEUES_MAX);
+    for (uint32_t i = 0; i < queue_count; i++)
+        nums[i] = BLK_QUEUE_NUM;
+    if (params->legacy)
+        features |= VIRTIO_BIT(BLK_F_SCSI);
+    if (block_readonly(block))
+        features |= VIRTIO_BIT(BLK_F_RO);
+    if (queue_count > 1)
+        features |= VIRTIO_BIT(BLK_F_MQ);
+    if (config->discard)
+        features |= VIRTIO_BIT(BLK_F_DISCARD);
+    if (config->write_zeroes)
+        features |= VIRTIO_BIT(BLK_F_WRITE_ZEROES);
+    rc = virtio_dev_new(&v, &blk_type, params, features, ranges ? BLK_CONFIG_ALL : BLK_CONFIG_BASE,
+                        nums, queue_count, err);
+    if (rc)
+        return rc;
+    blk = blk_of(v);
+    blk->block = block;
+    blk->discard = config->discard;
+    blk->write_zeroes = config->write_zeroes;
+    if (config->serial)
+        memcpy(blk->serial, config->serial, num_min(strlen(config->serial), sizeof(blk->serial)));
+    virtio_dev_reset(&v->dev);
+    *ret = &v->dev;
+    return 0;
+}

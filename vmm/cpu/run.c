@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/cpu/run.h"
+
+#include <sys/prctl.h>
+
+#include "vmm/cpu/exec.h"
+#include "vmm/cpu/futex.h"
+#include "vmm/cpu/mmu.h"
+#include "vmm/cpu/trap.h"
+
+/* How long a hart may not look up: some 15 to 30 us. */
+#define SLICE_INSNS 5000
+
+/* How often a waiter looks before it sleeps: some 20 us, about a slice. */
+#define SPINS 500
+
+void run_ring(struct hart *h, uint32_t bell)
+{
+    /* Sequentially consistent against the hart, which first says that it sleeps or runs and then
+     * looks at the doorbell: one of both sees the other. */
+    atomic_fetch_or(&h->doorbell, bell);
+    if (atomic_load(&h->state) == HART_SLEEPING)
+        futex_wake_all(&h->doorbell);
+}
+
+/* --- The hart's side ------------------------------------------------------------------------- */
+
+static void answer_doorbell(struct hart *h)
+{
+    uint32_t bell;
+
+    if (atomic_load(&h->doorbell) == 0)
+        return;
+    bell = atomic_exchange(&h->doorbell, 0);
+    if (bell & DOORBELL_FLUSH) {
+        uint32_t wanted = atomic_load(&h->flush_wanted);
+
+        mmu_flush_write(h);
+        atomic_store(&h->flush_done, wanted);
+        futex_wake_all(&h->flush_done);
+    }
+}
+
+void run_check_timer(struct hart *h)
+{
+    if (h->stimer_armed && hart_mtime(h) >= h->r.stimecmp) {
+        h->mip_soft |= MIP_STIP;
+        h->stimer_armed = false;
+    }
+}
+
+/* When stimecmp comes, on the host's clock. */
+static int64_t timer_deadline_ns(const struct hart *h)
+{
+    if (!h->stimer_armed || h->r.stimecmp > INT64_MAX / CLOCK_MTIME_TICK_NS)
+        return INT64_MAX;
+    return guest_clock_host_deadline_ns(h->clock, (int64_t)h->r.stimecmp * CLOCK_MTIME_TICK_NS);
+}
+
+static void sleep_in_wfi(struct hart *h)
+{
+    atomic_store(&h->state, HART_SLEEPING);
+    futex_wait(&h->doorbell, 0, timer_deadline_ns(h));
+    atomic_store(&h->state, HART_RUNNING);
+}
+
+static void run(struct hart *h)
+{
+    while (atomic_load(&h->command) == HART_RUN) {
+        int irq;
+
+        answer_doorbell(h);
+        run_check_timer(h);
+        /* Whether or not the interrupt is enabled globally or delegated. */
+        if (h->r.halted && !(hart_mip(h) & h->r.mie)) {
+            sleep_in_wfi(h);
+            continue;
+        }
+        h->r.halted = 0;
+        irq = trap_pending(h);
+        if (irq >= 0)
+            trap_take(h, CAUSE_INTERRUPT | (unsigned)irq, 0);
+        exec_slice(h, SLICE_INSNS);
+    }
+}
+
+void *run_thread(void *arg)
+{
+    struct hart *h = arg;
+
+    prctl(PR_SET_NAME, "ferry-hart");
+    /* Timers of the guest that are waited for shall not be late for the sake of company. */
+    prctl(PR_SET_TIMERSLACK, 1);
+    atomic_store(&h->thread_id, (int32_t)syscall(SYS_gettid));
+    while (atomic_load(&h->command) != HART_EXIT) {
+        if (atomic_load(&h->state) == HART_PARKED) {
+            futex_wait(&h->state, HART_PARKED, INT64_MAX);
+            continue;
+        }
+        fp_enter(&h->fp);
+        run(h);
+        fp_leave(&h->fp);
+        /* In this order: who finds the hart parked need not wait for its answer. */
+        atomic_store(&h->state, HART_PARKED);
+        answer_doorbell(h);
+        futex_wake_all(&h->state);
+    }
+    return NULL;
+}
+
+/* --- Others ---------------------------------------------------------------------------------- */
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+void run_flush_write(void *hart)
+{
+    struct hart *h = hart;
+    uint32_t wanted = atomic_fetch_add(&h->flush_wanted, 1) + 1, done;
+    unsigned spins = 0;
+
+    run_ring(h, DOORBELL_FLUSH);
+    /* A parked or sleeping hart answers before it runs again. */
+    while (atomic_load(&h->state) == HART_RUNNING) {
+        done = atomic_load(&h->flush_done);
+        if (done == wanted)
+            break;
+        if (spins++ < SPINS)
+            relax();
+        else
+            futex_wait(&h->flush_done, done, INT64_MAX);
+    }
+}
+
+void hart_run(struct hart *h)
+{
+    atomic_store(&h->command, HART_RUN);
+    atomic_store(&h->state, HART_RUNNING);
+    futex_wake_all(&h->state);
+}
+
+void hart_stop_request(struct hart *h)
+{
+    atomic_store(&h->command, HART_PARK);
+    run_ring(h, DOORBELL_PARK);
+}
+
+void hart_stop_wait(struct hart *h)
+{
+    unsigned spins = 0;
+    uint32_t state;
+
+    while ((state = atomic_load(&h->state)) != HART_PARKED) {
+        if (spins++ < SPINS)
+            relax();
+        else
+            futex_wait(&h->state, state, INT64_MAX);
+    }
+}
+
+void hart_set_irq(struct hart *h, enum hart_irq irq, bool level)
+{
+    uint64_t bit = UINT64_C(1) << irq;
+
+    if (!level)
+        atomic_fetch_and(&h->lines, ~bit);
+    else if (!(atomic_fetch_or(&h->lines, bit) & bit))
+        run_ring(h, DOORBELL_IRQ);
+}
+
+bool hart_get_irq(const struct hart *h, enum hart_irq irq)
+{
+    return atomic_load(&h->lines) >> irq & 1;
+}

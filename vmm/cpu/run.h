@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hart's thread: slices, interrupts, the timer, sleeping and parking. */
+#pragma once
+
+#include "vmm/cpu/core.h"
+
+/* pthread start routine; arg is the hart. Returns when told HART_EXIT. */
+void *run_thread(void *arg);
+
+/* Any thread: make a running hart look up, or a sleeping one wake. */
+void run_ring(struct hart *h, uint32_t bell);
+
+/* Hart thread, or the owner of a stopped hart: set STIP if stimecmp has come. */
+void run_check_timer(struct hart *h);
+
+/* Dirty-log flush source: returns when no store can go unmarked any more. */
+void run_flush_write(void *hart);

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "vmm/qmp/json_in.h"
+#include "vmm/qmp/json_out.h"
+
+/* Everything that a piece of input gives: "value;" and "!error;" one after the other. */
+static void run_pieces(struct json_in *j, const char *data, size_t n, size_t piece, struct buf *out)
+{
+    for (size_t pos = 0; pos < n;) {
+        size_t end = pos + piece < n ? pos + piece : n;
+
+        while (pos < end) {
+            struct json_in_result r;
+
+            pos += json_in_feed(j, data + pos, end - pos, &r);
+            if (r.kind == JSON_IN_ERROR)
+                buf_printf(out, "!%s;", r.err.text);
+            if (r.kind != JSON_IN_VALUE)
+                continue;
+            json_out_value(out, r.value);
+            buf_u8(out, ';');
+            json_object_put(r.value);
+        }
+    }
+}
+
+static void expect(const char *data, size_t n, const char *wanted)
+{
+    for (size_t piece = 1; piece <= n; piece += piece < 40 ? 1 : 997) {
+        struct json_in *j = json_in_new();
+        OWN(buf_free) struct buf out = {0};
+
+        run_pieces(j, data, n, piece, &out);
+        buf_u8(&out, 0);
+        assert_string_equal(out.data, wanted);
+        json_in_free(j);
+    }
+}
+
+struct row {
+    const char *in, *out;
+};
+
+static void expect_rows(const struct row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        expect(rows[i].in, strlen(rows[i].in), rows[i].out);
+}
+#define EXPECT_ROWS(rows) expect_rows(rows, sizeof(rows) / sizeof((rows)[0]))
+#define E                 "!JSON parse error, "
+
+static void values_are_cut_by_their_own_delimiters(void **state)
+{
+    static const struct row rows[] = {
+        {"{}", "{};"},
+        {"{}{}[]", "{};{};[];"},
+        {" \r\n\t{\n}\n", "{};"},
+        {"{\"a\":[1,2,{\"b\":null}],\"c\":true}", "{\"a\": [1, 2, {\"b\": null}], \"c\": true};"},
+        {"5", ""},
+        {"5 ", "5;"},
+        {"5{}", "5;{};"},
+        {"null true false ", "null;true;false;"},
+        {"\"x\"\"y\"", "\"x\";\"y\";"},
+        {"{'a':'\\''}", "{\"a\": \"'\"};"},
+        {"'\"'", "\"\\\"\";"},
+        {"{\"a\":1", ""},
+    };
+
+    EXPECT_ROWS(rows);
+}
+
+static void numbers(void **state)
+{
+    static const struct row rows[] = {
+        {"-0 ", "0;"},
+        {"9223372036854775807 ", "9223372036854775807;"},
+        {"-9223372036854775808 ", "-9223372036854775808;"},
+        {"18446744073709551615 ", "18446744073709551615;"},
+        {"18446744073709551616 ", "1.8446744073709552e+19;"},
+        {"-9223372036854775809 ", "-9.223372036854776e+18;"},
+        {"0.1 1e3 1.5E-3 1E+2 -0.0 ", "0.1;1000.0;0.0015;100.0;-0.0;"},
+        {"0.30000000000000004 ", "0.30000000000000004;"},
+        {"1e400 ", E "number '1e400' is beyond what a double can hold;"},
+        {"-1e400 ", E "number '-1e400' is beyond what a double can hold;"},
+        {"01 ", E "stray '01';"},
+        {"-x\n5\n", E "stray '-x';5;"},
+        {"1.x\n", E "stray '1.x';"},
+        {"1e\n", E "stray '1e\n';"},
+        {"+1\n", E "stray '+';"},
+        {"NaN\n", E "stray 'N';"},
+        {"nan ", E "invalid keyword 'nan';"},
+        {"inf ", E "invalid keyword 'inf';"},
+    };
+
+    EXPECT_ROWS(rows);
+}
+
+static void strings(void **state)
+{
+    static const struct row rows[] = {
+        {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\\"\\\\/\\b\\f\\n\\r\\t\";"},
+        {"\"\\u00e9\xc3\xa9\\u20AC\"", "\"\\u00E9\\u00E9\\u20AC\";"},
+        {"\"\\ud83d\\ude00\xf0\x9f\x98\x80\"", "\"\\uD83D\\uDE00\\uD83D\\uDE00\";"},
+        {"\"a\\u0000b\xc0\x80\"", "\"a\\u0000b\\u0000\";"},
+        {"\"\x7f\"", "\"\\u007F\";"},
+        {"{\"a\\u0000\":1,\"a\":2}", "{\"a\\u0000\": 1, \"a\": 2};"},
+        {"\"\\x\"", E "invalid escape sequence in string;"},
+        {"\"\\v\"", E "invalid escape sequence in string;"},
+        {"\"\\ud800\"", E "\\ud800 is not a valid Unicode character;"},
+        {"\"\\udc00\"", E "\\udc00 is not a valid Unicode character;"},
+        {"\"\\ud800\\u0041\"", E "\\ud800 is not a valid Unicode character;"},
+        {"\"\\uffff\"", E "\\uffff is not a valid Unicode character;"},
+        {"\"\\u12\"", E "\\u12 is not a valid Unicode character;"},
+        {"\"\xc1\x81\"", E "invalid UTF-8 sequence in string;"},
+        {"\"\xe0\x80\x80\"", E "invalid UTF-8 sequence in string;"},
+        {"\"\xed\xa0\x80\"", E "invalid UTF-8 sequence in string;"},
+        {"\"\xef\xbf\xbf\"", E "invalid UTF-8 sequence in string;"},
+        {"\"\xf4\x90\x80\x80\"", E "invalid UTF-8 sequence in string;"},
+        {"\"\x80\"", E "invalid UTF-8 sequence in string;"},
+        {"\"\xc3\"", E "invalid UTF-8 sequence in string;"},
+        {"{\"a\":\"\xc3\",\"b\":{}}{}", E "invalid UTF-8 sequence in string;{};"},
+    };
+
+    EXPECT_ROWS(rows);
+}
+
+static void each_mistake_costs_one_value_and_one_answer(void **state)
+{
+    static const struct row rows[] = {
+        {"{\"a\":}{}", E "expecting value;{};"},
+        {"{,}{}", E "expecting value;{};"},
+        {"{\"a\" 1}{}", E "missing : in object pair;{};"},
+        {"{1:2}{}", E "key is not a string in object;{};"},
+        {"{[1]:2}{}", E "key is not a string in object;{};"},
+        {"{nul:2}{}", E "invalid keyword 'nul';{};"},
+        {"{\"a\":1,\"a\":2}{}", E "duplicate key;{};"},
+        {"{\"a\":1 2}{}", E "expected separator in dict;{};"},
+        {"{\"a\":1,}{}", E "expecting value;{};"},
+        {"[1 2]{}", E "expected separator in list;{};"},
+        {"[1,]{}", E "expecting value;{};"},
+        {"[{\"a\":[nul]},[[]],{}]{}", E "invalid keyword 'nul';{};"},
+        {"{\"a\":1,\"a\":{\"b\":@}}{}", E "stray '@';{};"},
+        {"}", E "expecting value;"},
+        {"]", E "expecting value;"},
+        {"{]", E "expecting value;"},
+        {"[}", E "expecting value;"},
+        {":", E "expecting value;"},
+        {",", E "expecting value;"},
+        {"/* x */\n{}", E "stray '/';{};"},
+    };
+
+    EXPECT_ROWS(rows);
+}
+
+static void after_a_byte_that_fits_nowhere(void **state)
+{
+    static const struct row rows[] = {
+        /* The rest of the broken value is passed over ... */
+        {"{\"a\":\"x\ny\"}{}", E "stray '\"x\n';{};"},
+        {"{\"a\":[@,1,\"b\"],\"c\":true}{}", E "stray '@';{};"},
+        {"[[[@]]]]", E "stray '@';" E "expecting value;"},
+        /* ... but a request that follows an unfinished one is not. */
+        {"{\"a\":\"x\n{\"b\":1}", E "stray '\"x\n';{\"b\": 1};"},
+        /* A client forces a known state. */
+        {"{\"a\":\"x\xff{\"b\":1}", E "stray '\"x\xff';{\"b\": 1};"},
+        {"{\"a\":[[\x01{\"b\":1}5 ", E "stray '\x01';{\"b\": 1};5;"},
+        {"\xfe{}", E "stray '\xfe';{};"},
+    };
+
+    EXPECT_ROWS(rows);
+}
+
+static void depth_is_limited_and_answered_once(void **state)
+{
+    char in[3000] = {0}, out[3000] = {0};
+
+    memset(in, '[', JSON_IN_DEPTH_MAX);
+    memset(in + JSON_IN_DEPTH_MAX, ']', JSON_IN_DEPTH_MAX);
+    memcpy(out, in, 2048);
+    out[2048] = ';';
+    expect(in, strlen(in), out);
+
+    memset(in, '[', JSON_IN_DEPTH_MAX + 10);
+    memset(in + JSON_IN_DEPTH_MAX + 10, ']', JSON_IN_DEPTH_MAX + 10);
+    strcat(in, "{}");
+    expect(in, strlen(in), "!JSON nesting depth limit exceeded;{};");
+    /* A client that gives up gets a known state here, too. */
+    strcpy(in + JSON_IN_DEPTH_MAX + 1, "@\xff{}");
+    expect(in, strlen(in),
+           "!JSON nesting depth limit exceeded;!JSON parse error, stray '\xff';{};");
+}
+
+static void run_whole(const char *data, size_t n, const char *wanted)
+{
+    struct json_in *j = json_in_new();
+    OWN(buf_free) struct buf out = {0};
+
+    run_pieces(j, data, n, 65536, &out);
+    buf_u8(&out, 0);
+    assert_string_equal(out.data, wanted);
+    json_in_free(j);
+}
+
+static void size_is_limited_and_answered_once(void **state)
+{
+    size_t n = JSON_IN_BYTES_MAX + 3000;
+    OWN_MEM char *in = malloc(n);
+
+    /* One giant string: of one byte too many, unfinished for long after. */
+    memset(in, 'x', n);
+    memcpy(in, "{\"a\":\"", 6);
+    memcpy(in + n - 8, "\",[1]}{}", 8);
+    run_whole(in, n, "!JSON token size limit exceeded;{};");
+    /* Many strings. */
+    for (size_t i = 1; i < n; i++)
+        in[i] = i % 1000 == 1 || i % 1000 == 999 ? '"' : i % 1000 == 0 ? ',' : 'y';
+    in[0] = '[';
+    strcpy(in + n - 60 - (n - 60) % 1000, "]{}");
+    run_whole(in, strlen(in), "!JSON token size limit exceeded;{};");
+}
+
+static void tokens_are_limited_and_answered_once(void **state)
+{
+    size_t n = JSON_IN_TOKEN_MAX + 100;
+    OWN_MEM char *in = malloc(n + 1);
+
+    for (size_t i = 0; i < n; i++)
+        in[i] = i % 2 ? '1' : ',';
+    in[n] = 0;
+    in[0] = '[';
+    memcpy(in + n - 4, ",1]5", 4);
+    run_whole(in, n, "!JSON token count limit exceeded;");
+    run_whole("{}", 2, "{};");
+}
+
+static void a_text_is_one_value(void **state)
+{
+    struct json_object *value = NULL;
+    struct ferry_err err;
+
+    assert_int_equal(json_in_text("5", &value, &err), 0);
+    assert_int_equal(json_object_get_int64(value), 5);
+    json_object_put(value);
+    assert_int_equal(json_in_text(" {\"a\":1} ", &value, &err), 0);
+    json_object_put(value);
+    assert_true(json_in_text("{\"a\":1", &value, &err) < 0);
+    assert_string_equal(err.text, "JSON parse error, premature EOI");
+    assert_true(json_in_text("\"a", &value, &err) < 0);
+    assert_true(json_in_text("", &value, &err) < 0);
+    assert_string_equal(err.text, "there is no JSON value");
+    assert_true(json_in_text("{} 5", &value, &err) < 0);
+    assert_string_equal(err.text, "there is more than one JSON value");
+    assert_true(json_in_text("{} }", &value, &err) < 0);
+}
+
+static void lines_are_written_as_qmp_writes_them(void **state)
+{
+    OWN(buf_free) struct buf out = {0};
+    struct json_object *value;
+    struct ferry_err err;
+
+    assert_int_equal(json_in_text("{\"a\":{\"b\":[1,{}],\"c\":[]},\"d\":\"\\n\"}", &value, &err),
+                     0);
+    json_out_line(&out, value, false);
+    buf_u8(&out, 0);
+    assert_string_equal(out.data, "{\"a\": {\"b\": [1, {}], \"c\": []}, \"d\": \"\\n\"}\r\n");
+    buf_reset(&out);
+    json_out_line(&out, value, true);
+    buf_u8(&out, 0);
+    assert_string_equal(out.data, "{\r\n"
+                                  "    \"a\": {\r\n"
+                                  "        \"b\": [\r\n"
+                                  "            1,\r\n"
+                                  "            {\r\n"
+                                  "            }\r\n"
+                                  "        ],\r\n"
+                                  "        \"c\": [\r\n"
+                                  "        ]\r\n"
+                                  "    },\r\n"
+                                  "    \"d\": \"\\n\"\r\n"
+                                  "}\r\n");
+    json_object_put(value);
+    buf_reset(&out);
+    value = json_object_new_string("bad \xc3( \xff");
+    json_out_value(&out, value);
+    buf_u8(&out, 0);
+    assert_string_equal(out.data, "\"bad \\uFFFD( \\uFFFD\"");
+    json_object_put(value);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_are_cut_by_their_own_delimiters),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(strings),
+        cmocka_unit_test(each_mistake_costs_one_value_and_one_answer),
+        cmocka_unit_test(after_a_byte_that_fits_nowhere),
+        cmocka_unit_test(depth_is_limited_and_answered_once),
+        cmocka_unit_test(size_is_limited_and_answered_once),
+        cmocka_unit_test(tokens_are_limited_and_answered_once),
+        cmocka_unit_test(a_text_is_one_value),
+        cmocka_unit_test(lines_are_written_as_qmp_writes_them),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/qmp/json_string.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+
+/* Those that stand for a character: not half a surrogate pair, not a noncharacter. */
+static bool code_point_ok(uint32_t c)
+{
+    return c <= 0x10ffff && !(c >= 0xd800 && c <= 0xdfff) && !(c >= 0xfdd0 && c <= 0xfdef) &&
+           (c & 0xfffe) != 0xfffe;
+}
+
+int json_string_next(const uint8_t **text, size_t *n, uint32_t *code_point)
+{
+    static const uint32_t smallest[] = {0, 0x80, 0x800, 0x10000};
+    const uint8_t *at = *text;
+    size_t more = at[0] < 0x80 ? 0 : at[0] < 0xe0 ? 1 : at[0] < 0xf0 ? 2 : 3;
+    uint32_t c = at[0] < 0x80 ? at[0] : at[0] & (0x3fu >> more);
+
+    *code_point = 0;
+    if ((at[0] >= 0x80 && at[0] < 0xc0) || at[0] >= 0xf8 || more >= *n)
+        goto invalid;
+    for (size_t i = 1; i <= more; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            goto invalid;
+        c = c << 6 | (at[i] & 0x3f);
+    }
+    if (c < smallest[more] && !(c == 0 && more == 1))
+        goto invalid;
+    if (!code_point_ok(c))
+        goto invalid;
+    *text += more + 1;
+    *n -= more + 1;
+    *code_point = c;
+    return 0;
+invalid:
+    *text += 1;
+    *n -= 1;
+    return -EINVAL;
+}
+
+static void put_code_point(struct buf *out, uint32_t c)
+{
+    if (c != 0 && c < 0x80) {
+        buf_u8(out, (uint8_t)c);
+    } else if (c < 0x800) { /* U+0000 is C0 80 */
+        buf_u8(out, (uint8_t)(0xc0 | c >> 6));
+        buf_u8(out, (uint8_t)(0x80 | (c & 0x3f)));
+    } else if (c < 0x10000) {
+        buf_u8(out, (uint8_t)(0xe0 | c >> 12));
+        buf_u8(out, (uint8_t)(0x80 | (c >> 6 & 0x3f)));
+        buf_u8(out, (uint8_t)(0x80 | (c & 0x3f)));
+    } else {
+        buf_u8(out, (uint8_t)(0xf0 | c >> 18));
+        buf_u8(out, (uint8_t)(0x80 | (c >> 12 & 0x3f)));
+        buf_u8(out, (uint8_t)(0x80 | (c >> 6 & 0x3f)));
+        buf_u8(out, (uint8_t)(0x80 | (c & 0x3f)));
+    }
+}
+
+/* Four hexadecimal digits, or -EINVAL. */
+static int hex4(const uint8_t *at, size_t n, uint32_t *ret)
+{
+    uint32_t v = 0;
+
+    if (n < 4)
+        return -EINVAL;
+    for (int i = 0; i < 4; i++) {
+        uint8_t c = at[i] | 0x20;
+
+        if (at[i] >= '0' && at[i] <= '9')
+            v = v << 4 | (uint32_t)(at[i] - '0');
+        else if (c >= 'a' && c <= 'f')
+            v = v << 4 | (uint32_t)(c - 'a' + 10);
+        else
+            return -EINVAL;
+    }
+    *ret = v;
+    return 0;
+}
+
+/* What follows "\u"; the number of bytes used, or -EINVAL. */
+static int decode_unicode(const uint8_t *at, size_t n, uint32_t *ret)
+{
+    uint32_t low;
+
+    if (hex4(at, n, ret) < 0)
+        return -EINVAL;
+    if (*ret >= 0xd800 && *ret <= 0xdbff) {
+        if (n < 10 || at[4] != '\\' || at[5] != 'u' || hex4(at + 6, n - 6, &low) < 0 ||
+            low < 0xdc00 || low > 0xdfff)
+            return -EINVAL;
+        *ret = 0x10000 + ((*ret & 0x3ff) << 10 | (low & 0x3ff));
+        return code_point_ok(*ret) ? 10 : -EINVAL;
+    }
+    return code_point_ok(*ret) ? 4 : -EINVAL;
+}
+
+/* at[0] is the backslash; the number of bytes used. */
+static int decode_escape(struct buf *out, const uint8_t *at, size_t n, struct ferry_err *err)
+{
+    static const char names[] = "\"'\\/bfnrt", bytes[] = "\"'\\/\b\f\n\r\t";
+    uint32_t c;
+    int used;
+
+    if (n >= 2 && at[1] == 'u') {
+        used = decode_unicode(at + 2, n - 2, &c);
+        if (used < 0)
+            return err_set(err, EINVAL, "JSON parse error, %.*s is not a valid Unicode character",
+                           n < 6 ? (int)n : 6, (const char *)at);
+        put_code_point(out, c);
+        return used + 2;
+    }
+    for (size_t i = 0; n >= 2 && names[i]; i++) {
+        if (at[1] == (uint8_t)names[i]) {
+            buf_u8(out, (uint8_t)bytes[i]);
+            return 2;
+        }
+    }
+    return err_set(err, EINVAL, "JSON parse error, invalid escape sequence in string");
+}
+
+int json_string_decode(struct buf *out, const char *text, size_t n, struct ferry_err *err)
+{
+    const uint8_t *at = (const uint8_t *)text;
+
+    while (n > 0) {
+        const uint8_t *begin = at;
+        uint32_t c;
+
+        if (*at == '\\') {
+            int used = decode_escape(out, at, n, err);
+
+            if (used < 0)
+                return used;
+            at += used;
+            n -= (size_t)used;
+            continue;
+        }
+        if (json_string_next(&at, &n, &c) < 0)
+            return err_set(err, EINVAL, "JSON parse error, invalid UTF-8 sequence in string");
+        buf_put(out, begin, (size_t)(at - begin));
+    }
+    return out->failed ? err_set(err, out->failed, "JSON parse error, out of memory") : 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is inside the quotes of a JSON string: escapes and UTF-8. Pure. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/err.h>
+
+#include "base/buf.h"
+
+/* text: n bytes between the quotes. Appends the decoded bytes to out. */
+int json_string_decode(struct buf *out, const char *text, size_t n,
+                       struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * One code point of the n bytes at text (n > 0), which move on. -EINVAL and one byte on if they
+ * are not valid UTF-8; C0 80 is U+0000.
+ */
+int json_string_next(const uint8_t **text, size_t *n, uint32_t *code_point);

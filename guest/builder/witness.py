@@ -9,7 +9,7 @@ from . import BuildError
 FLAGS = (
     "-std=gnu17 -D_GNU_SOURCE -O2 -g -static -pthread -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes "
     "-Wmissing-prototypes -Wvla -Wwrite-strings -Wpointer-arith -Wcast-qual -Wundef -Wformat=2 "
-    "-Wimplicit-fallthrough -fno-common -fno-math-errno -Wl,--build-id=none -march=rv64gc -mabi=lp64d"
+    "-Wimplicit-fallthrough -fno-common -fno-math-errno -ffp-contract=off -Wl,--build-id=none -march=rv64gc -mabi=lp64d"
 ).split()
 
 

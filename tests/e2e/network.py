@@ -75,6 +75,7 @@ class Namespace:
 
 class Tap:
     name = "tap"
+    fragments = True
 
     def __init__(self, folder):
         del folder
@@ -130,6 +131,7 @@ def echo_request(number):
 
 class Passt:
     name = "passt"
+    fragments = False  # of IP; passt drops them
 
     def __init__(self, folder):
         self.path = folder / "passt.socket"

@@ -12,7 +12,8 @@ def test_boots_works_and_powers_off(start, network, harts):
     assert ready.groups() == (str(harts), "yes", "10.0.2.15/24")
 
     numbered = Numbered(network.peer())
-    for size in (0, 100, 1400, 4000):
+    sizes = (0, 100, 1400, 4000) if network.fragments else (0, 1, 100, 1400)
+    for size in sizes:
         numbered.exchange(b"x" * size)
     assert numbered.unanswered == []
     if network.name == "tap":

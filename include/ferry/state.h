@@ -80,7 +80,7 @@ struct ferry_table {
     const struct ferry_field *fields;
     uint32_t field_count;
     const struct ferry_table *const *subsections; /* NULL terminated; NULL = none */
-    bool (*needed)(const void *obj);              /* subsections: sent iff true; NULL = always */
+    bool (*needed)(const void *obj); /* subsections and parts: sent iff true; NULL = always */
     void (*pre_save)(void *obj);                  /* derive members that exist only for the wire */
     void (*pre_load)(void *scratch);              /* defaults for what the stream may leave out */
     /* Sense across fields, after the bounds, before commit. Refuse with a sentence. */

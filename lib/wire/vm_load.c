@@ -162,7 +162,7 @@ int vm_load_complete(const struct vm_load *l, struct ferry_err *err)
         const struct target *t = &l->targets[i];
         int n;
 
-        if (t->loaded || !t->part)
+        if (t->loaded || !t->part || t->part->table->needed)
             continue;
         n = snprintf(names + used, sizeof(names) - used, "%s\"%s\" (instance %u)",
                      missing ? ", " : "", t->idstr, t->instance_id);

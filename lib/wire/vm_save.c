@@ -44,7 +44,7 @@ int vm_save_parts(struct ferry_vm *vm, struct buf *out, uint32_t first_id, struc
     int r;
 
     for (size_t i = 0; (part = ferry_vm_part(vm, i)); i++) {
-        if (!part->table)
+        if (!part->table || (part->table->needed && !part->table->needed(part->obj)))
             continue;
         if (observe)
             observe(arg, part, false);

@@ -231,6 +231,48 @@ static void sections_come_in_any_order_and_some_are_thrown_away(void **state)
     buf_free(&b);
 }
 
+static bool is_lit(const void *obj)
+{
+    return ((const struct lamp *)obj)->level > 0;
+}
+
+static void a_part_without_anything_to_say_is_left_out(void **state)
+{
+    static const struct ferry_table candle_table = {.name = "candle",
+                                                    .version = 1,
+                                                    .minimum_version = 1,
+                                                    .needed = is_lit,
+                                                    FERRY_FIELDS(lamp_fields)};
+    for (uint32_t level = 0; level < 2; level++) {
+        struct lamp here = {.level = level}, there = {.level = 0};
+        struct ferry_vm_params params = {.size_bytes = sizeof(params), .machine_name = "room"};
+        struct ferry_part part = {.idstr = "candle",
+                                  .table = &candle_table,
+                                  .obj = &here,
+                                  .obj_bytes = sizeof(struct lamp)};
+        struct ferry_vm *from, *to;
+        struct vm_load *load;
+        struct ferry_err err;
+        struct buf out = {0};
+
+        assert_int_equal(ferry_vm_new(&from, &params, &err), 0);
+        assert_int_equal(ferry_vm_add_part(from, &part, &err), 0);
+        part.obj = &there;
+        assert_int_equal(ferry_vm_new(&to, &params, &err), 0);
+        assert_int_equal(ferry_vm_add_part(to, &part, &err), 0);
+        assert_int_equal(vm_save_stream(from, &out, false, NULL, NULL, &err), 0);
+        assert_int_equal(memmem(out.data, out.len_bytes, "candle", 6) != NULL, level > 0);
+        assert_int_equal(vm_load_new(&load, to, &err), 0);
+        assert_int_equal(vm_load_stream(load, out.data, out.len_bytes, NULL, NULL, &err), 0);
+        vm_load_commit(load, NULL, NULL);
+        assert_int_equal(there.level, level);
+        vm_load_free(load);
+        ferry_vm_free(to);
+        ferry_vm_free(from);
+        buf_free(&out);
+    }
+}
+
 static void note(void *arg, const struct ferry_part *part, bool done)
 {
     buf_printf(arg, "%s%u%c ", part->idstr, part->instance_id, done ? ')' : '(');
@@ -316,6 +358,7 @@ int main(void)
         cmocka_unit_test(a_vm_is_saved_and_loaded),
         cmocka_unit_test(a_stream_that_does_not_fit_is_refused),
         cmocka_unit_test(sections_come_in_any_order_and_some_are_thrown_away),
+        cmocka_unit_test(a_part_without_anything_to_say_is_left_out),
         cmocka_unit_test(parts_are_observed_in_order),
         cmocka_unit_test(memory_that_runs_out_is_an_error),
         cmocka_unit_test(globalstate_keeps_the_contract),

@@ -67,6 +67,9 @@ void net_set_client(struct net *n, const struct net_client_ops *ops, void *clien
 bool net_has_vnet_hdr(const struct net *n);
 /* 0, 10 or 12 bytes of header in each frame, and what of it frames to the guest may use. */
 void net_set_vnet_hdr(struct net *n, unsigned vnet_hdr_bytes, unsigned offloads);
+/* The card was reset: a frame that was peeked and not popped has a header that is not its any more.
+ */
+void net_forget(struct net *n);
 bool net_link_up(const struct net *n);
 
 /*

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/backend/unix_socket.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/own.h"
+
+static int make(const char *path, struct sockaddr_un *addr, int *ret_fd, struct ferry_err *err)
+{
+    size_t n = strlen(path);
+    int fd;
+
+    *addr = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (n == 0 || n >= sizeof(addr->sun_path))
+        return err_set(err, EINVAL, "socket path \"%.120s\" has %zu bytes, it needs 1 to %zu", path,
+                       n, sizeof(addr->sun_path) - 1);
+    memcpy(addr->sun_path, path, n);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_sys(err, errno, "creating a socket");
+    *ret_fd = fd;
+    return 0;
+}
+
+int unix_connect(const char *path, int *ret_fd, struct ferry_err *err)
+{
+    struct sockaddr_un addr;
+    OWN_FD int fd = -1;
+    int rc = make(path, &addr, &fd, err);
+
+    if (rc)
+        return rc;
+    if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+        return err_sys(err, errno, "connecting to \"%s\"", path);
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+static int remove_stale(const char *path, struct ferry_err *err)
+{
+    OWN_FD int probe = -1;
+    struct sockaddr_un addr;
+    struct stat st;
+    int rc;
+
+    if (lstat(path, &st) < 0)
+        return 0;
+    if (!S_ISSOCK(st.st_mode))
+        return err_set(err, EEXIST, "\"%s\" exists and is not a socket", path);
+    rc = make(path, &addr, &probe, err);
+    if (rc)
+        return rc;
+    /* EAGAIN: somebody listens and is behind. */
+    if (connect(probe, (const struct sockaddr *)&addr, sizeof(addr)) == 0 || errno == EAGAIN)
+        return err_set(err, EADDRINUSE,
+                       "another process listens on \"%s\"; end it or choose another path", path);
+    unlink(path);
+    return 0;
+}
+
+int unix_listen(const char *path, int *ret_fd, struct ferry_err *err)
+{
+    struct sockaddr_un addr;
+    OWN_FD int fd = -1;
+    int rc = make(path, &addr, &fd, err);
+
+    if (rc == 0)
+        rc = remove_stale(path, err);
+    if (rc)
+        return rc;
+    if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 1) < 0)
+        return err_sys(err, errno, "listening on \"%s\"", path);
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+static int option(int fd, int name)
+{
+    int value = -1;
+    socklen_t n = sizeof(value);
+
+    return getsockopt(fd, SOL_SOCKET, name, &value, &n) < 0 ? -1 : value;
+}
+
+int unix_verify(int fd, bool listens, struct ferry_err *err)
+{
+    if (option(fd, SO_DOMAIN) != AF_UNIX || option(fd, SO_TYPE) != SOCK_STREAM)
+        return err_set(err, EINVAL, "it is not a UNIX stream socket");
+    if (option(fd, SO_ACCEPTCONN) != listens)
+        return err_set(err, EINVAL, listens ? "it does not listen" : "it listens");
+    return 0;
+}

@@ -167,8 +167,6 @@ static enum deliver deliver(struct virtio_net *n, const uint8_t *frame, size_t b
     unsigned hdr_bytes = header_bytes(n);
     const uint8_t *header = no_offloads;
 
-    if (!(n->v.status & VIRTIO_STATUS_DRIVER_OK))
-        return NO_ROOM;
     if (n->v.broken)
         return DROPPED;
     if (net_has_vnet_hdr(n->net)) {
@@ -190,6 +188,11 @@ static void net_readable(void *client)
     struct virtio_queue *q = &n->v.queues[NET_QUEUE_RX];
     bool any = false;
 
+    /* Before that its header is not settled. */
+    if (!(n->v.status & VIRTIO_STATUS_DRIVER_OK)) {
+        net_stall(n->net);
+        return;
+    }
     for (unsigned i = 0; i < NET_TURN_FRAMES; i++) {
         size_t bytes;
         const uint8_t *frame = net_peek(n->net, &bytes);
@@ -201,8 +204,7 @@ static void net_readable(void *client)
         if (result == NO_ROOM) {
             /* The guest kicks when it has made room; look again for what it did meanwhile. */
             virtqueue_want_kick(&n->v, q, true);
-            if (virtqueue_available(&n->v, q) > 0 && !n->v.broken &&
-                (n->v.status & VIRTIO_STATUS_DRIVER_OK))
+            if (virtqueue_available(&n->v, q) > 0)
                 result = deliver(n, frame, bytes);
         }
         if (result == NO_ROOM) {
@@ -347,6 +349,7 @@ static void net_reset(struct virtio_dev *v)
 {
     struct virtio_net *n = net_of(v);
 
+    net_forget(n->net);
     n->mac = n->own_mac;
     n->status = net_link_up(n->net) ? NET_STATUS_LINK_UP : 0;
 }

@@ -17,7 +17,8 @@
 struct guestmem;
 struct virtio_dev;
 
-#define VIRTIO_CHAIN_MAX  1024u /* descriptors of one request, those of an indirect table included \
+#define VIRTIO_CHAIN_MAX                                                                           \
+    1024u                       /* descriptors of one request, those of an indirect table included \
                                  */
 #define VIRTIO_RING_ALIGN 4096u /* of a legacy used ring, unless the driver says otherwise */
 

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/main/cmd_client.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "vmm/main/props.h"
+#include "vmm/main/rundir.h"
+#include "vmm/qmp/client.h"
+
+#define NAMES_MAX 64
+
+struct names {
+    char list[NAMES_MAX][RUNDIR_PATH_BYTES];
+    size_t count;
+};
+
+static void add_name(void *arg, const char *name)
+{
+    struct names *names = arg;
+
+    if (names->count < NAMES_MAX)
+        snprintf(names->list[names->count++], RUNDIR_PATH_BYTES, "%s", name);
+}
+
+static const char *name_candidate(const void *arg, size_t i)
+{
+    const struct names *names = arg;
+
+    return i < names->count ? names->list[i] : NULL;
+}
+
+static int no_such_vm(const char *vm, struct ferry_err *err)
+{
+    struct names names = {0};
+    const char *closest;
+    int rc = rundir_list(add_name, &names, err);
+
+    if (rc < 0)
+        return rc;
+    if (!names.count)
+        return err_set(err, ENOENT, "no VM named '%s' is running; none of yours is", vm);
+    closest = props_closest(vm, name_candidate, &names);
+    if (closest && strcmp(closest, vm))
+        return err_set(err, ENOENT, "no VM named '%s' is running; did you mean '%s'?", vm, closest);
+    return err_set(err, ENOENT, "no VM named '%s' is running; 'ferry ls' lists yours", vm);
+}
+
+int client_execute(const char *vm, const char *command, struct json_object *arguments,
+                   struct json_object **reply, struct ferry_err *err)
+{
+    char path[RUNDIR_PATH_BYTES];
+    struct qmp_client *client = NULL;
+    int rc = rundir_file(path, vm, ".sock", err);
+
+    if (!rc && access(path, F_OK) < 0)
+        rc = no_such_vm(vm, err);
+    if (!rc) {
+        rc = qmp_client_open(&client, path, err);
+        if (rc == -ECONNREFUSED)
+            rc = no_such_vm(vm, err);
+    }
+    if (rc < 0) {
+        json_object_put(arguments);
+        return rc;
+    }
+    rc = qmp_client_execute(client, command, arguments, reply, err);
+    qmp_client_free(client);
+    if (rc < 0)
+        err_prefix(err, "VM '%s'", vm);
+    return rc;
+}
+
+static struct json_object *find(struct json_object *object, const char *path)
+{
+    char name[64];
+
+    while (object && *path) {
+        size_t len = strcspn(path, ".");
+
+        if (len >= sizeof(name))
+            return NULL;
+        memcpy(name, path, len);
+        name[len] = '\0';
+        if (!json_object_object_get_ex(object, name, &object))
+            return NULL;
+        path += len + (path[len] == '.');
+    }
+    return object;
+}
+
+const char *client_text(struct json_object *object, const char *path)
+{
+    struct json_object *found = find(object, path);
+
+    return found ? json_object_get_string(found) : "";
+}
+
+long long client_number(struct json_object *object, const char *path)
+{
+    struct json_object *found = find(object, path);
+
+    return found ? json_object_get_int64(found) : 0;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ls, status, stop, cont, quit, qmp: what one QMP command does. */
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/main/cmd_client.h"
+#include "vmm/main/rundir.h"
+
+/* --- stop, cont, quit --- */
+
+static int run_plain(const struct command *self, int argc, char *const argv[])
+{
+    struct json_object *reply;
+    struct ferry_err err;
+
+    if (argc != 1)
+        return command_misused(self, "the name of one VM was expected");
+    if (client_execute(argv[0], self->name, NULL, &reply, &err) < 0)
+        return command_fail(self, "%s", err.text);
+    json_object_put(reply);
+    return 0;
+}
+
+const struct command command_stop = {
+    .name = "stop",
+    .usage = "VM",
+    .summary = "Stop the harts of a VM; 'cont' runs them again.",
+    .run = run_plain,
+};
+const struct command command_cont = {
+    .name = "cont",
+    .usage = "VM",
+    .summary = "Run the harts of a stopped VM.",
+    .run = run_plain,
+};
+const struct command command_quit = {
+    .name = "quit",
+    .usage = "VM",
+    .summary = "End a VM at once, as if its power were cut.",
+    .run = run_plain,
+};
+
+/* --- status --- */
+
+static int run_status(const struct command *self, int argc, char *const argv[])
+{
+    struct json_object *status, *memory, *cpus, *migrate;
+    struct ferry_err err;
+    const char *vm = argv[0];
+
+    if (argc != 1)
+        return command_misused(self, "the name of one VM was expected");
+    if (client_execute(vm, "query-status", NULL, &status, &err) < 0 ||
+        client_execute(vm, "query-memory-size-summary", NULL, &memory, &err) < 0 ||
+        client_execute(vm, "query-cpus-fast", NULL, &cpus, &err) < 0 ||
+        client_execute(vm, "query-migrate", NULL, &migrate, &err) < 0)
+        return command_fail(self, "%s", err.text);
+    printf("name       %s\n", vm);
+    printf("status     %s\n", client_text(status, "status"));
+    printf("harts      %zu\n", json_object_array_length(cpus));
+    printf("memory     %lld MiB\n", client_number(memory, "base-memory") >> 20);
+    if (*client_text(migrate, "status"))
+        printf("migration  %s\n", client_text(migrate, "status"));
+    if (*client_text(migrate, "error-desc"))
+        printf("           %s\n", client_text(migrate, "error-desc"));
+    json_object_put(status);
+    json_object_put(memory);
+    json_object_put(cpus);
+    json_object_put(migrate);
+    return 0;
+}
+
+const struct command command_status = {
+    .name = "status",
+    .usage = "VM",
+    .summary = "Show what a VM is and does.",
+    .run = run_status,
+};
+
+/* --- ls --- */
+
+static void list_one(void *arg, const char *name)
+{
+    struct json_object *status = NULL;
+    struct ferry_err err;
+
+    if (client_execute(name, "query-status", NULL, &status, &err) < 0) {
+        printf("%-24s does not answer: %s\n", name, err.text);
+        return;
+    }
+    printf("%-24s %s\n", name, client_text(status, "status"));
+    json_object_put(status);
+}
+
+static int run_ls(const struct command *self, int argc, char *const argv[])
+{
+    struct ferry_err err;
+
+    if (argc)
+        return command_misused(self, "'%s' was not expected", argv[0]);
+    if (rundir_list(list_one, NULL, &err) < 0)
+        return command_fail(self, "%s", err.text);
+    return 0;
+}
+
+const struct command command_ls = {
+    .name = "ls",
+    .usage = "",
+    .summary = "List your running VMs.",
+    .run = run_ls,
+};
+
+/* --- qmp --- */
+
+static int run_qmp(const struct command *self, int argc, char *const argv[])
+{
+    struct json_object *arguments = NULL, *reply;
+    struct ferry_err err;
+
+    if (argc < 2 || argc > 3)
+        return command_misused(self, "a VM and a QMP command were expected");
+    if (argc == 3) {
+        enum json_tokener_error why = json_tokener_success;
+
+        arguments = json_tokener_parse_verbose(argv[2], &why);
+        if (!json_object_is_type(arguments, json_type_object)) {
+            json_object_put(arguments);
+            return command_fail(self,
+                                "the arguments must be a JSON object, such as "
+                                "'{\"enable\": true}'%s%s",
+                                why ? ": " : "", why ? json_tokener_error_desc(why) : "");
+        }
+    }
+    if (client_execute(argv[0], argv[1], arguments, &reply, &err) < 0)
+        return command_fail(self, "%s", err.text);
+    puts(json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                   JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(reply);
+    return 0;
+}
+
+const struct command command_qmp = {
+    .name = "qmp",
+    .usage = "VM COMMAND [ARGUMENTS]",
+    .summary = "Execute a QMP command and print what it returns.",
+    .help = "  ferry qmp web1 query-status\n"
+            "  ferry qmp web1 migrate-set-parameters '{\"local\": true}'\n\n"
+            "ARGUMENTS is a JSON object. 'ferry qmp VM query-commands' lists the commands.\n",
+    .run = run_qmp,
+};

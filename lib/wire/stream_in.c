@@ -147,6 +147,8 @@ struct rd stream_in_data(const struct stream_in *s)
 {
     size_t n = stream_in_left(s);
 
+    if (n == 0)
+        return rd_make("", 0); /* there may be no memory to point to */
     if (package_is_here(s))
         n = (size_t)(s->package_end - stream_in_offset(s));
     return rd_make(s->data + s->pos_bytes, n);

@@ -300,6 +300,7 @@ void virtqueue_publish(struct virtio_dev *v, struct virtio_queue *q, uint16_t co
     q->in_use -= count;
     if (!virtqueue_ready(q))
         return;
+    q->unsignalled = true;
     q->used_idx += count;
     ring_store16(q->used + 2, q->used_idx);
     used_dirty(v, q, q->used, RING_HEAD_BYTES);
@@ -334,7 +335,10 @@ static bool interrupt_wanted(struct virtio_dev *v, struct virtio_queue *q)
 
 void virtqueue_interrupt(struct virtio_dev *v, struct virtio_queue *q)
 {
-    if (virtqueue_ready(q) && interrupt_wanted(v, q))
+    if (!virtqueue_ready(q) || !q->unsignalled)
+        return;
+    q->unsignalled = false;
+    if (interrupt_wanted(v, q))
         virtio_interrupt(v, VIRTIO_ISR_QUEUE);
 }
 

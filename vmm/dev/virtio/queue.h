@@ -17,9 +17,7 @@
 struct guestmem;
 struct virtio_dev;
 
-#define VIRTIO_CHAIN_MAX                                                                           \
-    1024u                       /* descriptors of one request, those of an indirect table included \
-                                 */
+#define VIRTIO_CHAIN_MAX  1024u /* parts of one request, those of an indirect table included */
 #define VIRTIO_RING_ALIGN 4096u /* of a legacy used ring, unless the driver says otherwise */
 
 struct virtio_queue {
@@ -43,7 +41,8 @@ struct virtio_queue {
     uint8_t *avail;
     uint8_t *used;
     uint16_t used_idx;
-    uint16_t in_use; /* popped and not pushed */
+    uint16_t in_use;  /* popped and not pushed */
+    bool unsignalled; /* published since the guest's wish was last asked */
     uint16_t signalled_used;
     bool signalled_valid; /* false: the next push interrupts whatever the event index says */
 };

@@ -220,7 +220,7 @@ static int load_flat(const struct loader *l, const struct ferry_table *t, const 
     return 0;
 }
 
-/* An array of flat structs: mostly empty slots, which zero bytes over zero members leave alone. */
+/* An array of flat structs: mostly empty runs, which zero bytes over zero members leave alone. */
 static int load_flat_array(struct loader *l, const struct ferry_field *f, size_t element_bytes,
                            uint8_t *member, uint32_t n, struct table_path *step)
 {
@@ -230,14 +230,21 @@ static int load_flat_array(struct loader *l, const struct ferry_field *f, size_t
 
     if (!wire)
         return -ENODATA;
-    for (uint32_t i = 0; i < n && r == 0; i++) {
-        if (!skip_zeros || !table_is_zero(wire, element_bytes) ||
-            !table_is_zero(member, f->size_bytes)) {
+    for (uint32_t i = 0; i < n && r == 0;) {
+        uint32_t end = i + table_run(n - i);
+        size_t run = end - i;
+
+        if (skip_zeros && table_is_zero(wire, element_bytes * run) &&
+            table_is_zero(member, f->size_bytes * run)) {
+            wire += element_bytes * run;
+            member += f->size_bytes * run;
+            i = end;
+            continue;
+        }
+        for (; i < end && r == 0; i++, wire += element_bytes, member += f->size_bytes) {
             step->index = i;
             r = load_flat(l, f->table, wire, member, step);
         }
-        wire += element_bytes;
-        member += f->size_bytes;
     }
     return r;
 }

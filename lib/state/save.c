@@ -70,27 +70,41 @@ static void encode_plain(const struct ferry_field *f, const uint8_t *member, uin
     }
 }
 
-/* Elements of a flat table. Long arrays are mostly empty slots; zero bytes encode to zero bytes. */
+static uint8_t *encode_flat(const struct ferry_table *t, size_t wire_bytes, const uint8_t *obj,
+                            size_t element_bytes, uint32_t n, uint8_t *wire);
+
+static uint8_t *encode_element(const struct ferry_table *t, const uint8_t *obj, uint8_t *wire)
+{
+    for (uint32_t i = 0; i < t->field_count; i++) {
+        const struct ferry_field *f = &t->fields[i];
+
+        if (f->kind == FERRY_KIND_STRUCT) {
+            wire = encode_flat(f->table, table_flat_bytes(f->table), obj + f->offset, f->size_bytes,
+                               f->count, wire);
+            continue;
+        }
+        encode_plain(f, obj + f->offset, f->count, wire);
+        wire += (size_t)f->size_bytes * f->count;
+    }
+    return wire;
+}
+
+/* Elements of a flat table. Long arrays are mostly empty; zero bytes encode to zero bytes. */
 static uint8_t *encode_flat(const struct ferry_table *t, size_t wire_bytes, const uint8_t *obj,
                             size_t element_bytes, uint32_t n, uint8_t *wire)
 {
-    for (; n > 0; n--, obj += element_bytes) {
-        if (table_is_zero(obj, element_bytes)) {
-            memset(wire, 0, wire_bytes);
-            wire += wire_bytes;
+    while (n > 0) {
+        uint32_t run = table_run(n);
+
+        n -= run;
+        if (run > 1 && table_is_zero(obj, element_bytes * run)) {
+            memset(wire, 0, wire_bytes * run);
+            wire += wire_bytes * run;
+            obj += element_bytes * run;
             continue;
         }
-        for (uint32_t i = 0; i < t->field_count; i++) {
-            const struct ferry_field *f = &t->fields[i];
-
-            if (f->kind == FERRY_KIND_STRUCT) {
-                wire = encode_flat(f->table, table_flat_bytes(f->table), obj + f->offset,
-                                   f->size_bytes, f->count, wire);
-                continue;
-            }
-            encode_plain(f, obj + f->offset, f->count, wire);
-            wire += (size_t)f->size_bytes * f->count;
-        }
+        for (; run > 0; run--, obj += element_bytes)
+            wire = encode_element(t, obj, wire);
     }
     return wire;
 }

@@ -109,10 +109,18 @@ static void copy_field(const struct ferry_field *f, const uint8_t *from, uint8_t
     }
     from += f->offset;
     to += f->offset;
-    for (uint32_t i = 0; i < f->count; i++, from += f->size_bytes, to += f->size_bytes) {
-        /* Most elements of long arrays did not change; a compare is cheaper than a walk. */
-        if (f->count == 1 || memcmp(from, to, f->size_bytes) != 0)
-            copy_table(f->table, from, to);
+    for (uint32_t i = 0; i < f->count;) {
+        uint32_t run = table_run(f->count - i);
+
+        /* Most of a long array did not change; a compare is cheaper than a walk. */
+        if (memcmp(from, to, (size_t)f->size_bytes * run) != 0) {
+            for (uint32_t k = 0; k < run; k++)
+                copy_table(f->table, from + (size_t)f->size_bytes * k,
+                           to + (size_t)f->size_bytes * k);
+        }
+        from += (size_t)f->size_bytes * run;
+        to += (size_t)f->size_bytes * run;
+        i += run;
     }
 }
 

@@ -80,6 +80,12 @@ size_t table_flat_bytes(const struct ferry_table *t);
 /* Of a flat table: may every member be 0? */
 bool table_zero_loads(const struct ferry_table *t);
 
+/* Long arrays are looked at in runs of elements, most of which are empty or unchanged. */
+static inline uint32_t table_run(uint32_t n)
+{
+    return n < 32 ? n : 32;
+}
+
 static inline bool table_is_zero(const uint8_t *p, size_t n)
 {
     return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);

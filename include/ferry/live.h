@@ -120,7 +120,8 @@ struct ferry_live_source_params {
     const char *version;        /* "0.1.0", for the target's refusal sentence */
     bool running;               /* the guest runs now and shall run in the target */
     int64_t prepare_timeout_ns; /* HELLO to READY and quiesce; 0 = 30 s */
-    int64_t pause_timeout_ns;   /* harts stopped to RUNNING; 0 = 2 s; then the source resumes */
+    int64_t pause_timeout_ns;   /* harts stopped to LOADED, COMMIT to RUNNING; 0 = 2 s */
+    int64_t spin_ns;            /* longest look for an answer without sleeping; 0 = 2 ms, -1 = no */
     ferry_live_trace_fn *trace; /* may be NULL */
     void *opaque;               /* for trace */
 };
@@ -157,6 +158,7 @@ struct ferry_live_target_params {
                  struct ferry_vm **ret, struct ferry_err *err);
     /* The guest's clock goes on as if it had not been paused: pause_ns of it passed since save. */
     void (*clock_advance)(void *opaque, int64_t pause_ns);
+    int64_t spin_ns; /* as the source's */
     ferry_live_trace_fn *trace;
     void *opaque;
 };

@@ -9,8 +9,10 @@
 #include "base/err.h"
 #include "lib/live/message.h"
 
-void drive_init(struct live_drive *d, const struct live_table *table, void *self, int first_end)
+void drive_init(struct live_drive *d, const struct live_table *table, void *self, int first_end,
+                int64_t spin_ns)
 {
+    d->spin_ns = spin_ns ? spin_ns : LIVE_SPIN_NS;
     d->table = table;
     d->self = self;
     d->first_end = first_end;
@@ -18,17 +20,20 @@ void drive_init(struct live_drive *d, const struct live_table *table, void *self
     d->peer.fd = -1;
 }
 
+void drive_spin(struct live_drive *d)
+{
+    d->spin_until_ns = clock_monotonic_ns() + d->spin_ns;
+}
+
 void drive_fire(struct live_drive *d, enum live_event event)
 {
     machine_fire(d->table, d->self, &d->state, event, &d->err);
 }
 
-/* The connection is of no use any more; what is left is a fault, once. */
+/* What comes from the peer is of no use any more. It may still be told why. */
 static void drive_break(struct live_drive *d)
 {
     d->peer.gone = d->gone_told = true;
-    d->peer.out_ended = true;
-    frame_out_drop(&d->peer.out);
     drive_fire(d, LIVE_EVENT_FAULT);
 }
 
@@ -38,6 +43,8 @@ static bool drive_io(struct live_drive *d)
     int r = peer_send(&d->peer, &d->err);
 
     if (r < 0) {
+        d->peer.out_ended = true;
+        frame_out_drop(&d->peer.out);
         drive_break(d);
         return true;
     }

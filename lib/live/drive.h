@@ -18,7 +18,7 @@
  * one who waits for it looks again and again, this long at most, and yields the processor to
  * whoever wants it in between.
  */
-#define LIVE_SPIN_NS INT64_C(500000)
+#define LIVE_SPIN_NS INT64_C(2000000)
 
 struct live_drive {
     const struct live_table *table;
@@ -32,10 +32,13 @@ struct live_drive {
     bool await_sent;     /* LIVE_EVENT_SENT is wanted once */
     bool gone_told;
     int64_t deadline_ns; /* for LIVE_EVENT_DUE; CLOCK_MONOTONIC */
-    int64_t spin_until_ns;
+    int64_t spin_ns, spin_until_ns;
 };
 
-void drive_init(struct live_drive *d, const struct live_table *table, void *self, int first_end);
+/* spin_ns: as in the params, 0 = LIVE_SPIN_NS. */
+void drive_init(struct live_drive *d, const struct live_table *table, void *self, int first_end,
+                int64_t spin_ns);
+void drive_spin(struct live_drive *d); /* from now on, for spin_ns */
 void drive_fire(struct live_drive *d, enum live_event event);
 /* Everything that can be done now. */
 void drive_step(struct live_drive *d);

@@ -24,7 +24,7 @@
 #define SOURCE_PAUSE_NS   (INT64_C(2) * 1000000000)
 #define SOURCE_RECHECK_NS (INT64_C(10) * 1000000)
 /* A process that dies closes its files one by one: its socket may go before its lock. */
-#define SOURCE_GRACE_NS   (INT64_C(200) * 1000000)
+#define SOURCE_GRACE_NS   (INT64_C(50) * 1000000)
 
 /* clang-format off */
 enum {
@@ -209,7 +209,7 @@ static int source_pause(void *self)
         return r;
     source_trace(s, FERRY_LIVE_SAVED);
     s->drive.await_sent = true;
-    s->drive.spin_until_ns = clock_monotonic_ns() + LIVE_SPIN_NS;
+    drive_spin(&s->drive);
     return 0;
 }
 
@@ -235,7 +235,11 @@ static int source_commit(void *self)
 
 static int source_commit_sent(void *self)
 {
-    source_trace(self, FERRY_LIVE_COMMIT_SENT);
+    struct ferry_live_source *s = self;
+
+    source_trace(s, FERRY_LIVE_COMMIT_SENT);
+    /* However late it is, the target gets its time to take the lock. */
+    s->drive.deadline_ns = clock_monotonic_ns() + s->pause_timeout_ns;
     return 0;
 }
 
@@ -454,7 +458,7 @@ int ferry_live_source_new(struct ferry_live_source **ret,
     if (!s)
         return err_set(err, ENOMEM, "no memory for a handover");
     drive_touch(s, sizeof(*s));
-    drive_init(&s->drive, &live_source_table, s, SOURCE_DONE);
+    drive_init(&s->drive, &live_source_table, s, SOURCE_DONE, params->spin_ns);
     s->vm = params->vm;
     s->owner = params->owner;
     s->description = strdup(params->description);

@@ -27,8 +27,6 @@
 #define TARGET_RETRY_NS       (INT64_C(2) * 1000000)
 /* About a millisecond of page tables, then the caller's loop has its turn. */
 #define TARGET_PREFAULT_BYTES (UINT64_C(16) << 20)
-/* Quiesced, the source stops its harts (100 us each at most), pauses parts and saves. */
-#define TARGET_SOON_SPIN_NS   (INT64_C(2) * 1000000)
 
 /* clang-format off */
 enum {
@@ -159,7 +157,7 @@ static int target_soon(void *self)
 {
     struct ferry_live_target *t = self;
 
-    t->drive.spin_until_ns = clock_monotonic_ns() + TARGET_SOON_SPIN_NS;
+    drive_spin(&t->drive);
     return 0;
 }
 
@@ -216,7 +214,7 @@ static int target_state(void *self)
     target_trace(t, FERRY_LIVE_ADOPTED);
     message_put_empty(&t->drive.peer.out, LIVE_TYPE_LOADED);
     t->drive.await_sent = true;
-    t->drive.spin_until_ns = clock_monotonic_ns() + LIVE_SPIN_NS;
+    drive_spin(&t->drive);
     return 0;
 }
 
@@ -409,7 +407,7 @@ int ferry_live_target_new(struct ferry_live_target **ret,
     if (!t)
         return err_set(err, ENOMEM, "no memory for a handover");
     drive_touch(t, sizeof(*t));
-    drive_init(&t->drive, &live_target_table, t, TARGET_DONE);
+    drive_init(&t->drive, &live_target_table, t, TARGET_DONE, params->spin_ns);
     memset(t->region_fds, -1, sizeof(t->region_fds));
     t->version = strdup(params->version);
     t->build = params->build;

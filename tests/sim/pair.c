@@ -66,6 +66,7 @@ void pair_start(struct pair *p)
         .running = !p->paused_guest,
         .prepare_timeout_ns = p->prepare_timeout_ns,
         .pause_timeout_ns = p->pause_timeout_ns,
+        .spin_ns = -1, /* who would be answering? */
         .trace = p->trace,
         .opaque = p->trace_arg,
     };
@@ -74,6 +75,7 @@ void pair_start(struct pair *p)
         .version = "1.1",
         .build = toy_build,
         .clock_advance = toy_clock_advance,
+        .spin_ns = -1,
         .opaque = p->to,
     };
 

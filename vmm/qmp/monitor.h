@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The QMP server of a VM: sessions on chardevs, commands, events.
+ *
+ * It answers from the moment it is attached to a chardev, whether or not there is a machine yet,
+ * and never blocks: output that a client does not read is kept up to MONITOR_OUT_MAX_BYTES, then
+ * the client is disconnected. A listening socket serves many clients at once, each with a session
+ * of its own. Commands of one session are executed and answered in order; those of different
+ * sessions do not wait for each other. Main thread.
+ */
+#pragma once
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <ferry/err.h>
+#include <ferry/ram.h>
+
+#define MONITOR_OUT_MAX_BYTES (4u << 20)
+#define MONITOR_SESSIONS_MAX  64u /* more clients are turned away with an error */
+
+struct block;
+struct chardev;
+struct loop;
+struct migration;
+struct monitor;
+struct qmp_table;
+struct vm;
+
+/* What commands act on. Loans; all of it may be missing (NULL) while there is no machine. */
+struct monitor_env {
+    struct vm *vm;
+    struct migration *migration;
+    struct ferry_ram *ram;
+    /* In the order of the description; NULL past the end. */
+    struct chardev *(*chardev_at)(void *arg, size_t index);
+    struct block *(*block_at)(void *arg, size_t index);
+    void *arg;
+};
+
+/* Observes env's vm and migration, which outlive it. table: &qmp_ferry_table. */
+int monitor_new(struct monitor **ret, struct loop *loop, const struct qmp_table *table,
+                const struct monitor_env *env, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Ends all sessions; what the kernel does not take of their output is lost. NULL is fine. */
+void monitor_free(struct monitor *m);
+/* The machine has been built. */
+void monitor_set_env(struct monitor *m, const struct monitor_env *env);
+const struct monitor_env *monitor_env(const struct monitor *m);
+const struct qmp_table *monitor_table(const struct monitor *m);
+struct loop *monitor_loop(const struct monitor *m);
+
+/* Serve on a chardev, which is a loan until monitor_free(). */
+int monitor_attach(struct monitor *m, struct chardev *c, bool pretty,
+                   struct ferry_err *err) FERRY_MUST_CHECK;
+
+/* To every session that has negotiated; takes data, which may be NULL. */
+void monitor_event(struct monitor *m, const char *name, struct json_object *data);
+
+/* What the table's start() gave. */
+void *monitor_state(const struct monitor *m);

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/qmp/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "vmm/backend/chardev.h"
+#include "vmm/qmp/dispatch.h"
+#include "vmm/qmp/json_in.h"
+#include "vmm/qmp/json_out.h"
+#include "vmm/qmp/monitor.h"
+#include "vmm/qmp/request.h"
+
+#define SESSION_READ_BYTES      4096u
+/* A client that does not read its answers is not asked for more commands. */
+#define SESSION_OUT_PAUSE_BYTES 65536u
+
+/* A message in the queue, or the error that took its place. */
+struct queued {
+    struct json_object *message; /* owned */
+    bool is_error;
+    struct ferry_err err;
+};
+
+struct session {
+    struct monitor *monitor;
+    struct chardev *link;
+    bool owns_link;
+    bool pretty;
+
+    struct json_in *json;
+    uint8_t in[SESSION_READ_BYTES]; /* read, not yet parsed */
+    size_t in_pos, in_end;
+    bool input_over;
+
+    bool serving;
+    bool oob;
+    struct queued queue[SESSION_QUEUE_MAX]; /* [0] is next */
+    size_t queue_count;
+    struct qmp_call *deferred; /* loan; what is queued waits for it */
+    bool running;              /* inside session_run */
+    bool stalled;              /* the link was told that there is no room */
+
+    struct buf out; /* what the link has not taken */
+    bool dead;
+};
+
+struct session *session_new(struct monitor *m, struct chardev *link, bool owns_link, bool pretty)
+{
+    struct session *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return NULL;
+    s->json = json_in_new();
+    if (!s->json) {
+        free(s);
+        return NULL;
+    }
+    s->monitor = m;
+    s->link = link;
+    s->owns_link = owns_link;
+    s->pretty = pretty;
+    s->out.limit_bytes = MONITOR_OUT_MAX_BYTES;
+    return s;
+}
+
+static void session_queue_pop(struct session *s)
+{
+    json_object_put(s->queue[0].message);
+    s->queue_count--;
+    memmove(&s->queue[0], &s->queue[1], s->queue_count * sizeof(s->queue[0]));
+}
+
+void session_free(struct session *s)
+{
+    if (!s)
+        return;
+    if (s->deferred)
+        s->deferred->session = NULL;
+    while (s->queue_count)
+        session_queue_pop(s);
+    if (s->owns_link)
+        chardev_free(s->link);
+    json_in_free(s->json);
+    buf_free(&s->out);
+    free(s);
+}
+
+bool session_serving(const struct session *s)
+{
+    return s->serving && !s->dead;
+}
+
+bool session_dead(const struct session *s)
+{
+    return s->dead;
+}
+
+/* --- Output --- */
+
+static void session_flush(struct session *s)
+{
+    if (s->out.len_bytes > 0)
+        buf_consume(&s->out, chardev_write(s->link, s->out.data, s->out.len_bytes));
+    if (s->out.len_bytes == 0 && s->out.cap_bytes > SESSION_OUT_PAUSE_BYTES)
+        buf_free(&s->out);
+}
+
+void session_send(struct session *s, struct json_object *message)
+{
+    if (!s->dead)
+        json_out_line(&s->out, message, s->pretty);
+    json_object_put(message);
+    if (s->out.failed) {
+        /* It reads too slowly for what it asked to hear, or memory is out: a message that is cut
+         * would be worse than none. */
+        s->dead = true;
+        monitor_reap(s->monitor);
+        return;
+    }
+    if (!s->dead)
+        session_flush(s);
+}
+
+/* --- Commands --- */
+
+int session_negotiate(struct session *s, bool oob, struct qmp_call *call, struct ferry_err *err)
+{
+    if (s->serving) {
+        call->error_class = QMP_COMMAND_NOT_FOUND;
+        return err_set(err, EALREADY,
+                       "Capabilities negotiation is already complete, command ignored");
+    }
+    s->serving = true;
+    s->oob = oob;
+    return 0;
+}
+
+/* Execute a message and answer it, unless the answer comes later. Takes the message. */
+static void session_execute(struct session *s, struct json_object *message)
+{
+    struct qmp_call *call = qmp_call_new(s->monitor, s, message);
+    struct json_object *ret = NULL;
+    struct qmp_request request;
+    struct ferry_err err = {0};
+    int rc;
+
+    if (!call) {
+        s->dead = true; /* no memory even to say so */
+        monitor_reap(s->monitor);
+        json_object_put(message);
+        return;
+    }
+    rc = qmp_request_parse(message, s->serving && s->oob, &request, &err);
+    if (!rc)
+        rc = qmp_dispatch(call, &request, s->serving, &ret, &err);
+    json_object_put(message);
+    if (rc == QMP_DEFERRED) {
+        s->deferred = call;
+        monitor_add_deferred(s->monitor, call);
+        return;
+    }
+    session_send(s, rc < 0 ? qmp_error_reply(call, &err) : qmp_reply(call, ret));
+    qmp_call_free(call);
+}
+
+/* --- Input --- */
+
+static size_t session_queue_room(const struct session *s)
+{
+    size_t max = s->serving && s->oob ? SESSION_QUEUE_MAX : 1;
+    size_t used = s->queue_count + (s->deferred ? 1 : 0);
+
+    return used < max ? max - used : 0;
+}
+
+static void session_enqueue(struct session *s, struct json_in_result *r)
+{
+    if (r->kind == JSON_IN_VALUE && s->serving && s->oob && qmp_request_is_oob(r->value)) {
+        session_execute(s, r->value);
+        return;
+    }
+    s->queue[s->queue_count++] = (struct queued){
+        .message = r->value,
+        .is_error = r->kind == JSON_IN_ERROR,
+        .err = r->err,
+    };
+}
+
+/* Parse until one message is queued or executed; false: there is nothing to parse. */
+static bool session_parse(struct session *s)
+{
+    struct json_in_result r;
+
+    if (s->in_pos == s->in_end)
+        return false;
+    s->in_pos += json_in_feed(s->json, s->in + s->in_pos, s->in_end - s->in_pos, &r);
+    if (r.kind != JSON_IN_NOTHING)
+        session_enqueue(s, &r);
+    return true;
+}
+
+static void session_next(struct session *s)
+{
+    struct queued q = s->queue[0];
+    struct qmp_call nobody = {0};
+
+    s->queue[0].message = NULL;
+    session_queue_pop(s);
+    if (q.is_error)
+        session_send(s, qmp_error_reply(&nobody, &q.err));
+    else
+        session_execute(s, q.message);
+}
+
+/* Do what can be done now. */
+static void session_run(struct session *s)
+{
+    if (s->running) /* a handler's event or reply came back here */
+        return;
+    s->running = true;
+    for (;;) {
+        if (s->dead || s->out.len_bytes > SESSION_OUT_PAUSE_BYTES)
+            break;
+        if (s->queue_count > 0 && !s->deferred)
+            session_next(s);
+        else if (session_queue_room(s) == 0 || !session_parse(s))
+            break;
+    }
+    s->running = false;
+    if (!s->dead && s->input_over && s->in_pos == s->in_end && !s->queue_count && !s->deferred &&
+        !s->out.len_bytes) {
+        s->dead = true;
+        monitor_reap(s->monitor);
+    }
+    if (s->stalled && session_can_receive(s) > 0) {
+        s->stalled = false;
+        chardev_input_ready(s->link);
+    }
+}
+
+void session_deferred_done(struct session *s)
+{
+    s->deferred = NULL;
+    session_run(s);
+}
+
+size_t session_can_receive(struct session *s)
+{
+    bool room = !s->dead && s->in_pos == s->in_end && s->out.len_bytes <= SESSION_OUT_PAUSE_BYTES &&
+                session_queue_room(s) > 0;
+
+    s->stalled |= !room;
+    return room ? sizeof(s->in) : 0;
+}
+
+void session_opened(struct session *s)
+{
+    session_send(s, qmp_greeting());
+}
+
+void session_receive(struct session *s, const uint8_t *data, size_t n)
+{
+    memcpy(s->in, data, n);
+    s->in_pos = 0;
+    s->in_end = n;
+    session_run(s);
+}
+
+void session_writable(struct session *s)
+{
+    if (s->dead)
+        return;
+    session_flush(s);
+    session_run(s);
+}
+
+void session_end_of_input(struct session *s)
+{
+    s->input_over = true;
+    session_run(s);
+}

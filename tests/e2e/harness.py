@@ -47,7 +47,8 @@ def make_disk(path, size_mib=64):
 class Machine:
     """One guest, from its options to its last process."""
 
-    def __init__(self, vmm, folder, harts=2, mem_mib=512, network=None, disk=True, append="", options=(), name=None):
+    def __init__(self, vmm, folder, harts=2, mem_mib=512, network=None, disk=True, append="", options=(), before=(),
+                 name=None):
         self.vmm = vmm
         self.folder = folder
         self.name = name or f"e2e-{os.getpid()}-{folder.name}"
@@ -57,7 +58,7 @@ class Machine:
         self.console = Console()
         self.monitor = None
         self.errors = open(folder / "stderr", "w+", encoding="utf-8")
-        self.command = self.build_command(harts, mem_mib, append) + list(options)
+        self.command = self.build_command(before, harts, mem_mib, append) + list(options)
         self.process = subprocess.Popen(
             self.command,
             stdin=self.console.theirs,
@@ -67,11 +68,11 @@ class Machine:
         )
         self.console.started()
 
-    def build_command(self, harts, mem_mib, append):
+    def build_command(self, before, harts, mem_mib, append):
         parameters = (GUEST / "cmdline").read_text().strip()
         if self.network:
             parameters += f" witness.ip={GUEST_IP}/24 witness.gw={HOST_IP}"
-        command = [*self.vmm.command, *self.vmm.extra, "-name", self.name, "-M", "virt"]
+        command = [*self.vmm.command, *before, *self.vmm.extra, "-name", self.name, "-M", "virt"]
         command += ["-smp", str(harts), "-m", str(mem_mib), "-serial", "stdio"]
         command += ["-bios", str(GUEST / "fw_dynamic.bin"), "-kernel", str(GUEST / "Image")]
         command += ["-initrd", str(GUEST / "initramfs.cpio"), "-append", f"{parameters} {append}".strip()]

@@ -2,7 +2,9 @@
 /* The duties of init: file systems, drivers, a shell on request, and the end. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -20,6 +22,10 @@ void boot_mount(void)
     /* The shell and /dev/vda need these; a failure shows where they are used. */
     mount("dev", "/dev", "devtmpfs", MS_NOSUID, NULL);
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+    /* The console is ours, not the shell's: the end of a session throws away what a tty still
+     * holds. */
+    setsid();
+    ioctl(STDIN_FILENO, TIOCSCTTY, 1);
 }
 
 static void load(const char *folder, const char *file)
@@ -65,9 +71,19 @@ void boot_leave(int how)
         pause();
 }
 
-void boot_shell(void)
+/* Ctrl-C is for the group of this process. */
+static void set_foreground(void)
 {
-    char *const arguments[] = {(char[]){"sh"}, NULL};
+    signal(SIGTTOU, SIG_IGN);
+    setpgid(0, 0);
+    tcsetpgrp(STDIN_FILENO, getpid());
+    signal(SIGTTOU, SIG_DFL);
+}
+
+void boot_shell(const char *command)
+{
+    char *text = strdup(command);
+    char *arguments[] = {(char[]){"sh"}, *command ? (char[]){"-c"} : NULL, text, NULL};
     char *const environment[] = {(char[]){"PATH=/bin:/sbin:/usr/bin"}, (char[]){"HOME=/"},
                                  (char[]){"TERM=linux"}, (char[]){"PS1=guest# "}, NULL};
     struct termios before, tio;
@@ -86,13 +102,7 @@ void boot_shell(void)
     tcsetattr(STDIN_FILENO, TCSANOW, &tio);
     shell = fork();
     if (shell == 0) {
-        /* A session with a controlling terminal of its own, or Ctrl-C would reach nobody. */
-        int console = open("/dev/ttyS0", O_RDWR);
-
-        setsid();
-        if (console >= 0 && ioctl(console, TIOCSCTTY, 1) == 0)
-            for (int fd = 0; fd < 3; fd++)
-                dup2(console, fd);
+        set_foreground();
         execve("/bin/sh", arguments, environment);
         _exit(127);
     }
@@ -102,6 +112,8 @@ void boot_shell(void)
         if (ended < 0 && errno != EINTR)
             break;
     }
+    set_foreground();
     tcsetattr(STDIN_FILENO, TCSANOW, &before);
+    free(text);
     say("witness: shell ended");
 }

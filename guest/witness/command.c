@@ -106,9 +106,8 @@ static void shell(struct witness *w, const char *argument)
 {
     bool status = w->options.status;
 
-    (void)argument;
     w->options.status = false;
-    boot_shell();
+    boot_shell(argument);
     w->options.status = status;
 }
 
@@ -140,6 +139,6 @@ void command_run(struct witness *w, char *line)
     }
     say("witness: '%s' is not one of: verdict [quick], gap, spin MS, rate MIB, size MIB, status "
         "on|off, "
-        "quiet, bench NAME, shell, fail TEXT, poweroff, reboot",
+        "quiet, bench NAME, shell [COMMAND], fail TEXT, poweroff, reboot",
         line);
 }

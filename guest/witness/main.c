@@ -50,7 +50,7 @@ static void console_set_up(void)
 
 static void read_commands(struct witness *w)
 {
-    char text[512];
+    char text[4096]; /* the longest line a terminal gives */
     ssize_t length = read(STDIN_FILENO, text, sizeof(text) - 1);
     char *rest = NULL;
 

@@ -131,7 +131,7 @@ bool parse_size_mib(const char *text, uint64_t *mib);
 void boot_mount(void);
 void boot_load_modules(void);
 void boot_leave(int how) __attribute__((noreturn)); /* RB_POWER_OFF or RB_AUTOBOOT */
-void boot_shell(void);
+void boot_shell(const char *command);               /* "": for a person */
 
 /* verdict.c */
 void verdict_init(struct witness *w);

@@ -69,6 +69,19 @@ static int mswi_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t 
     return 0;
 }
 
+/* No timer interrupts: mtimecmp is dropped, mtime stands still. */
+static int mtimer_read(void *dev, uint64_t offset, unsigned size_bytes, uint64_t *ret)
+{
+    *ret = 0;
+    return 0;
+}
+
+static int mtimer_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t value)
+{
+    return 0;
+}
+
+static const struct bus_ops mtimer_ops = {mtimer_read, mtimer_write};
 static const struct bus_ops uart_ops = {uart_read, uart_write};
 static const struct bus_ops finisher_ops = {finisher_read, finisher_write};
 static const struct bus_ops mswi_ops = {mswi_read, mswi_write};
@@ -80,6 +93,7 @@ void machine_init(struct machine *m, uint32_t hart_count)
         {"uart", 0x10000000, 8, 1 | 2 | 4 | 8, &uart_ops, m},
         {"finisher", 0x100000, 0x1000, 2 | 4, &finisher_ops, m},
         {"mswi", 0x2000000, 0x4000, 4, &mswi_ops, m},
+        {"mtimer", 0x2004000, 0x8000, 4 | 8, &mtimer_ops, m},
     };
 
     *m = (struct machine){.hart_count = hart_count, .uart = stdout};

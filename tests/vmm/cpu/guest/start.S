@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Start of every bare-metal test guest: M-mode, FPU on, a stack of 64 KiB for each hart below
- * 0x80400000, then guest_main(hart id). Harts other than 0 wait until guest_harts is set.
+ * 0x83f00000, then guest_main(hart id). Harts other than 0 sleep until guest_harts is
+ * above their number and they get a software interrupt.
  */
+    .option arch, +f, +d
     .section .text.start
     .globl _start
 _start:
@@ -12,15 +14,17 @@ _start:
     la      t0, trap_unexpected
     csrw    mtvec, t0
     csrr    a0, mhartid
-    li      sp, 0x80400000
+    li      sp, 0x83f00000
     slli    t0, a0, 16
     sub     sp, sp, t0
     bnez    a0, 1f
     /* .bss is zero: RAM is at start. */
     call    guest_main
     j       guest_exit_ok
-1:  la      t0, guest_harts
-2:  lw      t1, 0(t0)
+1:  csrwi   mie, 8                  /* an MSI wakes, and is not taken */
+    la      t0, guest_harts
+2:  wfi
+    lw      t1, 0(t0)
     bleu    t1, a0, 2b
     fence   rw, rw
     call    guest_main

@@ -71,7 +71,9 @@ bool describe_once(const struct ferry_field *f)
     if (f->table->subsections && f->table->subsections[0])
         return false;
     for (uint32_t i = 0; i < f->table->field_count; i++) {
-        if (!describe_once(&f->table->fields[i]))
+        const struct ferry_field *inner = &f->table->fields[i];
+
+        if (inner->counter_bytes || inner->kind == FERRY_KIND_CUSTOM || !describe_once(inner))
             return false;
     }
     return true;

@@ -12,7 +12,7 @@
 
 /*
  * Can n equal elements of this field be described once? Not if one could look different from the
- * next: a predicate or a subsection somewhere below.
+ * next: a predicate, a counter, own code or a subsection somewhere below.
  */
 bool describe_once(const struct ferry_field *f);
 

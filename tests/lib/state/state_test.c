@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "lib/state/state.h"
 #include "tests/contract/contract.h"
 #include "tests/lib/state/gadget.h"
@@ -202,6 +203,8 @@ static void only_its_own_subsections_are_taken(void **state)
         {"\x05\xffgadg", 6, false, -ENODATA, "subsection"}, /* could match */
         {"\x05\xffgadg", 6, true, 0, NULL},
         {"\x05\x08gadget/x\0\0\0\1", 14, true, -EINVAL, "unknown subsection \"gadget/x\""},
+        {"\x05\x07gadget/\0\0\0\1", 13, true, -EINVAL, "unknown subsection \"gadget/\""},
+        {"\x05\x0cgadget/extra", 14, true, -ENODATA, "gadget/extra: the stream ends"},
         {"\x05\x08gadgetry\0\0\0\1", 14, true, -EINVAL, "unknown subsection \"gadgetry\""},
         {"\x05\x08gadget\x01\xff\0\0\0\1", 14, true, -EINVAL, "\"gadget??\""},
         {"\x05\x0cgadget/extra\0\0\0\4", 18, true, -EINVAL,
@@ -271,11 +274,175 @@ static void a_section_can_be_loaded_and_thrown_away(void **state)
     free(g);
 }
 
+/* --- Arrays of structs that look plain, and are not --- */
+
+struct door {
+    uint8_t kind;   /* 1 to 9 */
+    uint8_t length; /* of text */
+    char text[4];
+    uint16_t locks[2];
+    bool open;
+};
+static const struct ferry_field door_fields[] = {
+    FERRY_U8(struct door, kind, .min = 1, .max = 9),
+    FERRY_U16_ARRAY(struct door, locks),
+};
+static const struct ferry_table door_table = {.name = "door", FERRY_FIELDS(door_fields)};
+
+static const struct ferry_field counted_fields[] = {
+    FERRY_U8(struct door, length),
+    FERRY_VBYTES(struct door, text, length),
+};
+static const struct ferry_table counted_table = {.name = "counted", FERRY_FIELDS(counted_fields)};
+
+static bool door_open(const void *obj, uint32_t version)
+{
+    return ((const struct door *)obj)->open;
+}
+static const struct ferry_field optional_fields[] = {
+    FERRY_BOOL(struct door, open),
+    FERRY_U8(struct door, kind, .present = door_open),
+};
+static const struct ferry_table optional_table = {.name = "optional",
+                                                  FERRY_FIELDS(optional_fields)};
+
+static int checked_check(const void *scratch, struct ferry_err *err)
+{
+    const struct door *d = scratch;
+
+    return d->kind == 7 ? err_set(err, EINVAL, "kind 7 is unlucky") : 0;
+}
+static const struct ferry_field checked_fields[] = {
+    FERRY_U8(struct door, kind),
+};
+static const struct ferry_table checked_table = {
+    .name = "checked", FERRY_FIELDS(checked_fields), .check = checked_check};
+
+static bool extended_needed(const void *obj)
+{
+    return ((const struct door *)obj)->length != 0;
+}
+static const struct ferry_field more_fields[] = {
+    FERRY_U8(struct door, length),
+};
+static const struct ferry_table more_table = {
+    .name = "extended/more", FERRY_FIELDS(more_fields), .needed = extended_needed};
+static const struct ferry_table *const extended_subsections[] = {&more_table, NULL};
+static const struct ferry_table extended_table = {
+    .name = "extended", FERRY_FIELDS(checked_fields), .subsections = extended_subsections};
+
+static const struct ferry_field framed_fields[] = {
+    FERRY_SELF(struct door, "inner", &door_table),
+    FERRY_U8(struct door, length),
+};
+static const struct ferry_table framed_table = {.name = "framed", FERRY_FIELDS(framed_fields)};
+
+#define DOORS 40 /* more than a run, and not a multiple of it */
+struct cabinet {
+    struct door plain[DOORS], counted[DOORS], optional[DOORS], checked[DOORS], extended[DOORS],
+        framed[DOORS];
+    uint16_t le16[2];
+    uint64_t le64[2];
+    uint8_t le8[2];
+    uint8_t framed_count;
+};
+#define LE_ARRAY(m, size)                                                              \
+    {                                                                                  \
+        .name = #m, .kind = FERRY_KIND_UINT_LE, .offset = offsetof(struct cabinet, m), \
+        .size_bytes = (size), .count = 2                                               \
+    }
+static const struct ferry_field cabinet_fields[] = {
+    FERRY_STRUCT_ARRAY(struct cabinet, plain, &door_table),
+    FERRY_STRUCT_ARRAY(struct cabinet, counted, &counted_table),
+    FERRY_STRUCT_ARRAY(struct cabinet, optional, &optional_table),
+    FERRY_STRUCT_ARRAY(struct cabinet, checked, &checked_table),
+    FERRY_STRUCT_ARRAY(struct cabinet, extended, &extended_table),
+    FERRY_U8(struct cabinet, framed_count),
+    FERRY_STRUCT_VARRAY(struct cabinet, framed, framed_count, &framed_table),
+    LE_ARRAY(le8, 1),
+    LE_ARRAY(le16, 2),
+    LE_ARRAY(le64, 8),
+};
+static const struct ferry_table cabinet_table = {.name = "cabinet", FERRY_FIELDS(cabinet_fields)};
+
+static void *make_cabinet(void *arg)
+{
+    struct cabinet *c = calloc(1, sizeof(*c));
+
+    for (size_t i = 0; i < DOORS; i++)
+        c->plain[i].kind = c->framed[i].kind = 1;
+    return c;
+}
+static void stir_cabinet(void *obj)
+{
+    static const struct door door = {9, 3, "abc", {0x102, 0x304}, true};
+    struct cabinet *c = obj;
+
+    for (size_t i = 0; i < DOORS; i += 39) {
+        c->plain[i] = c->counted[i] = c->optional[i] = c->checked[i] = c->extended[i] = door;
+        c->framed[i] = door;
+    }
+    c->plain[7] = door;
+    c->framed_count = 37;
+    c->le8[1] = 5;
+    c->le16[0] = 0x1234;
+    c->le64[1] = 0x0102030405060708;
+}
+static const struct contract_case cabinet_case = {.table = &cabinet_table,
+                                                  .obj_bytes = sizeof(struct cabinet),
+                                                  .make = make_cabinet,
+                                                  .stir = stir_cabinet};
+
+static void spoil_plain(void *obj)
+{
+    ((struct cabinet *)obj)->plain[33].kind = 0;
+}
+static void spoil_checked(void *obj)
+{
+    ((struct cabinet *)obj)->checked[33].kind = 7;
+}
+static void spoil_framed(void *obj)
+{
+    ((struct cabinet *)obj)->framed[36].kind = 10;
+}
+
+static void arrays_of_structs_keep_the_contract(void **state)
+{
+    static const struct contract_case empty = {
+        .table = &cabinet_table, .obj_bytes = sizeof(struct cabinet), .make = make_cabinet};
+
+    contract_run(&cabinet_case);
+    contract_run(&empty);
+    contract_refuses(&cabinet_case, spoil_plain, "cabinet.plain[33].kind: 0 is less than 1");
+    contract_refuses(&cabinet_case, spoil_checked, "checked: kind 7 is unlucky");
+    contract_refuses(&cabinet_case, spoil_framed, "cabinet.framed[36].inner.kind: 10 is more than");
+}
+
+static void elements_that_can_differ_are_described_one_by_one(void **state)
+{
+    struct cabinet *c = make_cabinet(NULL);
+    struct ferry_err err;
+    struct buf json = {0};
+
+    assert_int_equal(state_describe(&cabinet_table, c, &json, &err), 0);
+    buf_u8(&json, 0);
+    assert_non_null(strstr((char *)json.data,
+                           "{\"name\": \"plain\", \"array_len\": 40, \"type\": \"struct\", "));
+    assert_null(strstr((char *)json.data, "{\"name\": \"plain\", \"index\""));
+    assert_non_null(strstr((char *)json.data, "{\"name\": \"optional\", \"index\": 39, "));
+    assert_non_null(strstr((char *)json.data, "{\"name\": \"extended\", \"index\": 39, "));
+    assert_null(strstr((char *)json.data, "{\"name\": \"framed\", ")); /* none of them */
+    buf_free(&json);
+    free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_keeps_the_contract),
         cmocka_unit_test(the_bare_device_keeps_the_contract),
+        cmocka_unit_test(arrays_of_structs_keep_the_contract),
+        cmocka_unit_test(elements_that_can_differ_are_described_one_by_one),
         cmocka_unit_test(wire_order_is_as_documented),
         cmocka_unit_test(commit_keeps_what_the_table_does_not_name),
         cmocka_unit_test(what_the_stream_leaves_out_is_defaulted_by_pre_load),

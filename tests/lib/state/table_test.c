@@ -35,8 +35,21 @@ static void sound_tables_are_sound(void **state)
         FERRY_VBYTES(struct thing, b, a),
     };
     static const struct ferry_table t = {.name = "thing", FERRY_FIELDS(fields)};
+    /* To the last byte, and a bound of one value. */
+    static const struct ferry_field edge_fields[] = {
+        {.name = "b",
+         .kind = FERRY_KIND_BYTES,
+         .offset = 4,
+         .size_bytes = 1,
+         .count = 4,
+         .counter_offset = 7,
+         .counter_bytes = 1},
+        FERRY_U32(struct thing, a, .min = 5, .max = 5),
+    };
+    static const struct ferry_table edge = {.name = "edge", FERRY_FIELDS(edge_fields)};
     struct ferry_err err;
 
+    assert_int_equal(state_table_check(&edge, sizeof(struct thing), &err), 0);
     assert_int_equal(state_table_check(&t, sizeof(struct thing), &err), 0);
     assert_int_equal(state_table_check(&gadget_table, sizeof(struct gadget), &err), 0);
 }
@@ -99,6 +112,8 @@ static void tables_must_be_named_and_end(void **state)
     unsound(&t, "thing: subsection \"thing\" is not named \"thing/...\"");
     sub.name = "thing/";
     unsound(&t, "thing: subsection \"thing/\" is not named \"thing/...\"");
+    sub.name = NULL;
+    unsound(&t, "thing: subsection \"\" is not named \"thing/...\"");
     sub.name = "thing/ok";
     for (size_t i = 0; i <= STATE_MAX_SUBSECTIONS; i++)
         subs[i] = &sub;

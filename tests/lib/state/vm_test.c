@@ -127,23 +127,32 @@ static void giving_up_while_parts_drain_calls_nobody(void **state)
     ferry_vm_free(plant.vm);
 }
 
-static void count_calls(void *arg, const struct ferry_part *part, bool done)
+static void note(void *arg, const struct ferry_part *part, bool done)
 {
-    (*(unsigned *)arg)++;
+    struct pump *p = part->obj;
+
+    /* Before it has changed, and after it has. */
+    if (done)
+        assert_true(p->paused == (*(int *)arg < 10));
+    else
+        assert_true(p->paused != (*(int *)arg < 10));
+    (*(int *)arg)++;
 }
 
 static void harts_and_parts_pause_and_resume(void **state)
 {
     struct plant plant;
-    unsigned calls = 0;
+    int calls = 0;
 
     open_plant(&plant);
     vm_pause_harts(plant.vm);
     assert_false(plant.harts_run);
-    vm_pause_parts(plant.vm, count_calls, &calls);
+    vm_pause_parts(plant.vm, note, &calls);
     assert_int_equal(calls, 6);
     assert_true(plant.pumps[2].paused);
-    vm_resume_parts(plant.vm, NULL, NULL);
+    calls = 10;
+    vm_resume_parts(plant.vm, note, &calls);
+    assert_int_equal(calls, 16);
     assert_false(plant.pumps[2].paused);
     vm_resume_harts(plant.vm);
     assert_true(plant.harts_run);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,9 @@ static void hostile_configurations_are_refused(void **state)
             "configuration/capabilities\0\0\0\1\0\0\0\1\4rdma",
             "configuration/capabilities.capabilities: \"rdma\" is unknown");
     REFUSED("\0\0\0\1v\5\x1a"
+            "configuration/capabilities\0\0\0\1\0\0\0\1\x0amapped-rom",
+            "\"mapped-rom\" is unknown");
+    REFUSED("\0\0\0\1v\5\x1a"
             "configuration/capabilities\0\0\0\1\0\0\0\2\x0amapped-ram\x0amapped-ram",
             "listed twice");
     REFUSED("\0\0\0\1v\5\x1e"
@@ -124,7 +128,14 @@ static void configurations_must_match(void **state)
     struct wire_config virt = config_of("virt"), other = config_of("virt");
     struct wire_config prefix = config_of("vir"), longer = config_of("virt2");
     struct ferry_err err;
+    char name[257];
 
+    memset(name, 'm', sizeof(name));
+    name[256] = 0;
+    assert_int_equal(wire_config_make(&other, name, &err), -EINVAL);
+    assert_int_equal(wire_config_make(&other, "", &err), -EINVAL);
+    assert_int_equal(wire_config_make(&other, name + 1, &err), 0);
+    other = virt;
     assert_int_equal(wire_config_match(&virt, &other, &err), 0);
     mismatch(&prefix, &virt, "the stream is of machine \"vir\", this is \"virt\"");
     mismatch(&longer, &virt, "the stream is of machine \"virt2\", this is \"virt\"");

@@ -181,6 +181,11 @@ static void a_stream_that_does_not_fit_is_refused(void **state)
                 "(instance 2)");
 
     put_head(&b, "room");
+    put_tail(&b);
+    refused(&b, "no state for 3 of this machine's parts: \"lamp\" (instance 0), \"lamp\" "
+                "(instance 1), \"lamp\" (instance 2); give");
+
+    put_head(&b, "room");
     stream_put_section(&b, WIRE_SECTION_START, 1, "lamp", 0, 1);
     buf_be32(&b, 1);
     refused(&b, "section \"lamp\" (instance 0) comes in pieces");
@@ -197,11 +202,16 @@ static void a_stream_that_does_not_fit_is_refused(void **state)
     refused(&b, "1 bytes follow the end of the stream");
 }
 
+static void note(void *arg, const struct ferry_part *part, bool done)
+{
+    buf_printf(arg, "%s%u%c ", part->idstr, part->instance_id, done ? ')' : '(');
+}
+
 static void sections_come_in_any_order_and_some_are_thrown_away(void **state)
 {
     struct room room;
     struct vm_load *l = NULL;
-    struct buf b = {0};
+    struct buf b = {0}, log = {0};
     struct ferry_err err = {0};
 
     room_open(&room);
@@ -216,7 +226,9 @@ static void sections_come_in_any_order_and_some_are_thrown_away(void **state)
     put_tail(&b);
     if (vm_load_stream(l, b.data, b.len_bytes, NULL, NULL, &err) < 0)
         fail_msg("%s", err.text);
-    vm_load_commit(l, NULL, NULL);
+    vm_load_commit(l, note, &log);
+    assert_int_equal(log.len_bytes, 3 * strlen("lamp0( lamp0) "));
+    buf_free(&log);
     for (uint32_t i = 0; i < LAMPS; i++)
         assert_int_equal(room.lamps[i].level, 50 + i);
     /* That it did not come is fine too. */
@@ -271,11 +283,6 @@ static void a_part_without_anything_to_say_is_left_out(void **state)
         ferry_vm_free(from);
         buf_free(&out);
     }
-}
-
-static void note(void *arg, const struct ferry_part *part, bool done)
-{
-    buf_printf(arg, "%s%u%c ", part->idstr, part->instance_id, done ? ')' : '(');
 }
 
 static void parts_are_observed_in_order(void **state)

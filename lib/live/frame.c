@@ -87,8 +87,8 @@ int frame_in_fed(struct frame_in *in, size_t n, const int *fds, size_t fd_count,
         return err_set(err, EPROTO, "more than %u file descriptors arrived at once",
                        FRAME_FDS_PENDING_MAX);
     }
-    memcpy(in->fds + in->fd_count, fds, fd_count * sizeof(int));
-    in->fd_count += fd_count;
+    for (size_t i = 0; i < fd_count; i++)
+        in->fds[in->fd_count++] = fds[i];
     return 0;
 }
 

@@ -7,6 +7,7 @@ process. Time limits are safety nets that end a broken run.
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -65,6 +66,8 @@ class Machine:
             stdout=self.console.theirs,
             stderr=self.errors,
             preexec_fn=network.enter if network else None,
+            # A group, so that close() also ends the processes that took the guest over.
+            start_new_session=True,
         )
         self.console.started()
 
@@ -128,8 +131,10 @@ class Machine:
     def close(self):
         if self.monitor:
             self.monitor.close()
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # ended by itself
+        self.process.wait()
         self.console.close()
         self.errors.close()

@@ -440,9 +440,9 @@ static bool net_needed(const void *obj)
 }
 
 static const struct ferry_field net_fields[] = {
-    FERRY_U32(struct net, rx_bytes, .max = NET_RX_BYTES),
+    FERRY_U32(struct net, rx_bytes),
     FERRY_VBYTES(struct net, rx, rx_bytes),
-    FERRY_U32(struct net, tx_bytes, .max = NET_TX_BYTES),
+    FERRY_U32(struct net, tx_bytes),
     FERRY_VBYTES(struct net, tx, tx_bytes),
 };
 static const struct ferry_table net_table = {

@@ -30,7 +30,7 @@ static const struct ferry_field device_fields[] = {
     FERRY_U16(struct virtio_net, status, .max = NET_STATUS_LINK_UP | NET_STATUS_ANNOUNCE),
     FERRY_U8(struct virtio_net, promisc, .max = 1),
     FERRY_U8(struct virtio_net, allmulti, .max = 1),
-    FERRY_U32(struct virtio_net, mac_count, .wire_name = "mac_table.in_use", .max = NET_MACS_MAX),
+    FERRY_U32(struct virtio_net, mac_count, .wire_name = "mac_table.in_use"),
     FERRY_STRUCT_VARRAY(struct virtio_net, macs, mac_count, &mac_table,
                         .wire_name = "mac_table.macs"),
     FERRY_BYTES(struct virtio_net, vlans),

@@ -34,11 +34,9 @@ static const struct ferry_field common_fields[] = {
     FERRY_U8(struct virtio_dev, isr, .max = VIRTIO_ISR_QUEUE | VIRTIO_ISR_CONFIG),
     FERRY_U16(struct virtio_dev, queue_sel, .max = WIRE_QUEUES - 1),
     FERRY_U32(struct virtio_dev, wire_features_low, .wire_name = "guest_features_low"),
-    FERRY_U32(struct virtio_dev, wire_config_bytes, .wire_name = "config_len",
-              .max = VIRTIO_CONFIG_BYTES_MAX),
+    FERRY_U32(struct virtio_dev, wire_config_bytes, .wire_name = "config_len"),
     FERRY_VBYTES(struct virtio_dev, config, wire_config_bytes),
-    FERRY_U32(struct virtio_dev, wire_queue_count, .wire_name = "queues_len",
-              .max = VIRTIO_QUEUES_MAX),
+    FERRY_U32(struct virtio_dev, wire_queue_count, .wire_name = "queues_len"),
     FERRY_STRUCT_VARRAY(struct virtio_dev, queues, wire_queue_count, &queue_table),
 };
 const struct ferry_table virtio_common_table = {

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Saved state of the virtio devices: the contract, what is refused, and QEMU's own recordings. */
+#include "tests/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/be.h"
+#include "base/buf.h"
+#include "lib/state/state.h"
+#include "tests/contract/contract.h"
+#include "tests/vmm/dev/virtio/vrig.h"
+#include "vmm/backend/block.h"
+#include "vmm/backend/net.h"
+#include "vmm/dev/virtio/blk.h"
+#include "vmm/dev/virtio/mmio.h"
+#include "vmm/dev/virtio/net.h"
+#include "vmm/dev/virtio/state.h"
+
+#define DISK_BYTES  (16u << 20)
+#define STIRRED_IDX 3u /* where the rings of a stirred device stand */
+#define STIRRED_NUM 4u
+
+enum kind { BLK, NET, RNG };
+
+struct model {
+    enum kind kind;
+    bool legacy;
+    bool multi_queue;
+    bool vnet; /* a backend with frame headers */
+};
+
+/* A device and all that it needs; found again from its env. */
+struct world {
+    struct vrig *r;
+    struct net *net;
+};
+
+/* One for all worlds, which only ask for its size: the contract makes thousands of them. */
+static struct block *disk;
+
+static int make_disk(void **state)
+{
+    struct ferry_err err;
+    char path[] = "/tmp/ferry-state-XXXXXX";
+    struct config_drive config = {.id = (char *)(uintptr_t) "d0", .path = path};
+    int fd = mkstemp(path), rc;
+
+    assert_true(fd >= 0 && ftruncate(fd, DISK_BYTES) == 0);
+    close(fd);
+    rc = block_new(&disk, &config, &err);
+    if (rc == 0)
+        rc = block_open(disk, &err);
+    unlink(path);
+    return rc;
+}
+
+static int free_disk(void **state)
+{
+    block_free(disk);
+    return 0;
+}
+
+static struct world *world_new(const struct model *m)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct config_netdev config = {
+        .id = (char *)(uintptr_t) "n0",
+        .type = m->vnet ? CONFIG_NETDEV_TAP : CONFIG_NETDEV_STREAM,
+        .fd = -1,
+    };
+    struct ferry_err err = {0};
+    int rc = 0;
+
+    assert_non_null(w);
+    w->r = vrig_new(m->legacy);
+    w->r->config.num_queues = m->multi_queue ? 2 : 0;
+    switch (m->kind) {
+    case BLK:
+        rc = virtio_blk_new(&w->r->dev, &w->r->params, disk, &err);
+        break;
+    case NET:
+        assert_int_equal(net_new(&w->net, &config, w->r->loop, &w->r->lock, &err), 0);
+        rc = virtio_net_new(&w->r->dev, &w->r->params, w->net, &err);
+        break;
+    case RNG:
+        rc = virtio_rng_new(&w->r->dev, &w->r->params, &err);
+        break;
+    }
+    assert_int_equal(rc, 0);
+    /* So that a stream from a stirred device finds in this memory what it says. */
+    vrig_negotiate(w->r, 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct vring *q = &w->r->rings[i];
+
+        vrig_queue(w->r, i, STIRRED_NUM);
+        le16_store(vrig_mem(w->r, q->used_gpa + 2), STIRRED_IDX);
+    }
+    virtio_dev_reset(w->r->dev);
+    w->r->dev->env = &w->r->env;
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    dev_free(w->r->dev);
+    w->r->dev = NULL;
+    net_free(w->net);
+    vrig_free(w->r);
+    free(w);
+}
+
+/* --- The contract --- */
+
+/* Worlds by device, for the contract's destroy(). */
+static void *contract_make(void *arg)
+{
+    struct world *w = world_new(arg);
+
+    /* The line is not used: it leads home. */
+    w->r->dev->irq.controller = w;
+    w->r->dev->irq.set = NULL;
+    return w->r->dev;
+}
+
+static void contract_destroy(void *obj)
+{
+    world_free(((struct dev *)obj)->irq.controller);
+}
+
+static struct virtio_dev *start(void *obj)
+{
+    struct virtio_dev *v = obj;
+    struct world *w = v->dev.irq.controller;
+    uint64_t all = v->legacy ? v->host_features : v->host_features & ~VIRTIO_BIT(5);
+
+    vrig_negotiate(w->r, all);
+    for (uint32_t i = 0; i < v->queue_count && i < 3; i++) {
+        vrig_queue(w->r, i, STIRRED_NUM);
+        le16_store(vrig_mem(w->r, w->r->rings[i].used_gpa + 2), STIRRED_IDX);
+        vrig_write(w->r, VIRTIO_MMIO_R_QUEUE_SEL, i);
+        if (v->legacy)
+            vrig_write(w->r, VIRTIO_MMIO_R_QUEUE_PFN, vrig_read(w->r, VIRTIO_MMIO_R_QUEUE_PFN));
+        else
+            vrig_write(w->r, VIRTIO_MMIO_R_QUEUE_READY, 1);
+        v->queues[i].last_avail = STIRRED_IDX;
+        le16_store(vrig_mem(w->r, w->r->rings[i].avail_gpa + 2), STIRRED_IDX);
+    }
+    vrig_driver_ok(w->r);
+    vrig_read(w->r, VIRTIO_MMIO_R_CONFIG);
+    v->isr = 1;
+    return v;
+}
+
+static void stir(void *obj)
+{
+    struct virtio_dev *v = start(obj);
+
+    assert_true(v->features != 0);
+    assert_true(virtqueue_ready(&v->queues[0]));
+}
+
+static void stir_broken(void *obj)
+{
+    start(obj)->broken = true;
+}
+
+static void stir_net(void *obj)
+{
+    struct virtio_net *n = (struct virtio_net *)start(obj);
+
+    n->mac_count = 2;
+    memset(n->macs, 0x33, 2 * sizeof(n->macs[0]));
+    n->vlans[7] = 0x80;
+    n->promisc = 0;
+    n->allmulti = 1;
+    n->status = 3;
+    n->guest_offloads = n->v.features & NET_GUEST_OFFLOADS;
+}
+
+static void run_contract(struct model m, void (*how)(void *obj))
+{
+    struct world *w = world_new(&m);
+    struct contract_case c = {
+        .table = w->r->dev->type->table,
+        .obj_bytes = w->r->dev->type->size_bytes,
+        .make = contract_make,
+        .stir = how,
+        .destroy = contract_destroy,
+        .arg = &m,
+    };
+
+    world_free(w);
+    contract_run(&c);
+}
+
+static void legacy_devices_keep_the_contract(void **state)
+{
+    run_contract((struct model){BLK, .legacy = true}, stir);
+    run_contract((struct model){BLK, .legacy = true}, NULL);
+    run_contract((struct model){BLK, .legacy = true, .multi_queue = true}, stir_broken);
+    run_contract((struct model){NET, .legacy = true}, stir_net);
+    run_contract((struct model){NET, .legacy = true, .vnet = true}, stir_net);
+    run_contract((struct model){RNG, .legacy = true}, stir);
+}
+
+static void modern_devices_keep_the_contract(void **state)
+{
+    run_contract((struct model){BLK}, stir);
+    run_contract((struct model){NET}, stir_net);
+    run_contract((struct model){RNG}, stir_broken);
+}
+
+/* --- What the tables cannot say --- */
+
+static void spoil_features(void *obj)
+{
+    start(obj)->features |= 1;
+}
+static void spoil_queue_count(void *obj)
+{
+    struct virtio_dev *v = start(obj);
+
+    v->queues[v->queue_count].num = 1;
+    v->queue_count++;
+}
+static void spoil_num(void *obj)
+{
+    start(obj)->queues[0].num = 0;
+}
+static void spoil_align(void *obj)
+{
+    start(obj)->queues[0].align = 12;
+}
+static void spoil_ring(void *obj)
+{
+    start(obj)->queues[0].desc_gpa = VRIG_RAM_GPA + VRIG_RAM_BYTES - 32;
+}
+static void spoil_last_avail(void *obj)
+{
+    start(obj)->queues[0].last_avail = STIRRED_IDX + STIRRED_NUM + 1;
+}
+static void spoil_listed(void *obj)
+{
+    start(obj)->queues[0].last_avail = STIRRED_IDX + 1;
+}
+static void spoil_offloads(void *obj)
+{
+    struct virtio_net *n = (struct virtio_net *)start(obj);
+
+    n->guest_offloads = 2;
+}
+
+static void refuses(struct model m, void (*spoil)(void *obj), const char *text)
+{
+    struct world *w = world_new(&m);
+    struct contract_case c = {
+        .table = w->r->dev->type->table,
+        .obj_bytes = w->r->dev->type->size_bytes,
+        .make = contract_make,
+        .destroy = contract_destroy,
+        .arg = &m,
+    };
+
+    world_free(w);
+    contract_refuses(&c, spoil, text);
+}
+
+static void senseless_state_is_refused(void **state)
+{
+    for (int legacy = 0; legacy < 2; legacy++) {
+        refuses((struct model){BLK, legacy}, spoil_features, "of which 0x1 are not offered");
+        refuses((struct model){BLK, legacy}, spoil_queue_count, "num-queues");
+        refuses((struct model){BLK, legacy}, spoil_num, "queue 0 has no entries");
+        refuses((struct model){BLK, legacy}, spoil_ring, "not in guest memory");
+        refuses((struct model){BLK, legacy}, spoil_last_avail, "entries apart");
+        refuses((struct model){BLK, legacy}, spoil_listed, "but 0 are listed");
+        refuses((struct model){NET, legacy}, spoil_offloads, "not negotiated");
+    }
+    refuses((struct model){BLK, true}, spoil_align, "power of two");
+}
+
+/* --- QEMU's recordings --- */
+
+struct recording {
+    const char *file;
+    const char *device;
+    enum kind kind;
+    uint32_t version;
+    size_t bytes;
+};
+static const struct recording recordings[] = {
+    {"virt-10.0.2-default", "virtio-mmio@0000000010008000/virtio-blk", BLK, 2, 4277},
+    {"virt-10.0.2-default", "virtio-mmio@0000000010007000/virtio-net", NET, 11, 4834},
+    {"virt-10.0.2-default", "virtio-mmio@0000000010006000/virtio-rng", RNG, 1, 81},
+    {"virt-10.0.13-default", "virtio-mmio@0000000010008000/virtio-blk", BLK, 2, 160},
+    {"virt-10.0.13-default", "virtio-mmio@0000000010007000/virtio-net", NET, 11, 717},
+    {"virt-10.0.13-default", "virtio-mmio@0000000010006000/virtio-rng", RNG, 1, 81},
+    {"virt-10.0.2-mincpu", "virtio-mmio@0000000010008000/virtio-blk", BLK, 2, 4277},
+    {"virt-10.0.2-mincpu", "virtio-mmio@0000000010007000/virtio-net", NET, 11, 4834},
+};
+
+/* The payload of a section, followed by its footer. */
+static uint8_t *section(const struct recording *rec)
+{
+    char path[256];
+    struct stat st;
+    uint8_t *map, *at, *copy;
+    int fd;
+
+    snprintf(path, sizeof(path), TEST_DATA_DIR "/qemu/%s.devstate.bin", rec->file);
+    fd = open(path, O_RDONLY);
+    assert_true(fd >= 0 && fstat(fd, &st) == 0);
+    map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    assert_true(map != MAP_FAILED);
+    at = memmem(map, (size_t)st.st_size, rec->device, strlen(rec->device));
+    assert_non_null(at);
+    at += strlen(rec->device);
+    assert_int_equal(be32_load(at), 0);
+    assert_int_equal(be32_load(at + 4), rec->version);
+    at += 8;
+    assert_int_equal(at[rec->bytes], 0x7e);
+    copy = malloc(rec->bytes);
+    assert_non_null(copy);
+    memcpy(copy, at, rec->bytes);
+    munmap(map, (size_t)st.st_size);
+    close(fd);
+    return copy;
+}
+
+/* The recording has no RAM; the devices in it were idle: used indices are where avail ones are. */
+static void finish_in_memory(struct vrig *r, const uint8_t *payload)
+{
+    size_t config_bytes = be32_load(payload + 20);
+    const uint8_t *queues = payload + 24 + config_bytes;
+
+    for (uint32_t i = 0; i < be32_load(queues); i++) {
+        const uint8_t *q = queues + 4 + 18 * i;
+        uint64_t num = be32_load(q), desc = be64_load(q + 8);
+        uint64_t used = (desc + 18 * num + 4 + 4095) & ~UINT64_C(4095);
+
+        if (desc)
+            le16_store(vrig_mem(r, used + 2), be16_load(q + 16));
+    }
+}
+
+static void qemu_s_state_loads_and_is_saved_the_same(void **state)
+{
+    for (size_t i = 0; i < sizeof(recordings) / sizeof(recordings[0]); i++) {
+        const struct recording *rec = &recordings[i];
+        struct world *w = world_new(&(struct model){rec->kind, .legacy = true});
+        struct dev *d = w->r->dev;
+        uint8_t *payload = section(rec);
+        struct rd in = rd_make(payload, rec->bytes);
+        struct buf out = {0};
+        struct ferry_err err = {0};
+
+        print_message("%s %s\n", rec->file, rec->device);
+        finish_in_memory(w->r, payload);
+        if (state_load(d->type->table, d, d->type->size_bytes, rec->version, &in, &err) < 0)
+            fail_msg("%s", err.text);
+        assert_int_equal(rd_left(&in), 0);
+        assert_int_equal(state_save(d->type->table, d, &out, NULL, &err), 0);
+        assert_int_equal(out.len_bytes, rec->bytes);
+        assert_memory_equal(out.data, payload, rec->bytes);
+        buf_free(&out);
+        free(payload);
+        world_free(w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(legacy_devices_keep_the_contract),
+        cmocka_unit_test(modern_devices_keep_the_contract),
+        cmocka_unit_test(senseless_state_is_refused),
+        cmocka_unit_test(qemu_s_state_loads_and_is_saved_the_same),
+    };
+
+    return cmocka_run_group_tests(tests, make_disk, free_disk);
+}

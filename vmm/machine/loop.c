@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
@@ -35,7 +34,6 @@ struct loop_watch {
     loop_watch_fn *fn;
     void *arg;
     short events;
-    bool freed; /* its memory goes when libuv has let go of it */
 };
 
 struct loop_timer {
@@ -133,8 +131,6 @@ static void loop_watch_event(uv_poll_t *poll, int status, int uv_events)
     struct loop_watch *w = poll->data;
     short revents = 0;
 
-    if (w->freed)
-        return;
     if (status < 0) {
         /* libuv has stopped the poll: report it as an error on what was wanted, so that the
          * owner's next read or write finds the reason, and go on watching. */
@@ -183,6 +179,7 @@ void loop_watch_set(struct loop_watch *w, short events)
         uv_poll_stop(&w->poll);
 }
 
+/* Its memory goes when libuv has let go of it. */
 static void loop_watch_closed(uv_handle_t *handle)
 {
     free(handle->data);
@@ -192,7 +189,6 @@ void loop_watch_free(struct loop_watch *w)
 {
     if (!w)
         return;
-    w->freed = true;
     w->loop->handle_count--;
     uv_close((uv_handle_t *)&w->poll, loop_watch_closed);
 }

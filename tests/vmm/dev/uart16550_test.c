@@ -211,6 +211,11 @@ static void the_fifo_interrupts_at_its_trigger_or_after_a_while(void **state)
     assert_int_equal(rd(f, LSR) & DR, 0);
     rig_run_for(f->rig, 40 * MS);
     assert_false(interrupted(f));
+    type_text(f, "x");
+    rig_run_for(f->rig, 40 * MS);
+    assert_true(interrupted(f));
+    wr(f, FCR, 0x83); /* nor stays one that has come */
+    assert_false(interrupted(f));
 }
 
 static void switching_the_fifos_empties_them(void **state)
@@ -428,6 +433,28 @@ static void a_move_loses_no_byte(void **state)
     rig_free(to);
 }
 
+/* That THRE is the cause is told by IIR alone then. */
+static void a_move_loses_no_thre_interrupt(void **state)
+{
+    struct fixture *f = *state;
+    struct rig *to = rig_new(&uart16550_type, 1);
+    struct buf bytes = {0};
+    struct ferry_err err = {0};
+    struct rd in;
+
+    wr(f, IER, 0x02);
+    assert_int_equal(state_save(uart16550_type.table, f->rig->dev, &bytes, NULL, &err), 0);
+    assert_int_equal(bytes.len_bytes, 11);
+    in = rd_make(bytes.data, bytes.len_bytes);
+    assert_int_equal(
+        state_load(uart16550_type.table, to->dev, uart16550_type.size_bytes, 3, &in, &err), 0);
+    assert_true(to->level[0]);
+    assert_int_equal(rig_read(to, IIR, 1), 0x02);
+    assert_false(to->level[0]);
+    buf_free(&bytes);
+    rig_free(to);
+}
+
 #define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -449,6 +476,7 @@ int main(void)
         IN_FIXTURE(a_stuck_transmitter_keeps_the_contract),
         cmocka_unit_test(contradictions_are_refused),
         IN_FIXTURE(a_move_loses_no_byte),
+        IN_FIXTURE(a_move_loses_no_thre_interrupt),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

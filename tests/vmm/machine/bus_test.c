@@ -38,7 +38,7 @@ static const struct bus_ops regs_ops = {.read = regs_read, .write = regs_write};
 struct fixture {
     struct machine_lock lock;
     struct bus bus;
-    struct regs a, b, c;
+    struct regs a, b, c, odd;
 };
 
 static int add(struct fixture *f, const char *name, uint64_t base_gpa, uint64_t size_bytes,
@@ -60,6 +60,7 @@ static int setup(void **state)
     assert_int_equal(add(f, "b", 0x2000, 0x100, 4 | 8, &f->b, &err), 0);
     assert_int_equal(add(f, "c", 0x3000, 0x24, 4, &f->c, &err), 0);
     assert_int_equal(add(f, "a", 0x1000, 0x1000, 1 | 2 | 4 | 8, &f->a, &err), 0);
+    assert_int_equal(add(f, "odd", 0x4000, 6, 4, &f->odd, &err), 0);
     *state = f;
     return 0;
 }
@@ -92,8 +93,8 @@ static void what_a_region_does_not_accept_faults(void **state)
         unsigned size_bytes;
     } bad[] = {
         {0x0fff, 1},         {0x2100, 4}, {0x3024, 4}, {0x2ffc, 4}, {0, 4},
-        {UINT64_MAX - 7, 8}, {0x2000, 1}, {0x2000, 2}, {0x3000, 8}, /* sizes */
-        {0x2004, 8},         {0x2002, 4}, {0x1001, 2},              /* alignment */
+        {UINT64_MAX - 7, 8}, {0x4004, 4}, {0x2000, 1}, {0x2000, 2}, {0x3000, 8}, /* sizes */
+        {0x2004, 8},         {0x2002, 4}, {0x1001, 2},                           /* alignment */
     };
     struct fixture *f = *state;
 
@@ -104,7 +105,7 @@ static void what_a_region_does_not_accept_faults(void **state)
         assert_int_equal(value, 42);
         assert_int_equal(bus_write(&f->bus, bad[i].gpa, bad[i].size_bytes, 1), -EFAULT);
     }
-    assert_int_equal(f->a.calls + f->b.calls + f->c.calls, 0);
+    assert_int_equal(f->a.calls + f->b.calls + f->c.calls + f->odd.calls, 0);
 }
 
 static void a_device_may_fault_itself(void **state)

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/be.h"
+#include "base/buf.h"
 #include "base/clock.h"
+#include "lib/state/state.h"
 #include "tests/contract/contract.h"
 #include "vmm/machine/clock.h"
 
@@ -90,7 +93,8 @@ static void it_stands_still_while_stopped(void **state)
     guest_clock_stop(f->clock); /* twice is once */
     assert_int_equal(guest_clock_ns(f->clock), ns);
     guest_clock_start(f->clock);
-    assert_true(guest_clock_ns(f->clock) - ns < 2000 * MS);
+    guest_clock_start(f->clock);
+    assert_in_range(guest_clock_ns(f->clock), ns, ns + 2000 * MS);
 }
 
 static void a_deadline_is_an_instant_of_the_host(void **state)
@@ -144,6 +148,26 @@ static void timers_fire_once_in_order_and_never_while_stopped(void **state)
     assert_int_equal(f->fired[0], 1);
     assert_int_equal(f->fired[1], 2);
     assert_int_equal(f->fired[2], 0);
+}
+
+static void timers_that_are_all_due_fire_in_order(void **state)
+{
+    struct fixture *f = *state;
+    struct numbered n[3] = {{f, 0}, {f, 1}, {f, 2}};
+    struct ferry_err err;
+
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(guest_timer_new(&f->timers[i], f->clock, fire, &n[i], &err), 0);
+    guest_timer_set(f->timers[0], 2000);
+    guest_timer_set(f->timers[1], 3000);
+    guest_timer_set(f->timers[2], 1000);
+    guest_clock_start(f->clock);
+    usleep(1000);
+    run_for(f, 2 * MS);
+    assert_int_equal(f->fired_count, 3);
+    assert_int_equal(f->fired[0], 2);
+    assert_int_equal(f->fired[1], 0);
+    assert_int_equal(f->fired[2], 1);
 }
 
 static void a_disarmed_or_freed_timer_does_not_fire(void **state)
@@ -252,6 +276,24 @@ static void its_saved_state_keeps_the_contract(void **state)
     contract_run(&c);
 }
 
+/* A time so late that adding to it would overflow. */
+static void an_absurd_time_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct ferry_part part = guest_clock_part(f->clock);
+    uint8_t bytes[24] = {0};
+    struct rd in = rd_make(bytes, sizeof(bytes));
+    struct ferry_err err;
+
+    be64_store(bytes + 16, INT64_MAX / 2 + 1);
+    assert_true(state_load(part.table, part.obj, part.obj_bytes, 2, &in, &err) < 0);
+    assert_int_equal(guest_clock_ns(f->clock), 0);
+    be64_store(bytes + 16, 1234);
+    in = rd_make(bytes, sizeof(bytes));
+    assert_int_equal(state_load(part.table, part.obj, part.obj_bytes, 2, &in, &err), 0);
+    assert_int_equal(guest_clock_ns(f->clock), 1234);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,10 +301,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_deadline_is_an_instant_of_the_host, setup, teardown),
         cmocka_unit_test_setup_teardown(timers_fire_once_in_order_and_never_while_stopped, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(timers_that_are_all_due_fire_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_disarmed_or_freed_timer_does_not_fire, setup, teardown),
         cmocka_unit_test_setup_teardown(moving_the_clock_moves_the_timers, setup, teardown),
         cmocka_unit_test_setup_teardown(a_timer_always_in_the_past_does_not_hold_the_thread, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(an_absurd_time_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(its_saved_state_keeps_the_contract, setup, teardown),
     };
 

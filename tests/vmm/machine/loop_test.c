@@ -20,7 +20,11 @@ struct fixture {
     int calls;
     short revents;
     int64_t fired_ns;
-    int order[64];
+    struct message {
+        struct fixture *f;
+        int number;
+    } messages[30];
+    int order[30];
 };
 
 static int setup(void **state)
@@ -50,10 +54,9 @@ static int teardown(void **state)
 
 static void note_number(void *arg)
 {
-    struct fixture *f = arg;
+    const struct message *m = arg;
 
-    f->order[f->calls] = f->calls;
-    f->calls++;
+    m->f->order[m->f->calls++] = m->number;
 }
 
 static void stop(void *arg)
@@ -65,8 +68,10 @@ static void *post_thirty(void *arg)
 {
     struct fixture *f = arg;
 
-    for (int i = 0; i < 30; i++)
-        assert_int_equal(loop_post(f->loop, note_number, f), 0);
+    for (int i = 0; i < 30; i++) {
+        f->messages[i] = (struct message){f, i};
+        assert_int_equal(loop_post(f->loop, note_number, &f->messages[i]), 0);
+    }
     assert_int_equal(loop_post(f->loop, stop, f), 0);
     return NULL;
 }
@@ -88,7 +93,7 @@ static void messages_that_never_ran_are_freed(void **state)
 {
     struct fixture *f = *state;
 
-    assert_int_equal(loop_post(f->loop, note_number, f), 0);
+    assert_int_equal(loop_post(f->loop, note_number, &f->messages[0]), 0);
     assert_int_equal(f->calls, 0); /* the leak checker sees the rest */
 }
 
@@ -206,6 +211,32 @@ static void a_timer_set_anew_forgets_its_earlier_deadline(void **state)
     assert_int_equal(f->calls, 0);
 }
 
+static void disarm_the_timer(void *arg, short revents)
+{
+    struct fixture *f = arg;
+
+    loop_timer_set(f->timer, INT64_MAX);
+    loop_watch_set(f->watch, 0);
+}
+
+/* Both are due in the same round of the loop, and the first takes the second back. */
+static void a_timer_can_be_disarmed_until_its_callback_runs(void **state)
+{
+    struct fixture *f = *state;
+    struct ferry_err err;
+
+    assert_int_equal(
+        loop_watch_new(&f->watch, f->loop, f->pipe[0], POLLIN, disarm_the_timer, f, &err), 0);
+    assert_int_equal(loop_timer_new(&f->timer, f->loop, note_time, f, &err), 0);
+    assert_int_equal(loop_post(f->loop, stop, f), 0);
+    loop_run(f->loop); /* now both are watched */
+    assert_int_equal(write(f->pipe[1], "x", 1), 1);
+    loop_timer_set(f->timer, clock_monotonic_ns() + MS);
+    usleep(3000);
+    run_for(f, 5 * MS);
+    assert_int_equal(f->calls, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +248,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_timer_fires_once_and_not_early, setup, teardown),
         cmocka_unit_test_setup_teardown(a_timer_set_anew_forgets_its_earlier_deadline, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_timer_can_be_disarmed_until_its_callback_runs, setup,
                                         teardown),
     };
 

@@ -207,6 +207,7 @@ static void an_unsound_elf_file_is_refused(void **state)
     REFUSED(e.eh.e_phnum = 1, "nothing to load");
     REFUSED(e.ph[1].p_offset = UINT64_MAX - 3, "outside the file");
     REFUSED(e.ph[1].p_filesz = UINT64_MAX, "outside the file");
+    REFUSED(e.ph[1].p_filesz = e.ph[1].p_memsz = 17, "outside the file");
     REFUSED(e.ph[1].p_memsz = 7, "outside the file");
     REFUSED(e.ph[1].p_paddr = UINT64_MAX - 3, "outside the file");
     REFUSED(e.ph[1].p_paddr = 0, "do not fit");

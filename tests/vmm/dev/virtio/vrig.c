@@ -14,7 +14,6 @@
 /* Rings live here, one megabyte apart; the tests use what is below. */
 #define RINGS_GPA    (VRIG_RAM_GPA + (UINT64_C(64) << 20))
 #define RING_STRIDE  (UINT64_C(1) << 20)
-#define RING_BYTES   (UINT64_C(64) << 10) /* the longest takes less */
 #define PAGE_BYTES   4096u
 #define STATUS_STEPS 3u /* ACKNOWLEDGE, DRIVER */
 
@@ -161,10 +160,10 @@ struct vring *vrig_queue(struct vrig *r, uint32_t index, uint32_t num)
     struct vring *q = &r->rings[index];
     uint64_t base = RINGS_GPA + index * RING_STRIDE;
 
-    memset(vrig_mem(r, base), 0, RING_BYTES);
     *q = (struct vring){.index = index, .num = num, .desc_gpa = base};
     q->avail_gpa = base + 16ull * num;
     q->used_gpa = (q->avail_gpa + 6 + 2ull * num + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1ull);
+    memset(vrig_mem(r, base), 0, q->used_gpa + 6 + 8ull * num - base);
     vrig_write(r, VIRTIO_MMIO_R_QUEUE_SEL, index);
     vrig_write(r, VIRTIO_MMIO_R_QUEUE_NUM, num);
     if (r->legacy) {

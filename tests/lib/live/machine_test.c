@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine, and what must be true of the two tables whatever they say.
- * With "diagram source|target" as arguments: prints the table as docs/live-update.md shows it.
+ * The engine, and what must be true of the two tables whatever they say. With a file as argument:
+ * the file shows the tables as they are (print them with "source" or "target" as argument).
  */
 #include "tests/unit.h"
 
@@ -15,12 +15,35 @@
 
 static const struct live_table *const tables[] = {&live_source_table, &live_target_table};
 
-static void print_diagram(const struct live_table *t)
+/* One line per state: events, grouped by where they lead. */
+static void write_table(FILE *out, const struct live_table *t)
 {
-    printf("| while | on | then |\n|---|---|---|\n");
-    for (size_t i = 0; i < t->rule_count; i++)
-        printf("| %s | %s | %s |\n", t->state_names[t->rules[i].state],
-               live_event_name(t->rules[i].event), t->state_names[t->rules[i].next]);
+    fprintf(out, "| while | on: then |\n|---|---|\n");
+    for (size_t from = 0; from < t->state_count; from++) {
+        const char *separator = "";
+        bool any = false;
+
+        for (size_t next = 0; next < t->state_count; next++) {
+            bool first = true;
+
+            for (size_t i = 0; i < t->rule_count; i++) {
+                const struct live_rule *r = &t->rules[i];
+
+                if (r->state != (int)from || r->next != (int)next)
+                    continue;
+                if (!any)
+                    fprintf(out, "| %s | ", t->state_names[from]);
+                any = true;
+                fprintf(out, "%s%s", first ? separator : ", ", live_event_name(r->event));
+                first = false;
+                separator = "; ";
+            }
+            if (!first)
+                fprintf(out, ": *%s*", next == from ? "same" : t->state_names[next]);
+        }
+        if (any)
+            fprintf(out, " |\n");
+    }
 }
 
 /* --- A table of its own --- */
@@ -107,17 +130,45 @@ static void tables_are_sound(void **state)
     }
 }
 
+static void the_document_shows_the_tables(void **state)
+{
+    const char *path = *state;
+    FILE *f = path ? fopen(path, "r") : NULL;
+    char text[65536];
+    size_t n;
+
+    if (!path)
+        skip();
+    assert_non_null(f);
+    n = fread(text, 1, sizeof(text) - 1, f);
+    text[n] = 0;
+    fclose(f);
+    for (size_t k = 0; k < 2; k++) {
+        char table[8192] = "";
+        FILE *out = fmemopen(table, sizeof(table), "w");
+
+        write_table(out, tables[k]);
+        fclose(out);
+        if (!strstr(text, table))
+            fail_msg("%s does not show the table of the %s as it is:\n%s", path, tables[k]->name,
+                     table);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    char *path = argc > 1 ? argv[1] : NULL;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_chain_and_faults_end),
         cmocka_unit_test(an_unlisted_event_is_a_sentence),
         cmocka_unit_test(tables_are_sound),
+        cmocka_unit_test_prestate(the_document_shows_the_tables, path),
     };
 
-    if (argc == 3 && !strcmp(argv[1], "diagram")) {
-        print_diagram(tables[!strcmp(argv[2], "target")]);
-        return 0;
-    }
+    for (size_t k = 0; k < 2; k++)
+        if (path && !strcmp(path, tables[k]->name)) {
+            write_table(stdout, tables[k]);
+            return 0;
+        }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

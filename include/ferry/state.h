@@ -39,7 +39,7 @@ struct ferry_in;  /* what a custom field reads; bounded */
 
 enum ferry_kind {
     FERRY_KIND_UINT = 1, /* 1, 2, 4 or 8 bytes, big endian on the wire */
-    FERRY_KIND_UINT_LE,  /* the same, little endian (QEMU has a few) */
+    FERRY_KIND_UINT_LE,  /* the same, little endian (inside a few of QEMU's raw buffers) */
     FERRY_KIND_EQUAL,    /* like UINT; a load is refused unless it equals the live value */
     FERRY_KIND_BOOL,     /* one byte; only 0 and 1 load */
     FERRY_KIND_BYTES,    /* count raw bytes */
@@ -81,8 +81,8 @@ struct ferry_table {
     uint32_t field_count;
     const struct ferry_table *const *subsections; /* NULL terminated; NULL = none */
     bool (*needed)(const void *obj); /* subsections and parts: sent iff true; NULL = always */
-    void (*pre_save)(void *obj);                  /* derive members that exist only for the wire */
-    void (*pre_load)(void *scratch);              /* defaults for what the stream may leave out */
+    void (*pre_save)(void *obj);     /* derive members that exist only for the wire */
+    void (*pre_load)(void *scratch); /* defaults for what the stream may leave out */
     /* Sense across fields, after the bounds, before commit. Refuse with a sentence. */
     int (*check)(const void *scratch, struct ferry_err *err);
     void (*post_load)(void *obj); /* after commit: recompute what is derived; cannot fail */

@@ -53,7 +53,10 @@ int vm_load_accepts(const struct vm_load *l, const struct stream_section *sectio
 int vm_load_section(struct vm_load *l, const struct stream_section *section, struct rd *in,
                     bool final, struct ferry_err *err) FERRY_MUST_CHECK;
 
-/* Refused unless every part with a table was loaded; names those that are missing. */
+/*
+ * Refused unless every part with a table was loaded, but for those whose table has a `needed`: the
+ * sender leaves them out at will, and then they stay as they are. Names those that are missing.
+ */
 int vm_load_complete(const struct vm_load *l, struct ferry_err *err) FERRY_MUST_CHECK;
 
 /*

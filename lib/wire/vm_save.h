@@ -17,9 +17,9 @@
 #include "lib/wire/config.h"
 
 /*
- * Append one FULL section per part that has a table, in list order. Section ids count up from
- * first_id. devices: NULL, or where the parts' JSON descriptions go, with commas between them.
- * observe: may be NULL; around each part.
+ * Append one FULL section per part that has a table (and needs it), in list order. Section ids
+ * count up from first_id. devices: NULL, or where the parts' JSON descriptions go, with commas
+ * between them. observe: may be NULL; around each part.
  */
 int vm_save_parts(struct ferry_vm *vm, struct buf *out, uint32_t first_id, struct buf *devices,
                   vm_part_fn *observe, void *arg, struct ferry_err *err) FERRY_MUST_CHECK;

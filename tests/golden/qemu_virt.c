@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/wire/globalstate.h"
-
 /* --- Clock and harts --- */
 
 struct timer {
@@ -287,6 +285,23 @@ VIRTIO_DEVICE(blk, 104, 2);
 VIRTIO_DEVICE(net, 661, 11);
 VIRTIO_DEVICE(rng, 46, 1);
 
+/* --- What the sender was doing --- */
+
+struct globalstate {
+    uint32_t size;
+    char runstate[32];
+    uint8_t has_vm_was_suspended, vm_was_suspended;
+};
+static const struct ferry_field globalstate_fields[] = {
+    FERRY_U32(struct globalstate, size, .max = 32),
+    FERRY_BYTES(struct globalstate, runstate),
+    FERRY_U8(struct globalstate, has_vm_was_suspended, .max = 1),
+    FERRY_U8(struct globalstate, vm_was_suspended, .max = 1),
+    FERRY_UNUSED(66, .type_name = "buffer"),
+};
+static const struct ferry_table globalstate_table = {
+    .name = "globalstate", .version = 1, .minimum_version = 1, FERRY_FIELDS(globalstate_fields)};
+
 /* --- The machine --- */
 
 struct qemu_virt {
@@ -337,7 +352,6 @@ struct qemu_virt *qemu_virt_new(const struct qemu_virt_params *params)
     if (!m || ferry_vm_new(&m->vm, &vm_params, &err) < 0)
         abort();
     s->pci_bus.nirq = 4;
-    s->globalstate = globalstate_make("inmigrate");
     add(m, "timer", 0, &timer_table, &s->timer, sizeof(s->timer));
     for (uint32_t i = 0; i < QEMU_VIRT_HARTS; i++) {
         add(m, "cpu_common", i, &cpu_common_table, &s->cpu_common[i], sizeof(s->cpu_common[i]));

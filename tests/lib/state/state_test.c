@@ -406,13 +406,25 @@ static void spoil_framed(void *obj)
     ((struct cabinet *)obj)->framed[36].kind = 10;
 }
 
+static void *make_zeros(void *arg)
+{
+    return calloc(1, sizeof(struct cabinet));
+}
+static void spoil_nothing(void *obj)
+{
+}
+
 static void arrays_of_structs_keep_the_contract(void **state)
 {
     static const struct contract_case empty = {
         .table = &cabinet_table, .obj_bytes = sizeof(struct cabinet), .make = make_cabinet};
 
+    static const struct contract_case zeros = {
+        .table = &cabinet_table, .obj_bytes = sizeof(struct cabinet), .make = make_zeros};
+
     contract_run(&cabinet_case);
     contract_run(&empty);
+    contract_refuses(&zeros, spoil_nothing, "cabinet.plain[0].kind: 0 is less than 1");
     contract_refuses(&cabinet_case, spoil_plain, "cabinet.plain[33].kind: 0 is less than 1");
     contract_refuses(&cabinet_case, spoil_checked, "checked: kind 7 is unlucky");
     contract_refuses(&cabinet_case, spoil_framed, "cabinet.framed[36].inner.kind: 10 is more than");

@@ -159,6 +159,27 @@ static void harts_and_parts_pause_and_resume(void **state)
     ferry_vm_free(plant.vm);
 }
 
+static void a_vm_without_harts_pauses_too(void **state)
+{
+    struct ferry_vm_params params = {.size_bytes = sizeof(params), .machine_name = "plant"};
+    static const struct ferry_vm_ops nothing;
+    struct ferry_err err;
+
+    for (int i = 0; i < 2; i++) {
+        struct ferry_vm *vm = NULL;
+
+        params.ops = i ? &nothing : NULL;
+        assert_int_equal(ferry_vm_new(&vm, &params, &err), 0);
+        vm_pause_harts(vm);
+        vm_resume_harts(vm);
+        ferry_vm_free(vm);
+    }
+    params.size_bytes--;
+    assert_int_equal(ferry_vm_new(&(struct ferry_vm *){NULL}, &params, &err), -EINVAL);
+    params = (struct ferry_vm_params){.size_bytes = sizeof(params), .machine_name = ""};
+    assert_int_equal(ferry_vm_new(&(struct ferry_vm *){NULL}, &params, &err), -EINVAL);
+}
+
 static void fds_of_all_parts_are_one_list(void **state)
 {
     struct ferry_named_fd fd;
@@ -213,6 +234,7 @@ int main(void)
         cmocka_unit_test(what_drains_is_waited_for),
         cmocka_unit_test(giving_up_while_parts_drain_calls_nobody),
         cmocka_unit_test(harts_and_parts_pause_and_resume),
+        cmocka_unit_test(a_vm_without_harts_pauses_too),
         cmocka_unit_test(fds_of_all_parts_are_one_list),
         cmocka_unit_test(parts_are_named_once_and_sound),
     };

@@ -149,6 +149,7 @@ static void configurations_must_match(void **state)
     mismatch(&virt, &other, "capability mapped-ram is off at the sender and on here; set it alike");
     other = virt;
     other.has_uuid = true;
+    other.uuid[15] = 2;
     assert_int_equal(wire_config_match(&other, &virt, &err), 0);
     virt.has_uuid = true;
     virt.uuid[15] = 1;

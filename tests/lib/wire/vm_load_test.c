@@ -6,11 +6,9 @@
 #include <string.h>
 
 #include "lib/state/vm.h"
-#include "lib/wire/globalstate.h"
 #include "lib/wire/stream_out.h"
 #include "lib/wire/vm_load.h"
 #include "lib/wire/vm_save.h"
-#include "tests/contract/contract.h"
 
 struct lamp {
     uint32_t level;
@@ -322,41 +320,54 @@ static void memory_that_runs_out_is_an_error(void **state)
     ferry_vm_free(room.vm);
 }
 
-/* --- globalstate --- */
+/* --- A section that is there only when it says something --- */
 
-static void *make_globalstate(void *arg)
+static bool lamp_lit(const void *obj)
 {
-    struct globalstate *g = malloc(sizeof(*g));
+    return ((const struct lamp *)obj)->level > 0;
+}
+static const struct ferry_table candle_table = {.name = "candle",
+                                                .version = 1,
+                                                .minimum_version = 1,
+                                                FERRY_FIELDS(lamp_fields),
+                                                .needed = lamp_lit};
 
-    *g = globalstate_make("running");
-    return g;
-}
-static void spoil_end(void *obj)
+static void a_section_that_is_not_needed_is_left_out(void **state)
 {
-    memset(((struct globalstate *)obj)->name, 'r', GLOBALSTATE_NAME_BYTES);
-}
-static void spoil_name(void *obj)
-{
-    *(struct globalstate *)obj = globalstate_make("runninG");
-}
-static void spoil_length(void *obj)
-{
-    ((struct globalstate *)obj)->name_bytes = 4;
-}
+    struct room from, to;
+    struct lamp candles[2] = {0};
+    struct ferry_err err = {0};
+    size_t sizes[2];
 
-static void globalstate_keeps_the_contract(void **state)
-{
-    static const struct contract_case c = {.table = &globalstate_table,
-                                           .obj_bytes = sizeof(struct globalstate),
-                                           .make = make_globalstate};
-    struct globalstate paused = globalstate_make("paused"), running = globalstate_make("running");
+    room_open(&from);
+    room_open(&to);
+    for (int i = 0; i < 2; i++) {
+        struct ferry_part part = {.idstr = "candle",
+                                  .table = &candle_table,
+                                  .obj = &candles[i],
+                                  .obj_bytes = sizeof(struct lamp)};
 
-    contract_run(&c);
-    contract_refuses(&c, spoil_end, "has no end");
-    contract_refuses(&c, spoil_name, "the run state \"runninG\" is unknown");
-    contract_refuses(&c, spoil_length, "the run state \"running\" has 8 bytes, not 4");
-    assert_true(globalstate_runs(&running));
-    assert_false(globalstate_runs(&paused));
+        assert_int_equal(ferry_vm_add_part(i ? to.vm : from.vm, &part, &err), 0);
+    }
+    for (int lit = 0; lit < 2; lit++) {
+        struct vm_load *l = NULL;
+        struct buf b = {0};
+
+        candles[0].level = lit ? 8 : 0;
+        candles[1].level = 3;
+        assert_int_equal(vm_save_stream(from.vm, &b, true, NULL, NULL, &err), 0);
+        assert_int_equal(vm_load_new(&l, to.vm, &err), 0);
+        if (vm_load_stream(l, b.data, b.len_bytes, NULL, NULL, &err) < 0)
+            fail_msg("%s", err.text);
+        vm_load_commit(l, NULL, NULL);
+        assert_int_equal(candles[1].level, lit ? 8 : 3);
+        sizes[lit] = b.len_bytes;
+        vm_load_free(l);
+        buf_free(&b);
+    }
+    assert_true(sizes[1] > sizes[0] + 24);
+    ferry_vm_free(from.vm);
+    ferry_vm_free(to.vm);
 }
 
 int main(void)
@@ -368,7 +379,7 @@ int main(void)
         cmocka_unit_test(a_part_without_anything_to_say_is_left_out),
         cmocka_unit_test(parts_are_observed_in_order),
         cmocka_unit_test(memory_that_runs_out_is_an_error),
-        cmocka_unit_test(globalstate_keeps_the_contract),
+        cmocka_unit_test(a_section_that_is_not_needed_is_left_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

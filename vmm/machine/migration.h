@@ -38,6 +38,7 @@ struct migration_info {
     int64_t setup_ns, total_ns; /* outgoing; total so far while running */
     int64_t downtime_ns;        /* outgoing and COMPLETED */
     const struct ferry_ledger *ledger; /* NULL until COMPLETED */
+    int runner_pid; /* with a ledger: the process that runs the guest now; 0 = not known */
     const char *socket_path;           /* incoming: where it listens; NULL = none */
 };
 void migration_info(const struct migration *m, struct migration_info *ret);
@@ -77,6 +78,8 @@ int migration_start_uri(struct migration *m, const char *uri,
                         struct ferry_err *err) FERRY_MUST_CHECK;
 int migration_incoming_uri(struct migration *m, const char *uri,
                            struct ferry_err *err) FERRY_MUST_CHECK;
+/* Whether a failure of the incoming side ends the process with status 1. */
+void migration_set_exit_on_error(struct migration *m, bool exit_on_error);
 /*
  * Start `binary` (NULL = the running one) as the target and hand over to it. done() is called
  * once, from the loop, with 0 or a negative errno and the reason; on success the process ends soon

@@ -12,7 +12,9 @@
 #include "vmm/main/rundir.h"
 #include "vmm/qmp/client.h"
 
-#define NAMES_MAX 64
+#define NAMES_MAX  64
+/* A VM that does not greet within this hangs; a command may take as long as it takes. */
+#define CONNECT_NS (INT64_C(10) * 1000000000)
 
 struct names {
     char list[NAMES_MAX][RUNDIR_PATH_BYTES];
@@ -60,7 +62,7 @@ int client_execute(const char *vm, const char *command, struct json_object *argu
     if (!rc && access(path, F_OK) < 0)
         rc = no_such_vm(vm, err);
     if (!rc) {
-        rc = qmp_client_open(&client, path, err);
+        rc = qmp_client_new(&client, path, CONNECT_NS, err);
         if (rc == -ECONNREFUSED)
             rc = no_such_vm(vm, err);
     }
@@ -68,7 +70,8 @@ int client_execute(const char *vm, const char *command, struct json_object *argu
         json_object_put(arguments);
         return rc;
     }
-    rc = qmp_client_execute(client, command, arguments, reply, err);
+    rc = qmp_client_execute(client, command, arguments, QMP_CLIENT_FOREVER, reply, err);
+    json_object_put(arguments);
     qmp_client_free(client);
     if (rc < 0)
         err_prefix(err, "VM '%s'", vm);

@@ -54,7 +54,7 @@ static int connect_to(const char *path, int *ret, struct ferry_err *err)
 
     if (fd < 0)
         return err_sys(err, errno, "cannot make a socket");
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    memcpy(address.sun_path, path, strnlen(path, sizeof(address.sun_path) - 1));
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return err_sys(err, errno, "cannot connect to the serial line at %s", path);
     *ret = take_fd(&fd);
@@ -127,7 +127,7 @@ static int run(const struct command *self, int argc, char *const argv[])
 {
     OWN_FD int fd = -1;
     struct termios before, raw;
-    char path[256];
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
     bool terminal;
     struct ferry_err err;
 

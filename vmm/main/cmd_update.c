@@ -28,7 +28,8 @@ static void print_ledger(const char *vm, struct json_object *ledger)
         for (size_t i = 0; i < json_object_array_length(list); i++) {
             struct json_object *entry = json_object_array_get_idx(list, i);
 
-            print_line(client_text(entry, "phase"), "", client_number(entry, "ns"), total_ns);
+            print_line(client_text(entry, "phase"), "", client_number(entry, "duration-ns"),
+                       total_ns);
         }
     if (json_object_object_get_ex(ledger, "parts", &list) && json_object_array_length(list)) {
         printf("\nof which, by part:\n\n");
@@ -36,7 +37,7 @@ static void print_ledger(const char *vm, struct json_object *ledger)
             struct json_object *entry = json_object_array_get_idx(list, i);
 
             print_line(client_text(entry, "phase"), client_text(entry, "part"),
-                       client_number(entry, "ns"), total_ns);
+                       client_number(entry, "duration-ns"), total_ns);
         }
     }
     printf(
@@ -75,7 +76,8 @@ static int run(const struct command *self, int argc, char *const argv[])
     if (client_execute(vm, "ferry-update", arguments, &ledger, &err) < 0)
         return command_fail(self, "%s", err.text);
     if (json)
-        puts(json_object_to_json_string_ext(ledger, JSON_C_TO_STRING_PLAIN));
+        puts(json_object_to_json_string_ext(ledger, JSON_C_TO_STRING_PLAIN |
+                                                        JSON_C_TO_STRING_NOSLASHESCAPE));
     else
         print_ledger(vm, ledger);
     json_object_put(ledger);

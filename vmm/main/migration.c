@@ -114,6 +114,7 @@ void migration_info(const struct migration *m, struct migration_info *ret)
         .total_ns = m->start_ns ? end_ns - m->start_ns : 0,
         .downtime_ns = m->have_ledger ? m->ledger.total_ns : 0,
         .ledger = m->have_ledger ? &m->ledger : NULL,
+        .runner_pid = m->incoming ? (int)getpid() : (int)m->child,
         .socket_path = m->listen_fd >= 0 ? m->listen_path : NULL,
     };
 }
@@ -466,12 +467,13 @@ static void target_done(struct migration *m)
 {
     bool running = ferry_live_target_running(m->target);
 
+    m->ledger = *ferry_live_target_ledger(m->target);
+    m->have_ledger = true;
     vm_set_owner(m->vm, ferry_live_target_take_owner(m->target));
     ferry_live_target_free(m->target);
     m->target = NULL;
-    vm_set_run_state(m->vm, running ? RUN_STATE_RUNNING : RUN_STATE_PAUSED);
+    vm_arrived(m->vm, running);
     finish(m, MIGRATION_COMPLETED);
-    vm_retry_requests(m->vm);
 }
 
 static int target_step(void *obj)

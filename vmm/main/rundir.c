@@ -227,6 +227,10 @@ static void claim_resume(void *obj)
     struct rundir_claim *claim = obj;
 
     claim->handed_over = false;
+}
+
+void rundir_claim_sign(struct rundir_claim *claim)
+{
     write_pid(claim->fd);
 }
 

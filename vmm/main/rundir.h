@@ -34,5 +34,8 @@ int rundir_claim_new(struct rundir_claim **ret, const char *name,
 int rundir_claim_new_empty(struct rundir_claim **ret, const char *name,
                            struct ferry_err *err) FERRY_MUST_CHECK;
 struct ferry_part rundir_claim_part(struct rundir_claim *claim);
+/* Write this process's pid into the file, once it runs the VM; not in a pause, it takes its time.
+ */
+void rundir_claim_sign(struct rundir_claim *claim);
 /* Removes the file too, unless the name was handed over (paused and not resumed). */
 void rundir_claim_free(struct rundir_claim *claim);

@@ -442,6 +442,13 @@ void vm_exit(struct vm *vm, int status)
     loop_stop(vm->loop);
 }
 
+void vm_arrived(struct vm *vm, bool running)
+{
+    vm_set_run_state(vm, running ? RUN_STATE_RUNNING : RUN_STATE_PAUSED);
+    rundir_claim_sign(vm->claim);
+    vm_retry_requests(vm);
+}
+
 /* --- accessors --- */
 
 const struct vm_config *vm_config(const struct vm *vm)

@@ -62,5 +62,7 @@ void vm_set_run_state(struct vm *vm, enum run_state state);
 void vm_handover_begin(struct vm *vm);
 /* The target's clock goes on as if it had not stopped. */
 void vm_clock_advance(struct vm *vm, int64_t ns);
+/* A handover to this process is done. */
+void vm_arrived(struct vm *vm, bool running);
 /* A request of the guest that arrived while nobody could carry it out. */
 void vm_retry_requests(struct vm *vm);

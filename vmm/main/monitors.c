@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/main/monitors.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "vmm/machine/vm.h"
+#include "vmm/main/board.h"
+#include "vmm/qmp/command.h"
+#include "vmm/qmp/monitor.h"
+
+struct monitors {
+    struct monitor *monitor;
+    struct monitor_env env;
+};
+
+static struct chardev *chardev_at(void *arg, size_t index)
+{
+    return board_chardev(arg, index);
+}
+
+static struct block *block_at(void *arg, size_t index)
+{
+    return board_block(arg, index);
+}
+
+int monitors_new(struct monitors **ret, struct vm *vm, struct migration *migration,
+                 struct ferry_err *err)
+{
+    struct monitors *m = calloc(1, sizeof(*m));
+    int rc;
+
+    if (!m)
+        return err_set(err, ENOMEM, "out of memory");
+    m->env = (struct monitor_env){.vm = vm, .migration = migration};
+    rc = monitor_new(&m->monitor, vm_loop(vm), &qmp_ferry_table, &m->env, err);
+    if (rc < 0) {
+        free(m);
+        return rc;
+    }
+    *ret = m;
+    return 0;
+}
+
+void monitors_free(struct monitors *m)
+{
+    if (!m)
+        return;
+    monitor_free(m->monitor);
+    free(m);
+}
+
+int monitors_attach(struct monitors *m, struct board *board, const struct vm_config *config,
+                    struct ferry_err *err)
+{
+    m->env.ram = board_ram(board);
+    m->env.chardev_at = chardev_at;
+    m->env.block_at = block_at;
+    m->env.arg = board;
+    monitor_set_env(m->monitor, &m->env);
+    for (size_t i = 0; i < config->monitor_count; i++) {
+        struct chardev *chardev = board_find_chardev(board, config->monitors[i].chardev);
+        int rc = monitor_attach(m->monitor, chardev, config->monitors[i].pretty, err);
+
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}

@@ -25,7 +25,7 @@ void run_ring(struct hart *h, uint32_t bell)
 
 /* --- The hart's side ------------------------------------------------------------------------- */
 
-static void answer_doorbell(struct hart *h)
+void run_answer(struct hart *h)
 {
     uint32_t bell;
 
@@ -69,7 +69,7 @@ static void run(struct hart *h)
     while (atomic_load(&h->command) == HART_RUN) {
         int irq;
 
-        answer_doorbell(h);
+        run_answer(h);
         run_check_timer(h);
         /* Whether or not the interrupt is enabled globally or delegated. */
         if (h->r.halted && !(hart_mip(h) & h->r.mie)) {
@@ -102,7 +102,7 @@ void *run_thread(void *arg)
         fp_leave(&h->fp);
         /* In this order: who finds the hart parked need not wait for its answer. */
         atomic_store(&h->state, HART_PARKED);
-        answer_doorbell(h);
+        run_answer(h);
         futex_wake_all(&h->state);
     }
     return NULL;

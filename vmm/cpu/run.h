@@ -10,6 +10,9 @@ void *run_thread(void *arg);
 /* Any thread: make a running hart look up, or a sleeping one wake. */
 void run_ring(struct hart *h, uint32_t bell);
 
+/* Hart thread, or the owner of a stopped hart: do what the doorbell asked for; before it runs. */
+void run_answer(struct hart *h);
+
 /* Hart thread, or the owner of a stopped hart: set STIP if stimecmp has come. */
 void run_check_timer(struct hart *h);
 

@@ -10,6 +10,7 @@
 #include "vmm/cpu/exec.h"
 #include "vmm/cpu/mmu.h"
 #include "vmm/cpu/pmp.h"
+#include "vmm/cpu/run.h"
 
 #define SLICE_INSNS 1000
 #define SLICES_MAX  1000
@@ -42,8 +43,10 @@ void rig_continue(struct rig *r)
 {
     r->h->r.halted = 0;
     fp_enter(&r->h->fp);
-    for (unsigned i = 0; i < SLICES_MAX && !r->h->r.halted; i++)
+    for (unsigned i = 0; i < SLICES_MAX && !r->h->r.halted; i++) {
+        run_answer(r->h);
         exec_slice(r->h, SLICE_INSNS);
+    }
     fp_leave(&r->h->fp);
     assert_true(r->h->r.halted);
     assert_int_equal(r->h->r.pc, RIG_TRAP + 4);

@@ -18,10 +18,13 @@
 #include "base/own.h"
 #include "vmm/main/migration_driver.h"
 #include "vmm/main/migration_params.h"
+#include "vmm/main/reaper.h"
 #include "vmm/main/spawn.h"
 #include "vmm/main/vm_internal.h"
 
-#define OBSERVERS_MAX 4
+#define OBSERVERS_MAX  4
+/* For a target that failed to end by itself, so that its exit status can be told. */
+#define CHILD_GRACE_NS (INT64_C(500) * 1000000)
 
 struct migration {
     struct vm *vm;
@@ -52,6 +55,7 @@ struct migration {
     void *done_arg;
     char *binary; /* NULL = the running one */
     pid_t child;
+    struct reaper *reaper;
 
     struct ferry_live_target *target;
     int listen_fd;
@@ -164,27 +168,37 @@ static void source_release(struct migration *m)
     m->binary = NULL;
 }
 
+/* The operator hears of it when the target's end has been heard of. */
+static void report_failure(void *arg, const char *end)
+{
+    struct migration *m = arg;
+    migration_done_fn *done = m->done;
+
+    if (strlen(m->error.text) + strlen(end) < sizeof(m->error.text))
+        strcat(m->error.text, end);
+    reaper_free(m->reaper);
+    m->reaper = NULL;
+    m->child = 0;
+    m->done = NULL;
+    finish(m, m->status == MIGRATION_CANCELLING ? MIGRATION_CANCELLED : MIGRATION_FAILED);
+    if (done)
+        done(m->done_arg, -m->error.errnum, &m->error);
+}
+
 static void source_failed(struct migration *m, bool lost)
 {
-    enum migration_status status =
-        m->status == MIGRATION_CANCELLING ? MIGRATION_CANCELLED : MIGRATION_FAILED;
-    migration_done_fn *done = m->done;
-    char end[96];
+    struct ferry_err err;
 
-    /* Nothing of the target is of use any more; its end may say why. */
-    spawn_describe_end(m->child, end, sizeof(end));
-    if (*end && strlen(m->error.text) + strlen(end) < sizeof(m->error.text))
-        strcat(m->error.text, end);
     if (lost)
         vm_set_run_state(m->vm, RUN_STATE_POSTMIGRATE);
     else if (vm_run_state(m->vm) == RUN_STATE_FINISH_MIGRATE)
         vm_set_run_state(m->vm, m->before);
-    m->done = NULL;
-    source_release(m);
-    finish(m, status);
     vm_retry_requests(m->vm);
-    if (done)
-        done(m->done_arg, -m->error.errnum, &m->error);
+    migration_driver_stop(&m->driver);
+    source_release(m);
+    if (!m->child || reaper_new(&m->reaper, vm_loop(m->vm), m->child, CHILD_GRACE_NS,
+                                report_failure, m, &err) < 0)
+        report_failure(m, "");
 }
 
 static void end_after_update(struct migration *m, char *binary)
@@ -376,8 +390,10 @@ int migration_update(struct migration *m, const char *binary, migration_done_fn 
     rc = spawn_target(&m->child, binary, theirs, err);
     if (!rc)
         rc = source_start(m, &ours, err);
-    if (rc < 0)
+    if (rc < 0) {
+        m->child = 0;
         return rc;
+    }
     m->binary = TAKE_PTR(copy);
     m->done = done;
     m->done_arg = arg;
@@ -601,6 +617,7 @@ void migration_free(struct migration *m)
         return;
     migration_driver_stop(&m->driver);
     stop_listening(m);
+    reaper_free(m->reaper);
     source_release(m);
     ferry_live_target_free(m->target);
     free(m);

@@ -6,7 +6,6 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -43,20 +42,6 @@ int spawn_target(pid_t *ret, const char *binary, int socket_fd, struct ferry_err
     if (rc)
         return err_sys(err, rc, "cannot start %s", binary ? binary : "the running binary again");
     return 0;
-}
-
-void spawn_describe_end(pid_t pid, char *ret, size_t n)
-{
-    int status;
-
-    *ret = '\0';
-    if (pid <= 0 || waitpid(pid, &status, WNOHANG) != pid)
-        return;
-    if (WIFEXITED(status))
-        snprintf(ret, n, " (exit status %d)", WEXITSTATUS(status));
-    else if (WIFSIGNALED(status))
-        snprintf(ret, n, " (killed by signal %d, %s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
 }
 
 void spawn_become_waiter(const char *binary)

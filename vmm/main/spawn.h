@@ -21,9 +21,6 @@
  */
 int spawn_target(pid_t *ret, const char *binary, int socket_fd,
                  struct ferry_err *err) FERRY_MUST_CHECK;
-/* " (exit status 1)" and the like, if it has ended; reaps it. Else "". */
-void spawn_describe_end(pid_t pid, char *ret, size_t n);
-
 /* Replace this process by a waiter of that binary (NULL = this one). Returns only on failure. */
 void spawn_become_waiter(const char *binary);
 /* `ferry wait`: the waiter. Returns the exit status to end with. */

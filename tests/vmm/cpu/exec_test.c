@@ -152,8 +152,8 @@ static void x0_stays_zero(void **state)
 static void upper_immediates(void **state)
 {
     rig_reset(&rig);
-    RIG_RUN(&rig, rig_word("lui") | A0 << 7 | 0x80000000, rig_word("auipc") | A1 << 7 | 0xfffff000,
-            rig_word("auipc") | A2 << 7 | 0x7ffff000, rig_word("ebreak"));
+    RIG_RUN(&rig, rig_u("lui", A0, 0x80000), rig_u("auipc", A1, 0xfffff),
+            rig_u("auipc", A2, 0x7ffff), rig_word("ebreak"));
     assert_int_equal(rig.h->r.x[A0], MIN32);
     assert_int_equal(rig.h->r.x[A1], RIG_CODE + 4 - 0x1000);
     assert_int_equal(rig.h->r.x[A2], RIG_CODE + 8 + 0x7ffff000);

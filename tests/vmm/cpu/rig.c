@@ -106,3 +106,24 @@ uint32_t rig_csr(const char *name, unsigned rd, unsigned csr, unsigned rs1)
 {
     return rig_word(name) | rd << 7 | rs1 << 15 | csr << 20;
 }
+
+uint32_t rig_b(const char *name, unsigned rs1, unsigned rs2, int offset)
+{
+    uint32_t u = (uint32_t)offset;
+
+    return rig_word(name) | rs1 << 15 | rs2 << 20 | (u >> 11 & 1) << 7 | (u >> 1 & 15) << 8 |
+           (u >> 5 & 63) << 25 | (u >> 12 & 1) << 31;
+}
+
+uint32_t rig_j(unsigned rd, int offset)
+{
+    uint32_t u = (uint32_t)offset;
+
+    return rig_word("jal") | rd << 7 | (u >> 12 & 255) << 12 | (u >> 11 & 1) << 20 |
+           (u >> 1 & 1023) << 21 | (u >> 20 & 1) << 31;
+}
+
+uint32_t rig_u(const char *name, unsigned rd, unsigned imm)
+{
+    return rig_word(name) | rd << 7 | imm << 12;
+}

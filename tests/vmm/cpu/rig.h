@@ -40,6 +40,11 @@ uint32_t rig_r(const char *name, unsigned rd, unsigned rs1, unsigned rs2);
 uint32_t rig_i(const char *name, unsigned rd, unsigned rs1, int imm);
 uint32_t rig_s(const char *name, unsigned rs2, unsigned rs1, int imm);
 uint32_t rig_csr(const char *name, unsigned rd, unsigned csr, unsigned rs1);
+/* Offsets in bytes from this instruction. */
+uint32_t rig_b(const char *name, unsigned rs1, unsigned rs2, int offset);
+uint32_t rig_j(unsigned rd, int offset);
+/* lui and auipc: imm is the upper 20 bits. */
+uint32_t rig_u(const char *name, unsigned rd, unsigned imm);
 uint32_t rig_word(const char *name);
 
 enum { X0, RA, SP, GP, TP, T0, T1, T2, S0, S1, A0, A1, A2, A3, A4, A5 };

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Harts with their threads: running, stopping, sleeping, waking, and the dirty log meanwhile. */
+#include "tests/unit.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "tests/vmm/cpu/machine.h"
+#include "tests/vmm/cpu/rig.h"
+#include "vmm/cpu/csr.h"
+
+#define PATIENCE INT64_C(20000000000)
+
+static struct machine m;
+
+static void start_with(uint32_t harts, const uint32_t *words, size_t count)
+{
+    machine_init(&m, harts);
+    memcpy(m.host, words, count * sizeof(words[0]));
+}
+#define START_WITH(harts, ...)                         \
+    start_with(harts, (const uint32_t[]){__VA_ARGS__}, \
+               sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
+
+/* a0 = the address of the data; three words */
+#define DATA_ADDRESS \
+    rig_i("addi", A0, X0, 0x401), rig_i("slli", A0, A0, 21), rig_i("addi", X0, X0, 0)
+#define DATA_GPA UINT64_C(0x80200000)
+
+static uint64_t read_data(unsigned word)
+{
+    return __atomic_load_n((uint64_t *)(void *)(m.host + (DATA_GPA - MACHINE_RAM_BASE)) + word,
+                           __ATOMIC_SEQ_CST);
+}
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+}
+
+/* Until the word is at least this; fails when it takes too long. */
+static void await_data(unsigned word, uint64_t value)
+{
+    int64_t deadline_ns = clock_monotonic_ns() + PATIENCE;
+
+    while (read_data(word) < value) {
+        if (clock_monotonic_ns() > deadline_ns)
+            fail_msg("word %u is still %lu", word, read_data(word));
+        nap();
+    }
+}
+
+static void await_sleep(struct hart *h)
+{
+    int64_t deadline_ns = clock_monotonic_ns() + PATIENCE;
+
+    while (atomic_load(&h->state) != HART_SLEEPING) {
+        assert_true(clock_monotonic_ns() < deadline_ns);
+        nap();
+    }
+}
+
+/* for (;;) counter++ */
+#define COUNT_FOR_EVER DATA_ADDRESS, rig_i("addi", A1, A1, 1), rig_s("sd", A1, A0, 0), rig_j(X0, -8)
+
+static void stops_and_goes_on(void **state)
+{
+    START_WITH(1, COUNT_FOR_EVER);
+    for (unsigned i = 0; i < 20; i++) {
+        uint64_t at;
+
+        machine_start(&m);
+        await_data(0, read_data(0) + 1000);
+        machine_stop(&m);
+        at = read_data(0);
+        nap();
+        assert_int_equal(read_data(0), at);
+        /* At an instruction boundary: the register is the count, or one ahead. */
+        assert_true(m.harts[0]->r.x[A1] - at <= 1);
+    }
+    machine_free(&m);
+}
+
+/* Stopped before the thread has noticed that it should run. */
+static void stops_at_once(void **state)
+{
+    START_WITH(2, COUNT_FOR_EVER);
+    for (unsigned i = 0; i < 2000; i++) {
+        machine_start(&m);
+        machine_stop(&m);
+    }
+    machine_free(&m);
+}
+
+static void frees_a_running_hart(void **state)
+{
+    START_WITH(2, COUNT_FOR_EVER);
+    machine_start(&m);
+    machine_free(&m);
+}
+
+/* A trap handler that cannot be fetched: every trap leads to the next. */
+static void stops_in_a_storm_of_traps(void **state)
+{
+    START_WITH(1, 0);
+    machine_start(&m);
+    nap();
+    machine_stop(&m);
+    assert_int_equal(m.harts[0]->r.mcause, CAUSE_FETCH_ACCESS);
+    machine_free(&m);
+}
+
+/* WFI with MSIP enabled, not globally: then count. */
+#define WAIT_AND_COUNT                                                                          \
+    DATA_ADDRESS, rig_csr("csrrwi", X0, CSR_MIE, 8), rig_word("wfi"), rig_i("addi", A1, A1, 1), \
+        rig_s("sd", A1, A0, 0), rig_j(X0, -12)
+
+static void interrupts_wake(void **state)
+{
+    START_WITH(1, WAIT_AND_COUNT);
+    machine_start(&m);
+    await_sleep(m.harts[0]);
+    assert_int_equal(read_data(0), 0);
+    /* Not enabled. */
+    hart_set_irq(m.harts[0], HART_IRQ_MTI, true);
+    await_sleep(m.harts[0]);
+    assert_int_equal(read_data(0), 0);
+    hart_set_irq(m.harts[0], HART_IRQ_MSI, true);
+    await_data(0, 10);
+    hart_set_irq(m.harts[0], HART_IRQ_MSI, false);
+    await_sleep(m.harts[0]);
+    machine_stop(&m);
+    /* pc is after the WFI, and it still waits. */
+    assert_int_equal(m.harts[0]->r.halted, 1);
+    assert_int_equal(m.harts[0]->r.pc, MACHINE_RAM_BASE + 5 * 4);
+    machine_free(&m);
+}
+
+/* As fast as they come: none is lost. */
+static void no_wake_up_is_lost(void **state)
+{
+    START_WITH(1, DATA_ADDRESS, rig_csr("csrrwi", X0, CSR_MIE, 8), rig_word("wfi"),
+               rig_i("addi", A1, A1, 1), rig_s("sd", A1, A0, 0),
+               /* until the line is low again */
+               rig_csr("csrrs", A2, CSR_MIP, X0), rig_i("andi", A2, A2, 8),
+               rig_b("bne", A2, X0, -8), rig_s("sd", A1, A0, 8), rig_j(X0, -28));
+    machine_start(&m);
+    for (uint64_t i = 1; i <= 2000; i++) {
+        hart_set_irq(m.harts[0], HART_IRQ_MSI, true);
+        await_data(0, i);
+        hart_set_irq(m.harts[0], HART_IRQ_MSI, false);
+        await_data(1, i);
+        if (i % 3 == 0)
+            await_sleep(m.harts[0]);
+    }
+    machine_stop(&m);
+    assert_int_equal(read_data(0), 2000);
+    machine_free(&m);
+}
+
+static void interrupts_end_a_loop(void **state)
+{
+    START_WITH(1, DATA_ADDRESS, rig_u("auipc", T0, 0), rig_i("addi", T0, T0, 24),
+               rig_csr("csrrw", X0, CSR_MTVEC, T0), rig_csr("csrrwi", X0, CSR_MIE, 8),
+               rig_csr("csrrsi", X0, CSR_MSTATUS, 8), rig_j(X0, 0),
+               /* handler */
+               rig_csr("csrrs", A1, CSR_MCAUSE, X0), rig_s("sd", A1, A0, 0), rig_j(X0, 0));
+    machine_start(&m);
+    nap();
+    hart_set_irq(m.harts[0], HART_IRQ_MSI, true);
+    await_data(0, 1);
+    assert_int_equal(read_data(0), CAUSE_INTERRUPT | HART_IRQ_MSI);
+    machine_stop(&m);
+    assert_int_equal(m.harts[0]->r.mepc, MACHINE_RAM_BASE + 8 * 4);
+    machine_free(&m);
+}
+
+/* stimecmp = time + 2 ms, WFI, note the time. */
+static void timer_wakes(void **state)
+{
+    uint64_t late;
+
+    START_WITH(1, DATA_ADDRESS, rig_i("addi", A2, X0, 0x20), rig_csr("csrrw", X0, CSR_MIE, A2),
+               rig_csr("csrrs", A1, CSR_TIME, X0), rig_u("lui", A2, 5), rig_r("add", A1, A1, A2),
+               rig_csr("csrrw", X0, CSR_STIMECMP, A1), rig_word("wfi"),
+               rig_csr("csrrs", A2, CSR_TIME, X0), rig_r("sub", A2, A2, A1),
+               rig_i("addi", A2, A2, 1), rig_s("sd", A2, A0, 0), rig_word("wfi"), rig_j(X0, 0));
+    machine_start(&m);
+    await_data(0, 1);
+    late = read_data(0) - 1;
+    machine_stop(&m);
+    /* Not early; how late is the host's business. */
+    assert_true((int64_t)late >= 0);
+    machine_free(&m);
+}
+
+/* A hart that sleeps until its timer is stopped, the clock stands still, and it goes on. */
+static void timer_survives_a_stop(void **state)
+{
+    START_WITH(1, DATA_ADDRESS, rig_i("addi", A2, X0, 0x20), rig_csr("csrrw", X0, CSR_MIE, A2),
+               rig_csr("csrrs", A1, CSR_TIME, X0), rig_u("lui", A2, 50), rig_r("add", A1, A1, A2),
+               rig_csr("csrrw", X0, CSR_STIMECMP, A1), rig_word("wfi"), rig_i("addi", A1, X0, 1),
+               rig_s("sd", A1, A0, 0), rig_j(X0, 0));
+    machine_start(&m);
+    for (unsigned i = 0; i < 5; i++) {
+        await_sleep(m.harts[0]);
+        machine_stop(&m);
+        assert_int_equal(m.harts[0]->r.halted, 1);
+        machine_start(&m);
+    }
+    await_data(0, 1);
+    machine_stop(&m);
+    machine_free(&m);
+}
+
+/* Harts add to one counter with AMO and with LR/SC: 20,000 times each. */
+static void harts_share_memory(void **state)
+{
+    START_WITH(4, DATA_ADDRESS, rig_u("lui", A1, 5), rig_i("addi", A2, X0, 1),
+               rig_i("addi", A3, A0, 64),
+               /* loop: */
+               rig_r("amoadd_d", X0, A0, A2), rig_r("lr_d", A4, A3, X0), rig_i("addi", A4, A4, 1),
+               rig_r("sc_d", A5, A3, A4), rig_b("bne", A5, X0, -12), rig_i("addi", A1, A1, -1),
+               rig_b("bne", A1, X0, -24), rig_i("addi", A3, A0, 128), rig_r("amoadd_d", X0, A3, A2),
+               rig_j(X0, 0));
+    machine_start(&m);
+    await_data(16, 4);
+    machine_stop(&m);
+    assert_int_equal(read_data(0), 4 * 0x5000);
+    assert_int_equal(read_data(8), 4 * 0x5000);
+    machine_free(&m);
+}
+
+/*
+ * What the log is for: pages are copied when a harvest names them, and when the harts have stopped
+ * and the last harvest is copied the copy is the memory.
+ */
+static void harvests_miss_nothing(void **state)
+{
+    enum { PAGES = 64, FIRST = (DATA_GPA - MACHINE_RAM_BASE) / 4096 };
+    static uint64_t bitmap[MACHINE_RAM_BYTES / 4096 / 64], copy[PAGES][2];
+    struct ferry_err err;
+
+    /* Each of two harts counts in its word of 64 pages in turn. */
+    START_WITH(2, DATA_ADDRESS, rig_csr("csrrs", A3, CSR_MHARTID, X0), rig_i("slli", A3, A3, 3),
+               rig_r("add", A0, A0, A3), rig_u("lui", A4, PAGES), rig_u("lui", A5, 1),
+               /* all pages: */
+               rig_i("addi", A1, A1, 1), rig_i("addi", A2, X0, 0),
+               /* one page: */
+               rig_r("add", A3, A0, A2), rig_s("sd", A1, A3, 0), rig_r("add", A2, A2, A5),
+               rig_b("bne", A2, A4, -12), rig_j(X0, -24));
+    assert_int_equal(ferry_ram_log_start(m.ram, &err), 0);
+    for (unsigned round = 0; round < 100; round++) {
+        machine_start(&m);
+        await_data(0, read_data(0) + 1);
+        for (unsigned harvest = 0; harvest < 10; harvest++) {
+            if (harvest == 9)
+                machine_stop(&m);
+            memset(bitmap, 0, sizeof(bitmap));
+            ferry_ram_harvest_begin(m.ram);
+            ferry_ram_harvest(m.region, bitmap);
+            for (unsigned i = 0; i < PAGES; i++) {
+                unsigned page = FIRST + i;
+
+                if (bitmap[page / 64] >> page % 64 & 1) {
+                    copy[i][0] = read_data(i * 512);
+                    copy[i][1] = read_data(i * 512 + 1);
+                }
+            }
+        }
+        for (unsigned i = 0; i < PAGES; i++) {
+            assert_int_equal(copy[i][0], read_data(i * 512));
+            assert_int_equal(copy[i][1], read_data(i * 512 + 1));
+        }
+    }
+    ferry_ram_log_stop(m.ram);
+    machine_free(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stops_and_goes_on),     cmocka_unit_test(stops_at_once),
+        cmocka_unit_test(frees_a_running_hart),  cmocka_unit_test(stops_in_a_storm_of_traps),
+        cmocka_unit_test(interrupts_wake),       cmocka_unit_test(no_wake_up_is_lost),
+        cmocka_unit_test(interrupts_end_a_loop), cmocka_unit_test(timer_wakes),
+        cmocka_unit_test(timer_survives_a_stop), cmocka_unit_test(harts_share_memory),
+        cmocka_unit_test(harvests_miss_nothing),
+    };
+
+    return cmocka_run_group_tests_name("vmm/cpu/hart", tests, NULL, NULL);
+}

@@ -2,30 +2,233 @@
 #include "vmm/qmp/client.h"
 
 #include <errno.h>
-#include <json-c/json.h>
-#include <stdbool.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/own.h"
+#include "vmm/qmp/json_build.h"
+#include "vmm/qmp/json_in.h"
+#include "vmm/qmp/json_out.h"
+#include "vmm/qmp/type.h"
 
-/* A server that sends more than this in one message is not one of ours. */
-#define MESSAGE_BYTES_MAX (16u << 20)
+#define NS_PER_MS         1000000
+#define CLIENT_EVENTS_MAX 4096 /* the oldest are dropped */
 
 struct qmp_client {
-    int fd;
-    struct json_tokener *tokener;
-    char data[4096]; /* received and not parsed yet: [pos, len) */
-    size_t pos, len;
+    int fd; /* owned */
+    struct json_in *json;
+    uint8_t in[65536];
+    size_t in_pos, in_end;
+    struct json_object *greeting;
+    struct json_object *events; /* array: not yet asked for */
+    int64_t last_id;
 };
 
-static void client_free(struct qmp_client **c)
+static int64_t deadline_of(int64_t timeout_ns)
 {
-    qmp_client_free(*c);
+    int64_t now_ns = clock_monotonic_ns();
+
+    return timeout_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + timeout_ns;
+}
+
+/* What poll(2) wants: -1 for ever; rounded up, so that it never comes back too early. */
+static int poll_ms(int64_t deadline_ns)
+{
+    int64_t left_ns = deadline_ns - clock_monotonic_ns();
+
+    if (deadline_ns == INT64_MAX)
+        return -1;
+    if (left_ns <= 0)
+        return 0;
+    return left_ns / NS_PER_MS < INT32_MAX ? (int)((left_ns + NS_PER_MS - 1) / NS_PER_MS)
+                                           : INT32_MAX;
+}
+
+/* Until fd is ready for events; -ETIMEDOUT. */
+static int client_wait(struct qmp_client *c, short events, int64_t deadline_ns,
+                       struct ferry_err *err)
+{
+    for (;;) {
+        struct pollfd p = {.fd = c->fd, .events = events};
+        int n = poll(&p, 1, poll_ms(deadline_ns));
+
+        if (n > 0)
+            return 0;
+        if (n < 0 && errno != EINTR)
+            return err_sys(err, errno, "waiting for the monitor");
+        if (n == 0 && clock_monotonic_ns() >= deadline_ns)
+            return err_set(err, ETIMEDOUT, "the monitor does not answer");
+    }
+}
+
+static int client_send(struct qmp_client *c, struct json_object *message, int64_t deadline_ns,
+                       struct ferry_err *err)
+{
+    OWN(buf_free) struct buf out = {0};
+    size_t sent = 0;
+
+    json_out_line(&out, message, false);
+    if (out.failed)
+        return err_set(err, out.failed, "no memory for a request");
+    while (sent < out.len_bytes) {
+        ssize_t n;
+        int rc = client_wait(c, POLLOUT, deadline_ns, err);
+
+        if (rc < 0)
+            return rc;
+        n = send(c->fd, out.data + sent, out.len_bytes - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return err_sys(err, errno, "sending to the monitor");
+        sent += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+static int client_fill(struct qmp_client *c, int64_t deadline_ns, struct ferry_err *err)
+{
+    ssize_t n;
+    int rc = client_wait(c, POLLIN, deadline_ns, err);
+
+    if (rc < 0)
+        return rc;
+    n = recv(c->fd, c->in, sizeof(c->in), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n < 0)
+        return err_sys(err, errno, "reading from the monitor");
+    if (n == 0)
+        return err_set(err, ECONNRESET, "the monitor closed the connection");
+    c->in_pos = 0;
+    c->in_end = (size_t)n;
+    return 0;
+}
+
+/* The next message: an object. */
+static int client_message(struct qmp_client *c, int64_t deadline_ns, struct json_object **ret,
+                          struct ferry_err *err)
+{
+    for (;;) {
+        struct json_in_result r;
+
+        if (c->in_pos == c->in_end) {
+            int rc = client_fill(c, deadline_ns, err);
+
+            if (rc < 0)
+                return rc;
+        }
+        c->in_pos += json_in_feed(c->json, c->in + c->in_pos, c->in_end - c->in_pos, &r);
+        if (r.kind == JSON_IN_NOTHING)
+            continue;
+        if (r.kind == JSON_IN_VALUE && json_object_is_type(r.value, json_type_object)) {
+            *ret = r.value;
+            return 0;
+        }
+        json_object_put(r.value);
+        return err_set(err, EPROTO, "what answers is not a QMP monitor");
+    }
+}
+
+static void client_keep_event(struct qmp_client *c, struct json_object *event)
+{
+    if (json_object_array_length(c->events) >= CLIENT_EVENTS_MAX)
+        json_object_array_del_idx(c->events, 0, 1);
+    json_append(c->events, event);
+}
+
+/* The next message that is not an event. */
+static int client_reply(struct qmp_client *c, int64_t deadline_ns, struct json_object **ret,
+                        struct ferry_err *err)
+{
+    for (;;) {
+        int rc = client_message(c, deadline_ns, ret, err);
+
+        if (rc < 0)
+            return rc;
+        if (!json_object_object_get_ex(*ret, "event", NULL))
+            return 0;
+        client_keep_event(c, *ret);
+    }
+}
+
+/* The reply to the last command, past late ones to commands whose time was up. */
+static int client_own_reply(struct qmp_client *c, int64_t deadline_ns, struct json_object **ret,
+                            struct ferry_err *err)
+{
+    for (;;) {
+        struct json_object *id;
+        int rc = client_reply(c, deadline_ns, ret, err);
+
+        if (rc < 0 || !json_object_object_get_ex(*ret, "id", &id) ||
+            json_object_get_int64(id) == c->last_id)
+            return rc;
+        json_object_put(*ret);
+    }
+}
+
+static int client_connect(struct qmp_client *c, const char *path, struct ferry_err *err)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    size_t n = strlen(path);
+
+    if (n == 0 || n >= sizeof(addr.sun_path))
+        return err_set(err, EINVAL, "UNIX socket path '%.120s' has %zu bytes, it needs 1 to %zu",
+                       path, n, sizeof(addr.sun_path) - 1);
+    memcpy(addr.sun_path, path, n);
+    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (c->fd < 0)
+        return err_sys(err, errno, "creating a UNIX socket");
+    if (connect(c->fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+        return err_sys(err, errno, "Failed to connect to '%s'", path);
+    return 0;
+}
+
+static int client_begin(struct qmp_client *c, int64_t timeout_ns, struct ferry_err *err)
+{
+    int64_t deadline_ns = deadline_of(timeout_ns);
+    struct json_object *greeting, *ret;
+    int rc = client_reply(c, deadline_ns, &greeting, err);
+
+    if (rc < 0)
+        return rc;
+    c->greeting = json_object_get(qmp_get(greeting, "QMP"));
+    json_object_put(greeting);
+    if (!c->greeting)
+        return err_set(err, EPROTO, "what answers is not a QMP monitor");
+    rc = qmp_client_execute(c, "qmp_capabilities", NULL, timeout_ns, &ret, err);
+    if (rc < 0)
+        return rc;
+    json_object_put(ret);
+    return 0;
+}
+
+int qmp_client_new(struct qmp_client **ret, const char *path, int64_t timeout_ns,
+                   struct ferry_err *err)
+{
+    struct qmp_client *c = calloc(1, sizeof(*c));
+    int rc;
+
+    if (!c)
+        return err_set(err, ENOMEM, "no memory for a monitor's client");
+    c->fd = -1;
+    c->json = json_in_new();
+    c->events = json_object_new_array();
+    rc = c->json && c->events ? client_connect(c, path, err)
+                              : err_set(err, ENOMEM, "no memory for a monitor's client");
+    if (!rc)
+        rc = client_begin(c, timeout_ns, err);
+    if (rc < 0) {
+        qmp_client_free(c);
+        return rc;
+    }
+    *ret = c;
+    return 0;
 }
 
 void qmp_client_free(struct qmp_client *c)
@@ -33,165 +236,71 @@ void qmp_client_free(struct qmp_client *c)
     if (!c)
         return;
     own_close_fd(&c->fd);
-    if (c->tokener)
-        json_tokener_free(c->tokener);
+    json_in_free(c->json);
+    json_object_put(c->greeting);
+    json_object_put(c->events);
     free(c);
 }
 
-static int receive_more(struct qmp_client *c, struct ferry_err *err)
+struct json_object *qmp_client_greeting(const struct qmp_client *c)
 {
-    ssize_t n;
-
-    do
-        n = recv(c->fd, c->data, sizeof(c->data), 0);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return err_sys(err, errno, "reading from the VM");
-    if (n == 0)
-        return err_set(err, ECONNRESET, "the VM closed the connection");
-    c->pos = 0;
-    c->len = (size_t)n;
-    return 0;
+    return c->greeting;
 }
 
-/* The next message, to be put by the caller. */
-static int receive_message(struct qmp_client *c, struct json_object **ret, struct ferry_err *err)
+int qmp_client_request(struct qmp_client *c, struct json_object *request, int64_t timeout_ns,
+                       struct json_object **ret, struct ferry_err *err)
 {
-    size_t total = 0;
+    int64_t deadline_ns = deadline_of(timeout_ns);
+    int rc = client_send(c, request, deadline_ns, err);
 
-    json_tokener_reset(c->tokener);
-    for (;;) {
-        struct json_object *message;
-        int rc = c->pos == c->len ? receive_more(c, err) : 0;
-
-        if (rc < 0)
-            return rc;
-        message = json_tokener_parse_ex(c->tokener, c->data + c->pos, (int)(c->len - c->pos));
-        if (message) {
-            c->pos += json_tokener_get_parse_end(c->tokener);
-            *ret = message;
-            return 0;
-        }
-        if (json_tokener_get_error(c->tokener) != json_tokener_continue)
-            return err_set(err, EPROTO, "the VM sent something that is not JSON: %s",
-                           json_tokener_error_desc(json_tokener_get_error(c->tokener)));
-        total += c->len - c->pos;
-        c->pos = c->len;
-        if (total > MESSAGE_BYTES_MAX)
-            return err_set(err, EMSGSIZE, "the VM sent a message of more than %u bytes",
-                           MESSAGE_BYTES_MAX);
-    }
+    return rc < 0 ? rc : client_reply(c, deadline_ns, ret, err);
 }
 
-static int send_all(struct qmp_client *c, const char *text, struct ferry_err *err)
+int qmp_client_execute(struct qmp_client *c, const char *command, struct json_object *args,
+                       int64_t timeout_ns, struct json_object **ret, struct ferry_err *err)
 {
-    size_t left = strlen(text);
-
-    while (left) {
-        ssize_t n = send(c->fd, text, left, MSG_NOSIGNAL);
-
-        if (n < 0 && errno != EINTR)
-            return err_sys(err, errno, "writing to the VM");
-        if (n > 0) {
-            text += n;
-            left -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
-/* A reply, or neither of both: an event. */
-static int take_reply(struct json_object *message, struct json_object **reply, bool *done,
-                      struct ferry_err *err)
-{
-    struct json_object *value, *desc;
-
-    *done = true;
-    if (json_object_object_get_ex(message, "return", &value)) {
-        *reply = json_object_get(value);
-        return 0;
-    }
-    if (json_object_object_get_ex(message, "error", &value)) {
-        return json_object_object_get_ex(value, "desc", &desc)
-                   ? err_set(err, EREMOTEIO, "%s", json_object_get_string(desc))
-                   : err_set(err, EPROTO, "the VM sent an error without a description");
-    }
-    *done = false;
-    return 0;
-}
-
-int qmp_client_execute(struct qmp_client *c, const char *command, struct json_object *arguments,
-                       struct json_object **reply, struct ferry_err *err)
-{
-    struct json_object *request = json_object_new_object();
-    bool done = false;
+    struct json_object *request = json_object_new_object(), *reply, *error;
+    int64_t deadline_ns = deadline_of(timeout_ns);
+    const char *desc;
     int rc;
 
-    json_object_object_add(request, "execute", json_object_new_string(command));
-    if (arguments)
-        json_object_object_add(request, "arguments", arguments);
-    rc = send_all(c, json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN), err);
+    json_put_str(request, "execute", command);
+    json_put_int(request, "id", ++c->last_id);
+    if (args)
+        json_put(request, "arguments", json_object_get(args));
+    rc = client_send(c, request, deadline_ns, err);
     json_object_put(request);
-    while (!rc && !done) {
-        struct json_object *message;
-
-        rc = receive_message(c, &message, err);
-        if (rc < 0)
-            break;
-        rc = take_reply(message, reply, &done, err);
-        json_object_put(message);
-    }
-    return rc;
-}
-
-static int connect_to(struct qmp_client *c, const char *path, struct ferry_err *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    if (strlen(path) >= sizeof(address.sun_path))
-        return err_set(err, ENAMETOOLONG, "%s is longer than a socket address may be", path);
-    memcpy(address.sun_path, path, strlen(path));
-    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0)
-        return err_sys(err, errno, "cannot make a socket");
-    if (connect(c->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-        return err_sys(err, errno, "cannot connect to %s", path);
-    return 0;
-}
-
-static int negotiate(struct qmp_client *c, struct ferry_err *err)
-{
-    struct json_object *message;
-    bool greeting;
-    int rc = receive_message(c, &message, err);
-
+    if (!rc)
+        rc = client_own_reply(c, deadline_ns, &reply, err);
     if (rc < 0)
         return rc;
-    greeting = json_object_object_get_ex(message, "QMP", NULL);
-    json_object_put(message);
-    if (!greeting)
-        return err_set(err, EPROTO, "the other side does not greet as a QMP server does");
-    rc = qmp_client_execute(c, "qmp_capabilities", NULL, &message, err);
-    if (!rc)
-        json_object_put(message);
+    if (json_object_object_get_ex(reply, "return", ret)) {
+        json_object_get(*ret);
+    } else {
+        error = qmp_get(reply, "error");
+        desc = json_object_is_type(error, json_type_object) ? qmp_get_str(error, "desc") : NULL;
+        rc = desc ? err_set(err, EREMOTEIO, "%s", desc)
+                  : err_set(err, EPROTO, "what answers is not a QMP monitor");
+    }
+    json_object_put(reply);
     return rc;
 }
 
-int qmp_client_open(struct qmp_client **ret, const char *path, struct ferry_err *err)
+int qmp_client_event(struct qmp_client *c, int64_t timeout_ns, struct json_object **ret,
+                     struct ferry_err *err)
 {
-    OWN(client_free) struct qmp_client *c = calloc(1, sizeof(*c));
-    int rc;
+    int64_t deadline_ns = deadline_of(timeout_ns);
 
-    if (!c)
-        return err_set(err, ENOMEM, "out of memory");
-    c->fd = -1;
-    c->tokener = json_tokener_new();
-    if (!c->tokener)
-        return err_set(err, ENOMEM, "out of memory");
-    rc = connect_to(c, path, err);
-    if (!rc)
-        rc = negotiate(c, err);
-    if (!rc)
-        *ret = TAKE_PTR(c);
-    return rc;
+    if (json_object_array_length(c->events) > 0) {
+        *ret = json_object_get(json_object_array_get_idx(c->events, 0));
+        json_object_array_del_idx(c->events, 0, 1);
+        return 0;
+    }
+    for (;;) {
+        int rc = client_message(c, deadline_ns, ret, err);
+
+        if (rc < 0 || json_object_object_get_ex(*ret, "event", NULL))
+            return rc;
+        json_object_put(*ret); /* the late reply of a request that was given up */
+    }
 }

@@ -1,23 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A QMP client, for the subcommands of `ferry`: one connection, one command at a time, blocking.
- * Events are read over. Not for a process that runs a VM.
+ * A QMP client for command-line tools: connects to a UNIX socket, negotiates, executes one command
+ * at a time and waits for its answer. Blocking, with a deadline on everything; not for a process
+ * that has an event loop. One thread.
  */
 #pragma once
 
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+
 #include <ferry/err.h>
 
-struct json_object;
+#define QMP_CLIENT_FOREVER INT64_MAX
+
 struct qmp_client;
 
-/* Connect to a UNIX socket, read the greeting, negotiate. */
-int qmp_client_open(struct qmp_client **ret, const char *path,
-                    struct ferry_err *err) FERRY_MUST_CHECK;
-/* NULL is fine. */
+/* Connected and in command mode. timeout_ns is for all of it. */
+int qmp_client_new(struct qmp_client **ret, const char *path, int64_t timeout_ns,
+                   struct ferry_err *err) FERRY_MUST_CHECK;
 void qmp_client_free(struct qmp_client *c);
+/* The greeting's "QMP" member: version and capabilities. A loan. */
+struct json_object *qmp_client_greeting(const struct qmp_client *c);
+
 /*
- * Takes arguments (NULL = none). On success *reply is the command's return value, to be put by the
- * caller. A QMP error is -EREMOTEIO with its description as the sentence.
+ * Execute a command. args: an object, borrowed, or NULL. *ret: what it returned, the caller's.
+ * -EREMOTEIO: the monitor refused, err is its description and nothing else; other errors are of
+ * the connection: -ETIMEDOUT, -ECONNRESET when the VM has ended. Events that come meanwhile are
+ * kept for qmp_client_event().
  */
-int qmp_client_execute(struct qmp_client *c, const char *command, struct json_object *arguments,
-                       struct json_object **reply, struct ferry_err *err) FERRY_MUST_CHECK;
+int qmp_client_execute(struct qmp_client *c, const char *command, struct json_object *args,
+                       int64_t timeout_ns, struct json_object **ret,
+                       struct ferry_err *err) FERRY_MUST_CHECK;
+/* A whole request, as a person writes it; *ret is the whole reply, be it an error. */
+int qmp_client_request(struct qmp_client *c, struct json_object *request, int64_t timeout_ns,
+                       struct json_object **ret, struct ferry_err *err) FERRY_MUST_CHECK;
+/* The next event, the caller's; kept ones first. */
+int qmp_client_event(struct qmp_client *c, int64_t timeout_ns, struct json_object **ret,
+                     struct ferry_err *err) FERRY_MUST_CHECK;

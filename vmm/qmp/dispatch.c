@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ferry/ferry.h>
+
 #include "base/err.h"
 #include "vmm/qmp/json_build.h"
 #include "vmm/qmp/monitor.h"

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/vmm/qmp/fake_vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+
+const char *run_state_name(enum run_state state)
+{
+    static const char *const names[] = {
+        [RUN_STATE_PRELAUNCH] = "prelaunch", [RUN_STATE_INMIGRATE] = "inmigrate",
+        [RUN_STATE_RUNNING] = "running",     [RUN_STATE_PAUSED] = "paused",
+        [RUN_STATE_SHUTDOWN] = "shutdown",
+    };
+
+    return names[state];
+}
+
+const char *shutdown_cause_name(enum shutdown_cause cause)
+{
+    return cause == SHUTDOWN_CAUSE_GUEST_RESET ? "guest-reset" : "host-qmp-quit";
+}
+
+int vm_observe(struct vm *vm, vm_observer_fn *fn, void *arg, struct ferry_err *err)
+{
+    vm->observer = fn;
+    vm->observer_arg = arg;
+    return 0;
+}
+
+void fake_vm_tell(struct vm *vm, enum vm_event event, enum shutdown_cause cause)
+{
+    vm->observer(vm->observer_arg, event, cause);
+}
+
+const struct vm_config *vm_config(const struct vm *vm)
+{
+    return &vm->config;
+}
+
+struct loop *vm_loop(const struct vm *vm)
+{
+    return vm->loop;
+}
+
+enum run_state vm_run_state(const struct vm *vm)
+{
+    return vm->state;
+}
+
+int vm_stop(struct vm *vm, struct ferry_err *err)
+{
+    if (vm->state == RUN_STATE_RUNNING)
+        fake_vm_tell(vm, VM_EVENT_STOP, 0);
+    vm->state = RUN_STATE_PAUSED;
+    return 0;
+}
+
+int vm_cont(struct vm *vm, struct ferry_err *err)
+{
+    if (vm->state == RUN_STATE_SHUTDOWN)
+        return err_set(err, EINVAL, "Resetting the Virtual Machine is required");
+    vm->state = RUN_STATE_RUNNING;
+    fake_vm_tell(vm, VM_EVENT_RESUME, 0);
+    return 0;
+}
+
+void vm_request_reset(struct vm *vm, enum shutdown_cause cause)
+{
+    vm->reset = cause;
+}
+
+void vm_request_shutdown(struct vm *vm, enum shutdown_cause cause, int exit_code)
+{
+    vm->shutdown = cause;
+}
+
+void vm_powerdown(struct vm *vm)
+{
+    fake_vm_tell(vm, VM_EVENT_POWERDOWN, 0);
+}
+
+size_t vm_hart_count(const struct vm *vm)
+{
+    return vm->config.harts;
+}
+
+int vm_hart_thread_id(const struct vm *vm, size_t index)
+{
+    return 1000 + (int)index;
+}
+
+/* --- Migration --- */
+
+const char *migration_status_name(enum migration_status status)
+{
+    static const char *const names[] = {[MIGRATION_SETUP] = "setup",
+                                        [MIGRATION_ACTIVE] = "active",
+                                        [MIGRATION_COMPLETED] = "completed",
+                                        [MIGRATION_FAILED] = "failed",
+                                        [MIGRATION_CANCELLING] = "cancelling"};
+
+    return names[status];
+}
+
+void migration_info(const struct migration *m, struct migration_info *ret)
+{
+    *ret = m->info;
+}
+
+int migration_observe(struct migration *m, migration_observer_fn *fn, void *arg,
+                      struct ferry_err *err)
+{
+    m->observer = fn;
+    m->observer_arg = arg;
+    return 0;
+}
+
+bool migration_capability(const struct migration *m, size_t index)
+{
+    return m->params.capabilities[index];
+}
+
+int migration_set_capabilities(struct migration *m, const char *const *names, const bool *states,
+                               size_t count, struct ferry_err *err)
+{
+    return migration_params_set_capabilities(&m->params, names, states, count, err);
+}
+
+void migration_param_get(const struct migration *m, size_t index, struct migration_value *ret)
+{
+    *ret = (struct migration_value){.num = m->params.num[index], .str = m->params.str[index]};
+}
+
+int migration_params_set(struct migration *m, const size_t *indexes,
+                         const struct migration_value *values, size_t count, struct ferry_err *err)
+{
+    return migration_params_set_values(&m->params, indexes, values, count, err);
+}
+
+static int fake_start(struct migration *m, const char *uri, bool incoming, struct ferry_err *err)
+{
+    if (m->refuse.errnum)
+        return err_set(err, m->refuse.errnum, "%s", m->refuse.text);
+    snprintf(m->uri, sizeof(m->uri), "%s", uri);
+    m->incoming = incoming;
+    return 0;
+}
+
+int migration_start_uri(struct migration *m, const char *uri, struct ferry_err *err)
+{
+    return fake_start(m, uri, false, err);
+}
+
+int migration_incoming_uri(struct migration *m, const char *uri, struct ferry_err *err)
+{
+    return fake_start(m, uri, true, err);
+}
+
+void migration_set_exit_on_error(struct migration *m, bool exit_on_error)
+{
+    m->exit_on_error = exit_on_error;
+}
+
+int migration_update(struct migration *m, const char *binary, migration_done_fn *done, void *arg,
+                     struct ferry_err *err)
+{
+    if (m->refuse.errnum)
+        return err_set(err, m->refuse.errnum, "%s", m->refuse.text);
+    snprintf(m->binary, sizeof(m->binary), "%s", binary ? binary : "(own)");
+    m->done = done;
+    m->done_arg = arg;
+    return m->on_update ? loop_post(m->loop, m->on_update, m->on_update_arg) : 0;
+}
+
+int migration_cancel(struct migration *m, struct ferry_err *err)
+{
+    m->cancelled = true;
+    return 0;
+}

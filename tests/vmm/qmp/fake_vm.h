@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A VM without a machine, behind vmm/machine/vm.h and vmm/machine/migration.h: remembers what the
+ * monitor asked of it and says what a test told it to say.
+ */
+#pragma once
+
+#include "vmm/machine/loop.h"
+#include "vmm/machine/migration.h"
+#include "vmm/machine/vm.h"
+#include "vmm/main/migration_params.h"
+
+struct vm {
+    struct vm_config config;
+    struct loop *loop;
+    enum run_state state;
+    vm_observer_fn *observer;
+    void *observer_arg;
+    enum shutdown_cause reset, shutdown; /* asked for */
+};
+
+struct migration {
+    struct migration_params params;
+    struct migration_info info;
+    migration_observer_fn *observer;
+    void *observer_arg;
+    char uri[256]; /* of the last start or incoming */
+    bool incoming, cancelled, exit_on_error;
+    char binary[64];
+    migration_done_fn *done;
+    void *done_arg;
+    struct loop *loop; /* with on_update: posted there when an update starts */
+    void (*on_update)(void *arg);
+    void *on_update_arg;
+    struct ferry_err refuse; /* errnum != 0: the next start fails so */
+};
+
+void fake_vm_tell(struct vm *vm, enum vm_event event, enum shutdown_cause cause);

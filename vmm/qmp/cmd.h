@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The handlers and types that commands.c lists, by topic. */
+#pragma once
+
+#include "vmm/qmp/command.h"
+
+#define QMP_HANDLER(name)                                                               \
+    int name(struct qmp_call *call, struct json_object *args, struct json_object **ret, \
+             struct ferry_err *err)
+
+/* cmd_session.c: the monitor itself. */
+QMP_HANDLER(qmp_run_capabilities);
+QMP_HANDLER(qmp_run_query_version);
+QMP_HANDLER(qmp_run_query_commands);
+QMP_HANDLER(qmp_run_query_schema);
+extern const struct qmp_type qmp_type_capabilities_args, qmp_type_version, qmp_type_command_list;
+extern const struct qmp_type qmp_type_schema;
+
+/* cmd_run.c: the life of the VM. */
+QMP_HANDLER(qmp_run_query_status);
+QMP_HANDLER(qmp_run_stop);
+QMP_HANDLER(qmp_run_cont);
+QMP_HANDLER(qmp_run_quit);
+QMP_HANDLER(qmp_run_system_reset);
+QMP_HANDLER(qmp_run_system_powerdown);
+QMP_HANDLER(qmp_run_system_wakeup);
+extern const struct qmp_type qmp_type_status, qmp_type_run_state, qmp_type_shutdown_data;
+
+/* cmd_machine.c: what the VM is. */
+QMP_HANDLER(qmp_run_query_name);
+QMP_HANDLER(qmp_run_query_uuid);
+QMP_HANDLER(qmp_run_query_target);
+QMP_HANDLER(qmp_run_query_kvm);
+QMP_HANDLER(qmp_run_query_cpus_fast);
+QMP_HANDLER(qmp_run_query_memory_size_summary);
+QMP_HANDLER(qmp_run_query_chardev);
+extern const struct qmp_type qmp_type_name, qmp_type_uuid, qmp_type_target, qmp_type_kvm;
+extern const struct qmp_type qmp_type_cpu_list, qmp_type_memory_size, qmp_type_chardev_list;
+
+/* cmd_block.c */
+QMP_HANDLER(qmp_run_query_block);
+extern const struct qmp_type qmp_type_block_list;
+
+/* cmd_migrate.c */
+QMP_HANDLER(qmp_run_migrate);
+QMP_HANDLER(qmp_run_migrate_incoming);
+QMP_HANDLER(qmp_run_migrate_cancel);
+extern const struct qmp_type qmp_type_migrate_args, qmp_type_migrate_incoming_args;
+extern const struct qmp_type qmp_type_socket_address;
+
+/* cmd_migrate_settings.c */
+QMP_HANDLER(qmp_run_set_capabilities);
+QMP_HANDLER(qmp_run_query_capabilities);
+QMP_HANDLER(qmp_run_set_parameters);
+QMP_HANDLER(qmp_run_query_parameters);
+extern const struct qmp_type qmp_type_set_capabilities_args, qmp_type_capability_list;
+extern const struct qmp_type qmp_type_parameters;
+
+/* cmd_migrate_status.c */
+QMP_HANDLER(qmp_run_query_migrate);
+QMP_HANDLER(qmp_run_update);
+QMP_HANDLER(qmp_run_ledger);
+extern const struct qmp_type qmp_type_migration_info, qmp_type_migration_status_data;
+extern const struct qmp_type qmp_type_update_args, qmp_type_ledger;
+
+/* cmd_dirty_rate.c */
+QMP_HANDLER(qmp_run_calc_dirty_rate);
+QMP_HANDLER(qmp_run_query_dirty_rate);
+extern const struct qmp_type qmp_type_calc_dirty_rate_args, qmp_type_query_dirty_rate_args;
+extern const struct qmp_type qmp_type_dirty_rate;
+
+/* What the commands keep between calls: the monitor's state (monitor_state). */
+struct qmp_state;
+struct dirty_rate;
+int qmp_state_new(struct monitor *m, void **ret, struct ferry_err *err) FERRY_MUST_CHECK;
+void qmp_state_free(void *state);
+struct dirty_rate *qmp_state_dirty_rate(struct monitor *m);
+int dirty_rate_new(struct dirty_rate **ret, struct monitor *m,
+                   struct ferry_err *err) FERRY_MUST_CHECK;
+void dirty_rate_free(struct dirty_rate *d);
+
+/* Members and enumerations in place: QMP_MEMBERS({"a", &qmp_str}, {"b", &qmp_int, true}). */
+#define QMP_MEMBERS(...)                   \
+    .members = (const struct qmp_member[]) \
+    {                                      \
+        __VA_ARGS__,                       \
+        {                                  \
+            0                              \
+        }                                  \
+    }
+#define QMP_VALUES(...)             \
+    .values = (const char *const[]) \
+    {                               \
+        __VA_ARGS__, NULL           \
+    }

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/backend/block.h"
+#include "vmm/machine/vm.h"
+#include "vmm/qmp/cmd.h"
+#include "vmm/qmp/json_build.h"
+#include "vmm/qmp/monitor.h"
+
+static const struct qmp_type image = {
+    .name = "ImageInfo",
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"filename", &qmp_str}, {"format", &qmp_str}, {"virtual-size", &qmp_int})};
+static const struct qmp_type cache = {
+    .name = "BlockdevCacheInfo",
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"writeback", &qmp_bool}, {"direct", &qmp_bool}, {"no-flush", &qmp_bool})};
+static const struct qmp_type detect_zeroes = {
+    .name = "BlockdevDetectZeroesOptions", .kind = QMP_KIND_ENUM, QMP_VALUES("off", "on", "unmap")};
+static const struct qmp_type inserted = {
+    .name = "BlockDeviceInfo",
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"file", &qmp_str}, {"node-name", &qmp_str, true}, {"ro", &qmp_bool},
+                {"drv", &qmp_str}, {"backing_file_depth", &qmp_int}, {"encrypted", &qmp_bool},
+                {"active", &qmp_bool}, {"detect_zeroes", &detect_zeroes}, {"bps", &qmp_int},
+                {"bps_rd", &qmp_int}, {"bps_wr", &qmp_int}, {"iops", &qmp_int},
+                {"iops_rd", &qmp_int}, {"iops_wr", &qmp_int}, {"image", &image}, {"cache", &cache},
+                {"write_threshold", &qmp_int})};
+static const struct qmp_type io_status = {
+    .name = "BlockDeviceIoStatus", .kind = QMP_KIND_ENUM, QMP_VALUES("ok", "failed", "nospace")};
+static const struct qmp_type block_info = {
+    .name = "BlockInfo",
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"device", &qmp_str}, {"qdev", &qmp_str, true}, {"type", &qmp_str},
+                {"removable", &qmp_bool}, {"locked", &qmp_bool}, {"io-status", &io_status, true},
+                {"inserted", &inserted, true})};
+const struct qmp_type qmp_type_block_list = {.kind = QMP_KIND_ARRAY, .element = &block_info};
+
+static struct json_object *image_info(const struct block *b)
+{
+    struct json_object *info = json_object_new_object();
+
+    json_put_uint(info, "virtual-size", block_size_bytes(b));
+    json_put_str(info, "filename", block_path(b));
+    json_put_str(info, "format", "raw");
+    return info;
+}
+
+static struct json_object *cache_info(const struct config_drive *drive)
+{
+    struct json_object *info = json_object_new_object();
+
+    json_put_bool(info, "no-flush", drive->no_flush);
+    json_put_bool(info, "direct", drive->direct);
+    json_put_bool(info, "writeback", true);
+    return info;
+}
+
+static struct json_object *inserted_info(const struct block *b, const struct config_drive *drive,
+                                         bool active)
+{
+    static const char *const unlimited[] = {"bps",     "bps_rd",  "bps_wr", "iops",
+                                            "iops_rd", "iops_wr", NULL};
+    struct json_object *info = json_object_new_object();
+
+    json_put(info, "image", image_info(b));
+    json_put(info, "cache", cache_info(drive));
+    json_put_str(info, "file", block_path(b));
+    json_put_str(info, "node-name", block_id(b));
+    json_put_bool(info, "ro", block_readonly(b));
+    json_put_str(info, "drv", "raw");
+    json_put_bool(info, "encrypted", false);
+    json_put_bool(info, "active", active);
+    json_put_str(info, "detect_zeroes", "off");
+    json_put_int(info, "backing_file_depth", 0);
+    json_put_int(info, "write_threshold", 0);
+    for (size_t i = 0; unlimited[i]; i++)
+        json_put_int(info, unlimited[i], 0);
+    return info;
+}
+
+/* The disk that shows a drive to the guest. */
+static const struct config_device *find_disk(const struct vm_config *config, const char *drive)
+{
+    for (size_t i = 0; i < config->device_count; i++) {
+        const struct config_device *d = &config->devices[i];
+
+        if (d->type == CONFIG_DEVICE_BLK && d->backend && !strcmp(d->backend, drive))
+            return d;
+    }
+    return NULL;
+}
+
+static struct json_object *drive_info(const struct block *b, const struct vm_config *config,
+                                      const struct config_drive *drive, bool active)
+{
+    const struct config_device *disk = find_disk(config, drive->id);
+    struct json_object *info = json_object_new_object();
+    char qdev[128];
+
+    json_put_str(info, "device", drive->id);
+    if (disk && disk->id) {
+        snprintf(qdev, sizeof(qdev), "/machine/peripheral/%s/virtio-backend", disk->id);
+        json_put_str(info, "qdev", qdev);
+    }
+    if (disk)
+        json_put_str(info, "io-status", "ok");
+    json_put_str(info, "type", "unknown");
+    json_put_bool(info, "removable", false);
+    json_put_bool(info, "locked", false);
+    json_put(info, "inserted", inserted_info(b, drive, active));
+    return info;
+}
+
+QMP_HANDLER(qmp_run_query_block)
+{
+    const struct monitor_env *env = monitor_env(call->monitor);
+    const struct vm_config *config = vm_config(env->vm);
+    enum run_state state = vm_run_state(env->vm);
+    bool active = state != RUN_STATE_INMIGRATE && state != RUN_STATE_POSTMIGRATE;
+    struct block *b;
+
+    *ret = json_object_new_array();
+    for (size_t i = 0; env->block_at && i < config->drive_count && (b = env->block_at(env->arg, i));
+         i++)
+        json_append(*ret, drive_info(b, config, &config->drives[i], active));
+    return 0;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What became of a migration, and the live update with its ledger. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "vmm/machine/migration.h"
+#include "vmm/qmp/cmd.h"
+#include "vmm/qmp/json_build.h"
+#include "vmm/qmp/monitor.h"
+
+#define NS_PER_MS 1000000
+
+/* --- Types --- */
+
+static const struct qmp_type status = {
+    .name = "MigrationStatus",
+    .kind = QMP_KIND_ENUM,
+    QMP_VALUES("none", "setup", "cancelling", "cancelled", "active", "postcopy-active",
+               "postcopy-paused", "postcopy-recover-setup", "postcopy-recover", "completed",
+               "failed", "colo", "pre-switchover", "device", "wait-unplug")};
+static const struct qmp_type ram = {
+    .name = "MigrationStats",
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"transferred", &qmp_int}, {"remaining", &qmp_int}, {"total", &qmp_int},
+                {"duplicate", &qmp_int}, {"normal", &qmp_int}, {"normal-bytes", &qmp_int},
+                {"dirty-pages-rate", &qmp_int}, {"mbps", &qmp_number},
+                {"dirty-sync-count", &qmp_int}, {"postcopy-requests", &qmp_int},
+                {"page-size", &qmp_int}, {"multifd-bytes", &qmp_uint64},
+                {"pages-per-second", &qmp_uint64}, {"precopy-bytes", &qmp_uint64},
+                {"downtime-bytes", &qmp_uint64}, {"postcopy-bytes", &qmp_uint64},
+                {"dirty-sync-missed-zero-copy", &qmp_uint64})};
+static const struct qmp_type socket_list = {.kind = QMP_KIND_ARRAY,
+                                            .element = &qmp_type_socket_address};
+const struct qmp_type qmp_type_migration_info = {
+    .name = "MigrationInfo",
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"status", &status, true}, {"ram", &ram, true}, {"total-time", &qmp_int, true},
+                {"expected-downtime", &qmp_int, true}, {"downtime", &qmp_int, true},
+                {"setup-time", &qmp_int, true}, {"error-desc", &qmp_str, true},
+                {"socket-address", &socket_list, true})};
+const struct qmp_type qmp_type_migration_status_data = {.kind = QMP_KIND_OBJECT,
+                                                        QMP_MEMBERS({"status", &status})};
+
+static const char *phase_at(size_t index)
+{
+    enum ferry_phase phase = (enum ferry_phase)(index + FERRY_PHASE_STOP);
+
+    return phase <= FERRY_PHASE_START ? ferry_phase_name(phase) : NULL;
+}
+
+static const struct qmp_type phase_name = {
+    .name = "FerryPhase", .kind = QMP_KIND_ENUM, .value_at = phase_at};
+static const struct qmp_type phase = {
+    .name = "FerryLedgerPhase",
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"phase", &phase_name}, {"start-ns", &qmp_int}, {"duration-ns", &qmp_int})};
+static const struct qmp_type part = {.name = "FerryLedgerPart",
+                                     .kind = QMP_KIND_OBJECT,
+                                     QMP_MEMBERS({"part", &qmp_str}, {"phase", &phase_name},
+                                                 {"start-ns", &qmp_int},
+                                                 {"duration-ns", &qmp_int})};
+static const struct qmp_type phase_list = {.kind = QMP_KIND_ARRAY, .element = &phase};
+static const struct qmp_type part_list = {.kind = QMP_KIND_ARRAY, .element = &part};
+const struct qmp_type qmp_type_ledger = {
+    .name = "FerryLedger",
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"pid", &qmp_int}, {"total-ns", &qmp_int}, {"quiesce-ns", &qmp_int},
+                {"prepare-ns", &qmp_int}, {"state-bytes", &qmp_uint64}, {"fds", &qmp_int},
+                {"phases", &phase_list}, {"parts", &part_list})};
+const struct qmp_type qmp_type_update_args = {.kind = QMP_KIND_OBJECT,
+                                              QMP_MEMBERS({"binary", &qmp_str, true})};
+
+/* --- query-migrate --- */
+
+/* All of RAM is shared with the target, so nothing of it is ever transferred. */
+static struct json_object *ram_info(void)
+{
+    static const char *const zeros[] = {"transferred",
+                                        "remaining",
+                                        "total",
+                                        "duplicate",
+                                        "normal",
+                                        "normal-bytes",
+                                        "dirty-pages-rate",
+                                        "dirty-sync-count",
+                                        "postcopy-requests",
+                                        "multifd-bytes",
+                                        "pages-per-second",
+                                        "precopy-bytes",
+                                        "downtime-bytes",
+                                        "postcopy-bytes",
+                                        "dirty-sync-missed-zero-copy",
+                                        NULL};
+    struct json_object *info = json_object_new_object();
+
+    for (size_t i = 0; zeros[i]; i++)
+        json_put_int(info, zeros[i], 0);
+    json_put(info, "mbps", json_object_new_double(0));
+    json_put_int(info, "page-size", FERRY_PAGE_BYTES);
+    return info;
+}
+
+static void put_socket_address(struct json_object *info, const char *path)
+{
+    struct json_object *list = json_object_new_array(), *addr = json_object_new_object();
+
+    json_put_str(addr, "type", "unix");
+    json_put_str(addr, "path", path);
+    json_append(list, addr);
+    json_put(info, "socket-address", list);
+}
+
+static void put_outgoing(struct json_object *info, struct migration *m,
+                         const struct migration_info *now)
+{
+    bool running = now->status == MIGRATION_ACTIVE || now->status == MIGRATION_DEVICE ||
+                   now->status == MIGRATION_CANCELLING;
+    struct migration_value limit = {0};
+
+    if (!running && now->status != MIGRATION_COMPLETED)
+        return;
+    json_put_int(info, "setup-time", now->setup_ns / NS_PER_MS);
+    json_put_int(info, "total-time", now->total_ns / NS_PER_MS);
+    for (size_t i = 0; running && i < migration_param_count(); i++)
+        if (!strcmp(migration_param(i)->name, "downtime-limit"))
+            migration_param_get(m, i, &limit);
+    if (running)
+        json_put_uint(info, "expected-downtime", limit.num);
+    else
+        json_put_int(info, "downtime", now->downtime_ns / NS_PER_MS);
+    json_put(info, "ram", ram_info());
+}
+
+QMP_HANDLER(qmp_run_query_migrate)
+{
+    struct migration *m = monitor_env(call->monitor)->migration;
+    struct migration_info now;
+
+    *ret = json_object_new_object();
+    migration_info(m, &now);
+    if (now.status == MIGRATION_NONE)
+        return 0;
+    json_put_str(*ret, "status", migration_status_name(now.status));
+    if (now.error_desc)
+        json_put_str(*ret, "error-desc", now.error_desc);
+    if (!now.incoming)
+        put_outgoing(*ret, m, &now);
+    else if (now.socket_path)
+        put_socket_address(*ret, now.socket_path);
+    return 0;
+}
+
+/* --- The ledger --- */
+
+static int by_duration(const void *a, const void *b)
+{
+    const struct ferry_ledger_entry *const *x = a, *const *y = b;
+
+    return ((*x)->duration_ns < (*y)->duration_ns) - ((*x)->duration_ns > (*y)->duration_ns);
+}
+
+static struct json_object *entry_info(const struct ferry_ledger_entry *e, int64_t origin_ns)
+{
+    struct json_object *info = json_object_new_object();
+
+    if (e->part[0])
+        json_put_str(info, "part", e->part);
+    json_put_str(info, "phase", ferry_phase_name(e->phase));
+    json_put_int(info, "start-ns", e->start_ns - origin_ns);
+    json_put_int(info, "duration-ns", e->duration_ns);
+    return info;
+}
+
+/* When the pause began. */
+static int64_t ledger_origin_ns(const struct ferry_ledger *ledger)
+{
+    int64_t origin_ns = INT64_MAX;
+
+    for (uint32_t i = 0; i < ledger->count; i++)
+        if (ledger->entries[i].start_ns < origin_ns)
+            origin_ns = ledger->entries[i].start_ns;
+    return ledger->count ? origin_ns : 0;
+}
+
+/* Phases in the order they happened, parts by what they cost. */
+static struct json_object *ledger_info(const struct ferry_ledger *ledger, int runner_pid)
+{
+    struct json_object *info = json_object_new_object();
+    struct json_object *phases = json_object_new_array(), *parts = json_object_new_array();
+    const struct ferry_ledger_entry *sorted[FERRY_LEDGER_ENTRIES];
+    int64_t origin_ns = ledger_origin_ns(ledger);
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < ledger->count && i < FERRY_LEDGER_ENTRIES; i++) {
+        const struct ferry_ledger_entry *e = &ledger->entries[i];
+
+        if (e->part[0])
+            sorted[count++] = e;
+        else
+            json_append(phases, entry_info(e, origin_ns));
+    }
+    qsort(sorted, count, sizeof(sorted[0]), by_duration);
+    for (size_t i = 0; i < count; i++)
+        json_append(parts, entry_info(sorted[i], origin_ns));
+    json_put_int(info, "pid", runner_pid);
+    json_put_int(info, "total-ns", ledger->total_ns);
+    json_put_int(info, "quiesce-ns", ledger->quiesce_ns);
+    json_put_int(info, "prepare-ns", ledger->prepare_ns);
+    json_put_uint(info, "state-bytes", ledger->state_bytes);
+    json_put_int(info, "fds", ledger->fd_count);
+    json_put(info, "phases", phases);
+    json_put(info, "parts", parts);
+    return info;
+}
+
+static int last_ledger(struct migration *m, struct json_object **ret, struct ferry_err *err)
+{
+    struct migration_info now;
+
+    migration_info(m, &now);
+    if (!now.ledger)
+        return err_set(err, ENOENT, "this process has not taken part in a live update yet");
+    *ret = ledger_info(now.ledger, now.runner_pid);
+    return 0;
+}
+
+QMP_HANDLER(qmp_run_ledger)
+{
+    return last_ledger(monitor_env(call->monitor)->migration, ret, err);
+}
+
+static void update_done(void *arg, int result, const struct ferry_err *err)
+{
+    struct qmp_call *call = arg;
+    struct json_object *ret = NULL;
+    struct ferry_err why = {0};
+
+    if (result < 0) {
+        qmp_call_finish(call, result, NULL, err);
+        return;
+    }
+    result = last_ledger(monitor_env(call->monitor)->migration, &ret, &why);
+    qmp_call_finish(call, result, ret, &why);
+}
+
+QMP_HANDLER(qmp_run_update)
+{
+    int rc = migration_update(monitor_env(call->monitor)->migration, qmp_get_str(args, "binary"),
+                              update_done, call, err);
+
+    return rc < 0 ? rc : QMP_DEFERRED;
+}

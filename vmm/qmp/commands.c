@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every command and event there is. */
+#include "vmm/qmp/cmd.h"
+
+/* clang-format off */
+static const struct qmp_command commands[] = {
+    {"qmp_capabilities", "Begin the session and choose its capabilities.",
+     qmp_run_capabilities, &qmp_type_capabilities_args},
+    {"query-version", "The version of QEMU whose interface this is, and of ferry.",
+     qmp_run_query_version, .ret = &qmp_type_version},
+    {"query-commands", "The names of all commands.",
+     qmp_run_query_commands, .ret = &qmp_type_command_list},
+    {"query-qmp-schema", "All commands, events and types, for programs.",
+     qmp_run_query_schema, .ret = &qmp_type_schema},
+
+    {"query-status", "Whether the VM runs, and if not, why.",
+     qmp_run_query_status, .ret = &qmp_type_status},
+    {"stop", "Stop the harts and the guest's clock.", qmp_run_stop},
+    {"cont", "Let a stopped VM go on.", qmp_run_cont},
+    {"quit", "End the VM and its process.", qmp_run_quit},
+    {"system_reset", "Reset the machine, as its reset button would.", qmp_run_system_reset},
+    {"system_powerdown", "Ask the guest to power off; this machine has no line for it, so only "
+     "the event is sent.", qmp_run_system_powerdown},
+    {"system_wakeup", "Wake a suspended guest; this machine cannot suspend.",
+     qmp_run_system_wakeup},
+
+    {"query-name", "The VM's name.", qmp_run_query_name, .ret = &qmp_type_name},
+    {"query-uuid", "The VM's UUID.", qmp_run_query_uuid, .ret = &qmp_type_uuid},
+    {"query-target", "The guest's architecture.", qmp_run_query_target, .ret = &qmp_type_target},
+    {"query-kvm", "Whether KVM is used.", qmp_run_query_kvm, .ret = &qmp_type_kvm},
+    {"query-cpus-fast", "The harts and the host threads that run them.",
+     qmp_run_query_cpus_fast, .ret = &qmp_type_cpu_list},
+    {"query-memory-size-summary", "How much RAM the guest has.",
+     qmp_run_query_memory_size_summary, .ret = &qmp_type_memory_size},
+    {"query-chardev", "The chardevs and what they are connected to.",
+     qmp_run_query_chardev, .ret = &qmp_type_chardev_list},
+    {"query-block", "The drives.", qmp_run_query_block, .ret = &qmp_type_block_list},
+
+    {"migrate", "Start to hand the VM over to another process.",
+     qmp_run_migrate, &qmp_type_migrate_args},
+    {"migrate-incoming", "Begin to listen for a VM.",
+     qmp_run_migrate_incoming, &qmp_type_migrate_incoming_args},
+    {"migrate_cancel", "Give up the migration under way, if there is one.",
+     qmp_run_migrate_cancel},
+    {"query-migrate", "How the last migration goes or went.",
+     qmp_run_query_migrate, .ret = &qmp_type_migration_info},
+    {"migrate-set-capabilities", "Switch migration capabilities on and off.",
+     qmp_run_set_capabilities, &qmp_type_set_capabilities_args},
+    {"query-migrate-capabilities", "All migration capabilities and their state.",
+     qmp_run_query_capabilities, .ret = &qmp_type_capability_list},
+    {"migrate-set-parameters", "Set migration parameters; those not given keep their value.",
+     qmp_run_set_parameters, &qmp_type_parameters},
+    {"query-migrate-parameters", "All migration parameters.",
+     qmp_run_query_parameters, .ret = &qmp_type_parameters},
+
+    {"calc-dirty-rate", "Measure how much memory the guest writes to.",
+     qmp_run_calc_dirty_rate, &qmp_type_calc_dirty_rate_args},
+    {"query-dirty-rate", "The last measurement.", qmp_run_query_dirty_rate,
+     &qmp_type_query_dirty_rate_args, &qmp_type_dirty_rate},
+
+    {"ferry-update", "Start a new process (of another binary, if given), hand the running VM over "
+     "to it and end; answers when the guest runs there, with the ledger of the pause.",
+     qmp_run_update, &qmp_type_update_args, &qmp_type_ledger},
+    {"ferry-ledger", "Where the pause of the last live update went.",
+     qmp_run_ledger, .ret = &qmp_type_ledger},
+    {0},
+};
+
+static const struct qmp_event events[] = {
+    {"STOP", "The guest has stopped."},
+    {"RESUME", "The guest runs."},
+    {"RESET", "The machine was reset.", &qmp_type_shutdown_data},
+    {"SHUTDOWN", "The VM ends.", &qmp_type_shutdown_data},
+    {"POWERDOWN", "The guest was asked to power off."},
+    {"MIGRATION", "The status of a migration changed (with capability `events`).",
+     &qmp_type_migration_status_data},
+    {0},
+};
+/* clang-format on */
+
+const struct qmp_table qmp_ferry_table = {
+    .commands = commands,
+    .events = events,
+    .start = qmp_state_new,
+    .stop = qmp_state_free,
+};

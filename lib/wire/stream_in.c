@@ -159,6 +159,11 @@ void stream_in_data_used(struct stream_in *s, size_t n)
     s->pos_bytes += n;
 }
 
+void stream_in_data_elsewhere(struct stream_in *s, uint64_t n)
+{
+    s->dropped_bytes += n;
+}
+
 void stream_in_data_end(struct stream_in *s)
 {
     s->place = AT_FOOTER;
@@ -346,6 +351,8 @@ static int check_command(uint16_t command, uint16_t n, struct ferry_err *err)
 {
     const struct command_rule *rule;
 
+    if (command == WIRE_CMD_FERRY_COMMIT && n == 0)
+        return 0;
     if (command == 0 || command >= WIRE_CMD_COUNT)
         return err_set(err, EINVAL, "unknown command %u", command);
     rule = &command_rules[command];

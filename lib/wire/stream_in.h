@@ -87,6 +87,11 @@ struct rd stream_in_data(const struct stream_in *s);
 /* No further bytes can belong to the data. */
 bool stream_in_data_final(const struct stream_in *s);
 void stream_in_data_used(struct stream_in *s, size_t n);
+/*
+ * n bytes of the data went past this reader, which had nothing waiting: pages that were read to
+ * where they belong. Counts them for stream_in_offset() and for the end of a package.
+ */
+void stream_in_data_elsewhere(struct stream_in *s, uint64_t n);
 void stream_in_data_end(struct stream_in *s);
 
 size_t stream_in_left(const struct stream_in *s);

@@ -1,0 +1,864 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/be.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "lib/state/state.h"
+#include "tests/contract/contract.h"
+#include "vmm/backend/net.h"
+#include "vmm/backend/net_type.h"
+#include "vmm/backend/unix_socket.h"
+
+/* A card that keeps what it gets, and has room when it is told to. */
+struct card {
+    struct net *net;
+    unsigned room;
+    unsigned frames;
+    size_t last_bytes;
+    uint8_t last[NET_FRAME_BYTES_MAX];
+    unsigned writables, links;
+    bool up;
+};
+
+struct fix {
+    struct loop *loop;
+    struct machine_lock lock;
+    char dir[32];
+    char path[64];
+    struct card card;
+    int listener; /* of the peer */
+    int peer;
+};
+
+static void readable(void *arg)
+{
+    struct card *c = arg;
+    const uint8_t *frame;
+    size_t bytes;
+
+    while ((frame = net_peek(c->net, &bytes))) {
+        if (c->room == 0) {
+            net_stall(c->net);
+            return;
+        }
+        assert_true(bytes <= sizeof(c->last));
+        memcpy(c->last, frame, bytes);
+        c->last_bytes = bytes;
+        c->frames++;
+        c->room--;
+        net_pop(c->net);
+    }
+}
+
+static void writable(void *arg)
+{
+    ((struct card *)arg)->writables++;
+}
+
+static void link_changed(void *arg, bool up)
+{
+    ((struct card *)arg)->links++;
+    ((struct card *)arg)->up = up;
+}
+
+static const struct net_client_ops card_ops = {
+    .readable = readable,
+    .writable = writable,
+    .link = link_changed,
+};
+
+static int setup(void **state)
+{
+    struct fix *f = calloc(1, sizeof(*f));
+    struct ferry_err err;
+
+    assert_non_null(f);
+    pthread_mutex_init(&f->lock.mutex, NULL);
+    assert_int_equal(loop_new(&f->loop, &err), 0);
+    strcpy(f->dir, "/tmp/ferry-net-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(f->path, sizeof(f->path), "%s/sock", f->dir);
+    f->listener = f->peer = -1;
+    f->card.room = 1000000;
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fix *f = *state;
+
+    net_free(f->card.net);
+    loop_free(f->loop);
+    if (f->listener >= 0)
+        close(f->listener);
+    if (f->peer >= 0)
+        close(f->peer);
+    unlink(f->path);
+    rmdir(f->dir);
+    free(f);
+    return 0;
+}
+
+static void stop(void *arg)
+{
+    loop_stop(arg);
+}
+
+static void run_for_ms(struct fix *f, int ms)
+{
+    struct loop_timer *t;
+    struct ferry_err err;
+
+    assert_int_equal(loop_timer_new(&t, f->loop, stop, f->loop, &err), 0);
+    loop_timer_set(t, clock_monotonic_ns() + ms * 1000000LL);
+    loop_run(f->loop);
+    loop_timer_free(t);
+}
+
+static void run_until(struct fix *f, const unsigned *count, unsigned at_least)
+{
+    for (int i = 0; i < 2000 && *count < at_least; i++)
+        run_for_ms(f, 1);
+    assert_int_equal(*count, at_least);
+}
+
+static struct net *make(struct fix *f, bool server, struct card *card)
+{
+    struct config_netdev config = {
+        .id = (char *)(uintptr_t) "n0",
+        .type = CONFIG_NETDEV_STREAM,
+        .path = f->path,
+        .server = server,
+        .fd = -1,
+    };
+    struct ferry_err err = {0};
+
+    assert_int_equal(net_new(&card->net, &config, f->loop, &f->lock, &err), 0);
+    net_set_client(card->net, &card_ops, card);
+    return card->net;
+}
+
+static void resume(struct net *n)
+{
+    net_part(n).ops->resume(n);
+}
+
+/* A client whose peer is f->peer. */
+static struct net *connected(struct fix *f)
+{
+    struct ferry_err err = {0};
+    struct net *n = make(f, false, &f->card);
+
+    assert_int_equal(unix_listen(f->path, &f->listener, &err), 0);
+    if (net_open(n, &err) < 0)
+        fail_msg("%s", err.text);
+    f->peer = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(f->peer >= 0);
+    resume(n);
+    assert_true(net_link_up(n));
+    return n;
+}
+
+static void fill(uint8_t *p, size_t n, unsigned seed)
+{
+    for (size_t i = 0; i < n; i++)
+        p[i] = (uint8_t)(seed + i * 13 + i / 255);
+}
+
+static void peer_sends(struct fix *f, const void *data, size_t n)
+{
+    const uint8_t *from = data;
+
+    while (n > 0) {
+        ssize_t r = send(f->peer, from, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (r < 0) {
+            assert_int_equal(errno, EAGAIN);
+            run_for_ms(f, 1);
+            continue;
+        }
+        from += r;
+        n -= (size_t)r;
+    }
+}
+
+static void peer_sends_frame(struct fix *f, unsigned seed, uint32_t bytes)
+{
+    uint8_t *raw = malloc(bytes + 4);
+
+    assert_non_null(raw);
+    be32_store(raw, bytes);
+    fill(raw + 4, bytes, seed);
+    peer_sends(f, raw, bytes + 4);
+    free(raw);
+}
+
+static void card_got(struct card *c, unsigned seed, size_t bytes)
+{
+    uint8_t *expected = malloc(bytes);
+
+    assert_non_null(expected);
+    fill(expected, bytes, seed);
+    assert_int_equal(c->last_bytes, bytes);
+    assert_memory_equal(c->last, expected, bytes);
+    free(expected);
+}
+
+static void peer_gets_all(struct fix *f, void *data, size_t n)
+{
+    uint8_t *to = data;
+
+    while (n > 0) {
+        struct pollfd p = {.fd = f->peer, .events = POLLIN};
+        ssize_t r = recv(f->peer, to, n, MSG_DONTWAIT);
+
+        if (r < 0) {
+            assert_int_equal(errno, EAGAIN);
+            run_for_ms(f, 1);
+            poll(&p, 1, 1);
+            continue;
+        }
+        assert_true(r > 0);
+        to += r;
+        n -= (size_t)r;
+    }
+}
+
+static void peer_gets_frame(struct fix *f, unsigned seed, uint32_t bytes)
+{
+    uint8_t *raw = malloc(bytes + 4), *expected = malloc(bytes + 4);
+
+    assert_true(raw && expected);
+    be32_store(expected, bytes);
+    fill(expected + 4, bytes, seed);
+    peer_gets_all(f, raw, bytes + 4);
+    assert_memory_equal(raw, expected, bytes + 4);
+    free(raw);
+    free(expected);
+}
+
+static int card_sends(struct fix *f, struct net *n, unsigned seed, size_t bytes)
+{
+    uint8_t *data = malloc(bytes);
+    struct iovec iov[3] = {{data, 1}, {data + 1, 5}, {data + 6, bytes - 6}};
+    int rc;
+
+    assert_non_null(data);
+    fill(data, bytes, seed);
+    machine_lock(&f->lock);
+    rc = net_send(n, iov, 3);
+    machine_unlock(&f->lock);
+    free(data);
+    return rc;
+}
+
+/* --- Streams --- */
+
+static void frames_go_both_ways(void **state)
+{
+    static const uint32_t sizes[] = {14, 60, 1514, 9014, 65535, NET_FRAME_BYTES_MAX};
+    struct fix *f = *state;
+    struct net *n = connected(f);
+
+    assert_false(net_has_vnet_hdr(n));
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        assert_int_equal(card_sends(f, n, i, sizes[i]), 0);
+        peer_gets_frame(f, i, sizes[i]);
+        peer_sends_frame(f, i + 100, sizes[i]);
+        run_until(f, &f->card.frames, i + 1);
+        card_got(&f->card, i + 100, sizes[i]);
+    }
+}
+
+static void a_frame_may_come_in_any_pieces(void **state)
+{
+    struct fix *f = *state;
+    uint8_t raw[3 * 24];
+
+    connected(f);
+    for (unsigned i = 0; i < 3; i++) {
+        be32_store(raw + 24 * i, 20);
+        fill(raw + 24 * i + 4, 20, i);
+    }
+    for (size_t piece = 1; piece < sizeof(raw); piece += 5) {
+        f->card.frames = 0;
+        for (size_t at = 0; at < sizeof(raw); at += piece) {
+            peer_sends(f, raw + at, at + piece > sizeof(raw) ? sizeof(raw) - at : piece);
+            run_for_ms(f, 1);
+        }
+        run_until(f, &f->card.frames, 3);
+        card_got(&f->card, 2, 20);
+    }
+}
+
+static void frames_of_nothing_are_skipped(void **state)
+{
+    struct fix *f = *state;
+    uint8_t zeros[400] = {0};
+
+    connected(f);
+    peer_sends(f, zeros, sizeof(zeros));
+    peer_sends_frame(f, 1, 20);
+    run_until(f, &f->card.frames, 1);
+    card_got(&f->card, 1, 20);
+}
+
+static void many_frames_read_ahead_all_arrive(void **state)
+{
+    struct fix *f = *state;
+
+    connected(f);
+    for (unsigned i = 0; i < 300; i++)
+        peer_sends_frame(f, i, 100);
+    run_until(f, &f->card.frames, 300);
+    card_got(&f->card, 299, 100);
+}
+
+static void a_frame_that_cannot_be_ends_the_connection(void **state)
+{
+    struct fix *f = *state;
+    uint8_t length[4];
+    struct net *n = connected(f);
+
+    be32_store(length, NET_FRAME_BYTES_MAX + 1);
+    peer_sends(f, length, sizeof(length));
+    run_until(f, &f->card.links, 1);
+    assert_false(f->card.up);
+    assert_false(net_link_up(n));
+    /* Sending is into the void now, and says so to nobody. */
+    assert_int_equal(card_sends(f, n, 0, 100), 0);
+    run_for_ms(f, 5);
+}
+
+static void a_peer_that_goes_takes_the_link_down(void **state)
+{
+    struct fix *f = *state;
+    struct net *n = connected(f);
+    struct ferry_named_fd named;
+
+    peer_sends_frame(f, 3, 50);
+    close(f->peer);
+    f->peer = -1;
+    run_until(f, &f->card.links, 1);
+    assert_int_equal(f->card.frames, 1); /* what it said before is heard */
+    assert_false(net_link_up(n));
+    assert_int_equal(net_part(n).ops->fd_at(n, 0, &named), 0);
+    assert_int_equal(named.fd, -1);
+    assert_int_equal(card_sends(f, n, 0, 100), 0);
+    /* A pause and more of it change nothing. */
+    net_part(n).ops->pause(n);
+    resume(n);
+    run_for_ms(f, 5);
+    assert_false(net_link_up(n));
+}
+
+static void a_guest_without_room_makes_the_peer_wait(void **state)
+{
+    struct fix *f = *state;
+    struct net *n = connected(f);
+
+    f->card.room = 2;
+    for (unsigned i = 0; i < 5; i++)
+        peer_sends_frame(f, i, 100);
+    run_for_ms(f, 20);
+    assert_int_equal(f->card.frames, 2);
+    f->card.room = 2;
+    machine_lock(&f->lock);
+    net_want(n);
+    machine_unlock(&f->lock);
+    run_for_ms(f, 20);
+    assert_int_equal(f->card.frames, 4);
+    f->card.room = 10;
+    machine_lock(&f->lock);
+    net_want(n);
+    machine_unlock(&f->lock);
+    run_until(f, &f->card.frames, 5);
+    card_got(&f->card, 4, 100);
+}
+
+/* Send until the socket is full; how many frames went. */
+static unsigned send_until_full(struct fix *f, struct net *n, size_t bytes)
+{
+    unsigned sent = 0;
+
+    while (card_sends(f, n, sent, bytes) == 0)
+        sent++;
+    return sent;
+}
+
+static void a_slow_peer_gets_every_frame_whole(void **state)
+{
+    struct fix *f = *state;
+    struct net *n = connected(f);
+    unsigned sent = send_until_full(f, n, 50000);
+
+    assert_true(sent > 0);
+    assert_int_equal(card_sends(f, n, 0, 100), -EAGAIN);
+    run_for_ms(f, 5);
+    f->card.writables = 0;
+    for (unsigned i = 0; i < sent; i++)
+        peer_gets_frame(f, i, 50000);
+    run_for_ms(f, 5);
+    assert_int_equal(f->card.writables, 1);
+    assert_int_equal(card_sends(f, n, 7, 100), 0);
+    peer_gets_frame(f, 7, 100);
+}
+
+static void a_frame_too_long_is_lost(void **state)
+{
+    struct fix *f = *state;
+    struct net *n = connected(f);
+
+    assert_int_equal(card_sends(f, n, 1, NET_FRAME_BYTES_MAX + 1), 0);
+    assert_int_equal(card_sends(f, n, 2, 100), 0);
+    peer_gets_frame(f, 2, 100);
+}
+
+static void a_server_takes_one_peer_after_the_other(void **state)
+{
+    struct fix *f = *state;
+    struct net *n = make(f, true, &f->card);
+    struct ferry_named_fd named;
+    struct ferry_err err;
+
+    assert_int_equal(net_open(n, &err), 0);
+    resume(n);
+    assert_false(net_link_up(n));
+    assert_int_equal(net_part(n).ops->fd_at(n, 0, &named), 0);
+    assert_string_equal(named.name, "n0/stream");
+    assert_int_equal(named.fd, -1);
+    assert_int_equal(net_part(n).ops->fd_at(n, 1, &named), 0);
+    assert_string_equal(named.name, "n0/listen");
+    assert_true(named.fd >= 0);
+    assert_int_equal(net_part(n).ops->fd_at(n, 2, &named), -ENOENT);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(unix_connect(f->path, &f->peer, &err), 0);
+        run_until(f, &f->card.links, 2 * i + 1);
+        assert_true(f->card.up);
+        peer_sends_frame(f, i, 30);
+        run_until(f, &f->card.frames, i + 1);
+        close(f->peer);
+        run_until(f, &f->card.links, 2 * i + 2);
+    }
+    f->peer = -1;
+}
+
+static void a_path_that_nobody_serves_is_refused(void **state)
+{
+    struct fix *f = *state;
+    struct ferry_err err = {0};
+    struct net *n = make(f, false, &f->card);
+
+    assert_int_equal(net_open(n, &err), -ENOENT);
+    assert_non_null(strstr(err.text, "netdev \"n0\": nobody listens on"));
+    net_free(n);
+    f->card.net = NULL;
+    assert_int_equal(unix_listen(f->path, &f->listener, &err), 0);
+    n = make(f, true, &f->card);
+    assert_int_equal(net_open(n, &err), -EADDRINUSE);
+    assert_non_null(strstr(err.text, "another process listens"));
+    /* What a dead process left behind is in nobody's way. */
+    close(f->listener);
+    f->listener = -1;
+    assert_int_equal(net_open(n, &err), 0);
+}
+
+/* --- Across a handover --- */
+
+/* The new owner of n's fds and state, in its own card. */
+static struct net *move(struct fix *f, struct net *from, struct card *card, bool server,
+                        bool expect_section)
+{
+    struct net *to = make(f, server, card);
+    struct ferry_part a = net_part(from), b = net_part(to);
+    struct ferry_named_fd named;
+    struct ferry_err err = {0};
+    struct buf out = {0};
+
+    a.ops->pause(a.obj);
+    assert_int_equal(a.table->needed(a.obj), expect_section);
+    if (expect_section) {
+        struct rd in;
+
+        assert_int_equal(state_save(a.table, a.obj, &out, NULL, &err), 0);
+        in = rd_make(out.data, out.len_bytes);
+        if (state_load(b.table, b.obj, b.obj_bytes, a.table->version, &in, &err) < 0)
+            fail_msg("%s", err.text);
+        buf_free(&out);
+    }
+    for (size_t i = 0; a.ops->fd_at(a.obj, i, &named) == 0; i++) {
+        int fd = named.fd < 0 ? -1 : fcntl(named.fd, F_DUPFD_CLOEXEC, 0);
+
+        if (fd >= 0 && b.ops->adopt(b.obj, named.name, &fd, &err) < 0)
+            fail_msg("%s", err.text);
+    }
+    b.ops->resume(b.obj);
+    net_free(from);
+    return to;
+}
+
+static void half_a_frame_moves_with_the_socket(void **state)
+{
+    struct fix *f = *state;
+    struct card *next = calloc(1, sizeof(*next));
+    struct net *n = connected(f);
+    unsigned sent;
+    uint8_t raw[104];
+
+    assert_non_null(next);
+    next->room = 100;
+    be32_store(raw, 100);
+    fill(raw + 4, 100, 5);
+    peer_sends(f, raw, 40);
+    run_for_ms(f, 5);
+    sent = send_until_full(f, n, 50000);
+    f->card.net = NULL;
+    n = move(f, n, next, false, true);
+
+    peer_sends(f, raw + 40, sizeof(raw) - 40);
+    run_until(f, &next->frames, 1);
+    card_got(next, 5, 100);
+    for (unsigned i = 0; i < sent; i++)
+        peer_gets_frame(f, i, 50000);
+    assert_true(next->writables > 0);
+    assert_int_equal(card_sends(f, n, 9, 100), 0);
+    peer_gets_frame(f, 9, 100);
+    assert_int_equal(f->card.frames, 0);
+    net_free(n);
+    free(next);
+}
+
+static void frames_the_guest_had_no_room_for_move_too(void **state)
+{
+    struct fix *f = *state;
+    struct card *next = calloc(1, sizeof(*next));
+    struct net *n = connected(f);
+
+    assert_non_null(next);
+    f->card.room = 1;
+    for (unsigned i = 0; i < 4; i++)
+        peer_sends_frame(f, i, 100);
+    run_for_ms(f, 10);
+    assert_int_equal(f->card.frames, 1);
+    next->room = 100;
+    f->card.net = NULL;
+    n = move(f, n, next, false, true);
+    run_until(f, &next->frames, 3);
+    card_got(next, 3, 100);
+    net_free(n);
+    free(next);
+}
+
+static void a_quiet_backend_has_no_section(void **state)
+{
+    struct fix *f = *state;
+    struct card *next = calloc(1, sizeof(*next));
+    struct net *n = connected(f);
+
+    assert_non_null(next);
+    next->room = 100;
+    peer_sends_frame(f, 1, 100);
+    run_until(f, &f->card.frames, 1);
+    f->card.net = NULL;
+    n = move(f, n, next, false, false);
+    assert_true(net_link_up(n));
+    peer_sends_frame(f, 2, 100);
+    run_until(f, &next->frames, 1);
+    net_free(n);
+    free(next);
+}
+
+static void a_server_without_a_peer_moves(void **state)
+{
+    struct fix *f = *state;
+    struct card *next = calloc(1, sizeof(*next));
+    struct net *n = make(f, true, &f->card);
+    struct ferry_err err;
+
+    assert_non_null(next);
+    assert_int_equal(net_open(n, &err), 0);
+    resume(n);
+    f->card.net = NULL;
+    n = move(f, n, next, true, false);
+    assert_false(net_link_up(n));
+    assert_int_equal(unix_connect(f->path, &f->peer, &err), 0);
+    run_until(f, &next->links, 1);
+    net_free(n);
+    free(next);
+}
+
+static void nothing_flows_while_paused(void **state)
+{
+    struct fix *f = *state;
+    struct net *n = connected(f);
+    const struct ferry_part_ops *ops = net_part(n).ops;
+
+    ops->pause(n);
+    peer_sends_frame(f, 1, 100);
+    assert_int_equal(card_sends(f, n, 0, 100), -EAGAIN);
+    run_for_ms(f, 20);
+    assert_int_equal(f->card.frames, 0);
+    f->card.writables = 0;
+    resume(n);
+    run_until(f, &f->card.frames, 1);
+    assert_true(f->card.writables > 0); /* the card looks at its ring again */
+}
+
+static void other_fds_are_refused(void **state)
+{
+    struct fix *f = *state;
+    struct net *n = make(f, false, &f->card);
+    const struct ferry_part_ops *ops = net_part(n).ops;
+    struct ferry_err err = {0};
+    int fd = open("/dev/null", O_RDWR);
+
+    assert_int_equal(ops->adopt(n, "n0/tap", &fd, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "does not expect"));
+    assert_int_equal(ops->adopt(n, "n0/listen", &fd, &err), -EINVAL);
+    assert_int_equal(ops->adopt(n, "n0/stream", &fd, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "not a UNIX stream socket"));
+    close(fd);
+    assert_int_equal(unix_listen(f->path, &fd, &err), 0);
+    assert_int_equal(ops->adopt(n, "n0/stream", &fd, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "it listens"));
+    close(fd);
+}
+
+struct contract_world {
+    struct loop *loop;
+};
+
+static void *make_for_contract(void *arg)
+{
+    struct contract_world *w = arg;
+    struct config_netdev config = {
+        .id = (char *)(uintptr_t) "n0", .type = CONFIG_NETDEV_STREAM, .fd = -1};
+    struct net *n = NULL;
+    struct ferry_err err;
+
+    assert_int_equal(net_new(&n, &config, w->loop, NULL, &err), 0);
+    return n;
+}
+
+static void stir(void *obj)
+{
+    struct net *n = obj;
+
+    n->rx_at = 3;
+    n->rx_bytes = 50;
+    fill(n->rx, 50, 1);
+    n->tx_at = 7;
+    n->tx_bytes = 20;
+    fill(n->tx, 20, 2);
+}
+
+static void destroy(void *obj)
+{
+    net_free(obj);
+}
+
+static void the_state_keeps_the_contract(void **state)
+{
+    struct fix *f = *state;
+    struct contract_world w = {.loop = f->loop};
+    struct net *n = make_for_contract(&w);
+    struct contract_case c = {
+        .table = net_part(n).table,
+        .obj_bytes = net_part(n).obj_bytes,
+        .make = make_for_contract,
+        .stir = stir,
+        .destroy = destroy,
+        .arg = &w,
+    };
+
+    net_free(n);
+    contract_run(&c);
+}
+
+/* --- TAP, in a network of our own --- */
+
+/* In a child, which may change its network; 77 says that it may not. */
+static void in_own_network(struct fix *f, void (*body)(struct fix *f))
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        int fd = unshare(CLONE_NEWNET) < 0 ? -1 : open("/dev/net/tun", O_RDWR);
+
+        if (fd < 0)
+            _exit(77);
+        close(fd);
+        body(f);
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(status, 0);
+}
+
+#define CHECK(cond)                                                              \
+    do {                                                                         \
+        if (!(cond)) {                                                           \
+            fprintf(stderr, "line %d: %s (errno %d)\n", __LINE__, #cond, errno); \
+            _exit(1);                                                            \
+        }                                                                        \
+    } while (0)
+
+static struct net *make_tap(struct fix *f, const char *ifname, int fd)
+{
+    struct config_netdev config = {
+        .id = (char *)(uintptr_t) "n0",
+        .type = CONFIG_NETDEV_TAP,
+        .ifname = (char *)(uintptr_t)ifname,
+        .fd = fd,
+    };
+    struct ferry_err err;
+
+    CHECK(net_new(&f->card.net, &config, f->loop, &f->lock, &err) == 0);
+    net_set_client(f->card.net, &card_ops, &f->card);
+    return f->card.net;
+}
+
+static void set_up(const char *ifname)
+{
+    struct ifreq ifr = {0};
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+    strcpy(ifr.ifr_name, ifname);
+    CHECK(ioctl(s, SIOCGIFFLAGS, &ifr) == 0);
+    ifr.ifr_flags |= IFF_UP;
+    CHECK(ioctl(s, SIOCSIFFLAGS, &ifr) == 0);
+    close(s);
+}
+
+static void tap_frames_flow(struct fix *f)
+{
+    struct net *n = make_tap(f, "ferry0", -1);
+    struct ferry_named_fd named;
+    struct ferry_err err = {0};
+    uint8_t frame[12 + 60] = {0};
+    struct iovec iov = {frame, sizeof(frame)};
+    int size = 0;
+
+    CHECK(net_has_vnet_hdr(n));
+    CHECK(net_open(n, &err) == 0);
+    CHECK(net_part(n).ops->fd_at(n, 0, &named) == 0 && !strcmp(named.name, "n0/tap"));
+    CHECK(net_part(n).ops->fd_at(n, 1, &named) == -ENOENT);
+    set_up("ferry0");
+    net_set_vnet_hdr(n, 12, NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_ECN);
+    net_part(n).ops->fd_at(n, 0, &named);
+    CHECK(ioctl(named.fd, TUNGETVNETHDRSZ, &size) == 0 && size == 12);
+    resume(n);
+    /* The host's own chatter (IPv6 router solicitations) comes with a header. */
+    for (int i = 0; i < 5000 && f->card.frames == 0; i++)
+        run_for_ms(f, 1);
+    CHECK(f->card.frames > 0 && f->card.last_bytes > 12 + 14);
+    memset(frame + 12, 0xff, 6);
+    machine_lock(&f->lock);
+    CHECK(net_send(n, &iov, 1) == 0);
+    machine_unlock(&f->lock);
+    /* Offloads that build on others are not asked for alone. */
+    net_set_vnet_hdr(n, 10, NET_OFFLOAD_TSO4);
+    net_set_vnet_hdr(n, 10, NET_OFFLOAD_CSUM | NET_OFFLOAD_ECN);
+    run_for_ms(f, 5);
+    CHECK(net_link_up(n));
+}
+
+static void tap_is_adopted(struct fix *f)
+{
+    struct net *n = make_tap(f, "ferry0", -1), *second;
+    struct ferry_named_fd named;
+    struct ferry_err err = {0};
+    struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    int fd, plain;
+
+    CHECK(net_open(n, &err) == 0);
+    net_part(n).ops->fd_at(n, 0, &named);
+    second = make_tap(f, "ferry0", -1);
+    CHECK(net_open(second, &err) == -EBUSY && strstr(err.text, "in use"));
+    fd = dup(named.fd);
+    CHECK(net_part(second).ops->adopt(second, "n0/tap", &fd, &err) == 0 && fd == -1);
+    net_free(n);
+    resume(second);
+    CHECK(net_link_up(second));
+    net_free(second);
+
+    /* Others cannot be used, and say why. */
+    plain = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
+    CHECK(plain >= 0);
+    n = make_tap(f, NULL, plain);
+    CHECK(net_open(n, &err) < 0 && strstr(err.text, "not an open TAP"));
+    net_free(n);
+    plain = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
+    CHECK(plain >= 0 && ioctl(plain, TUNSETIFF, &ifr) == 0);
+    n = make_tap(f, NULL, plain);
+    CHECK(net_open(n, &err) == -ENOTSUP && strstr(err.text, "IFF_VNET_HDR"));
+    net_free(n);
+    /* One that was opened well by somebody else. */
+    plain = open("/dev/net/tun", O_RDWR);
+    ifr.ifr_flags |= IFF_VNET_HDR;
+    CHECK(plain >= 0 && ioctl(plain, TUNSETIFF, &ifr) == 0);
+    n = make_tap(f, NULL, plain);
+    CHECK(net_open(n, &err) == 0);
+    CHECK(fcntl(plain, F_GETFL) & O_NONBLOCK);
+    CHECK(fcntl(plain, F_GETFD) & FD_CLOEXEC);
+    net_free(n);
+    f->card.net = NULL;
+}
+
+static void frames_flow_over_a_tap(void **state)
+{
+    in_own_network(*state, tap_frames_flow);
+}
+
+static void a_tap_is_adopted_or_refused(void **state)
+{
+    in_own_network(*state, tap_is_adopted);
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(frames_go_both_ways),
+        T(a_frame_may_come_in_any_pieces),
+        T(frames_of_nothing_are_skipped),
+        T(many_frames_read_ahead_all_arrive),
+        T(a_frame_that_cannot_be_ends_the_connection),
+        T(a_peer_that_goes_takes_the_link_down),
+        T(a_guest_without_room_makes_the_peer_wait),
+        T(a_slow_peer_gets_every_frame_whole),
+        T(a_frame_too_long_is_lost),
+        T(a_server_takes_one_peer_after_the_other),
+        T(a_path_that_nobody_serves_is_refused),
+        T(half_a_frame_moves_with_the_socket),
+        T(frames_the_guest_had_no_room_for_move_too),
+        T(a_quiet_backend_has_no_section),
+        T(a_server_without_a_peer_moves),
+        T(nothing_flows_while_paused),
+        T(other_fds_are_refused),
+        T(the_state_keeps_the_contract),
+        T(frames_flow_over_a_tap),
+        T(a_tap_is_adopted_or_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

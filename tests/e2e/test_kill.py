@@ -53,7 +53,8 @@ def test_target_lost(start, tmp_path, action):
         # A target that hangs with the lock in hand may still run: nobody else may.
         points = [point for point in points if point not in ("commit-received", "lock-taken")]
     for point in points:
-        done = ferry("update", machine.name, "--binary", faulty_binary(tmp_path, f"{point}={action}"))
+        binary = faulty_binary(tmp_path, f"{point}={action}")
+        done = ferry("update", machine.name, "--timeout", "2", "--binary", binary)
         assert done.status == 1, f"{point}: {done.out}"
         assert running(machine.name), f"{point}: {done.err}"
         machine.ask("gap", "witness: gap_us=")

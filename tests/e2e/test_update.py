@@ -11,7 +11,7 @@ from network import Numbered
 
 
 def sum_of_phases(ledger):
-    return sum(phase["ns"] for phase in ledger["phases"])
+    return sum(phase["duration-ns"] for phase in ledger["phases"])
 
 
 def test_updates_under_load(start, network):

@@ -2,6 +2,7 @@
 #include "vmm/backend/unix_socket.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,6 +11,8 @@
 
 #include "base/err.h"
 #include "base/own.h"
+
+#define LISTEN_BACKLOG 16
 
 static int make(const char *path, struct sockaddr_un *addr, int *ret_fd, struct ferry_err *err)
 {
@@ -64,6 +67,16 @@ static int remove_stale(const char *path, struct ferry_err *err)
     return 0;
 }
 
+static int name_aside(struct sockaddr_un *addr, const char *path, struct ferry_err *err)
+{
+    if (snprintf(addr->sun_path, sizeof(addr->sun_path), "%s.new", path) >=
+        (int)sizeof(addr->sun_path))
+        return err_set(err, ENAMETOOLONG, "socket path \"%s\" is longer than %zu bytes", path,
+                       sizeof(addr->sun_path) - sizeof(".new"));
+    unlink(addr->sun_path);
+    return 0;
+}
+
 int unix_listen(const char *path, int *ret_fd, struct ferry_err *err)
 {
     struct sockaddr_un addr;
@@ -74,8 +87,17 @@ int unix_listen(const char *path, int *ret_fd, struct ferry_err *err)
         rc = remove_stale(path, err);
     if (rc)
         return rc;
-    if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 1) < 0)
+    /* Under another name first: whoever sees the path can connect. */
+    rc = name_aside(&addr, path, err);
+    if (rc)
+        return rc;
+    if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
         return err_sys(err, errno, "listening on \"%s\"", path);
+    if (listen(fd, LISTEN_BACKLOG) < 0 || rename(addr.sun_path, path) < 0) {
+        rc = err_sys(err, errno, "listening on \"%s\"", path);
+        unlink(addr.sun_path);
+        return rc;
+    }
     *ret_fd = take_fd(&fd);
     return 0;
 }

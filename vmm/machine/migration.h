@@ -81,12 +81,13 @@ int migration_incoming_uri(struct migration *m, const char *uri,
 /* Whether a failure of the incoming side ends the process with status 1. */
 void migration_set_exit_on_error(struct migration *m, bool exit_on_error);
 /*
- * Start `binary` (NULL = the running one) as the target and hand over to it. done() is called
+ * Start `binary` (NULL = the running one) as the target and hand over to it. It may take
+ * prepare_timeout_ns (0 = the default) until it is ready, the guest running. done() is called
  * once, from the loop, with 0 or a negative errno and the reason; on success the process ends soon
  * after it returns.
  */
 typedef void migration_done_fn(void *arg, int result, const struct ferry_err *err);
-int migration_update(struct migration *m, const char *binary, migration_done_fn *done, void *arg,
-                     struct ferry_err *err) FERRY_MUST_CHECK;
+int migration_update(struct migration *m, const char *binary, int64_t prepare_timeout_ns,
+                     migration_done_fn *done, void *arg, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Fine when nothing runs. */
 int migration_cancel(struct migration *m, struct ferry_err *err) FERRY_MUST_CHECK;

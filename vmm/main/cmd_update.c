@@ -48,11 +48,23 @@ static void print_ledger(const char *vm, struct json_object *ledger)
         client_number(ledger, "fds"));
 }
 
+static int parse_seconds(const char *text, int64_t *ret_ms)
+{
+    char *end;
+    long seconds = strtol(text, &end, 10);
+
+    if (end == text || *end || seconds < 1 || seconds > 3600)
+        return -EINVAL;
+    *ret_ms = seconds * 1000;
+    return 0;
+}
+
 static int run(const struct command *self, int argc, char *const argv[])
 {
     struct json_object *arguments = json_object_new_object(), *ledger;
     const char *vm = NULL;
     bool json = false;
+    int64_t timeout_ms;
     struct ferry_err err;
 
     for (int i = 0; i < argc; i++) {
@@ -65,6 +77,11 @@ static int run(const struct command *self, int argc, char *const argv[])
             if (!realpath(argv[++i], path))
                 return command_fail(self, "--binary %s: %s", argv[i], strerror(errno));
             json_object_object_add(arguments, "binary", json_object_new_string(path));
+        } else if (!strcmp(argv[i], "--timeout") && i + 1 < argc) {
+            if (parse_seconds(argv[++i], &timeout_ms) < 0)
+                return command_fail(self, "--timeout %s: seconds from 1 to 3600 were expected",
+                                    argv[i]);
+            json_object_object_add(arguments, "timeout-ms", json_object_new_int64(timeout_ms));
         } else if (argv[i][0] == '-' || vm) {
             return command_misused(self, "'%s' was not expected", argv[i]);
         } else {
@@ -86,11 +103,12 @@ static int run(const struct command *self, int argc, char *const argv[])
 
 const struct command command_update = {
     .name = "update",
-    .usage = "VM [--binary PATH] [--json]",
+    .usage = "VM [--binary PATH] [--timeout SECONDS] [--json]",
     .summary = "Replace the process under a running VM, and show where the pause went.",
     .help = "Starts a new process, hands the guest over to it and ends the old one. Whatever goes\n"
             "wrong before the new one has everything, the guest goes on where it is.\n\n"
             "  --binary PATH  the ferry to start (default: the one that runs now)\n"
+            "  --timeout S    how long it may take to get ready, the guest running (default: 30)\n"
             "  --json         print the ledger of the pause as JSON\n",
     .run = run,
 };

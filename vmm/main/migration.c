@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "vmm/backend/unix_socket.h"
 #include "vmm/main/migration_driver.h"
 #include "vmm/main/migration_params.h"
 #include "vmm/main/reaper.h"
@@ -295,7 +296,8 @@ static int may_start(struct migration *m, struct ferry_err *err)
 }
 
 /* Takes *fd on success. */
-static int source_start(struct migration *m, int *fd, struct ferry_err *err)
+static int source_start(struct migration *m, int *fd, int64_t prepare_timeout_ns,
+                        struct ferry_err *err)
 {
     struct ferry_live_source_params params = {
         .size_bytes = sizeof(params),
@@ -303,6 +305,7 @@ static int source_start(struct migration *m, int *fd, struct ferry_err *err)
         .owner = vm_owner(m->vm),
         .version = FERRY_VERSION,
         .running = vm_run_state(m->vm) == RUN_STATE_RUNNING,
+        .prepare_timeout_ns = prepare_timeout_ns,
         .trace = source_trace,
         .opaque = m,
     };
@@ -329,32 +332,27 @@ static int source_start(struct migration *m, int *fd, struct ferry_err *err)
     return 0;
 }
 
-/* "unix:PATH" as a socket address; anything else is refused by name. */
-static int parse_unix(const char *uri, struct sockaddr_un *ret, struct ferry_err *err)
+/* The path of "unix:PATH"; anything else is refused by name. */
+static int parse_unix(const char *uri, const char **path, struct ferry_err *err)
 {
     static const char prefix[] = "unix:";
-    const char *path = uri + sizeof(prefix) - 1;
 
     if (strncmp(uri, prefix, sizeof(prefix) - 1))
         return err_set(err, EINVAL,
                        "unknown migration protocol: %s (this version of ferry serves unix:PATH)",
                        uri);
-    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (!*path || strlen(path) >= sizeof(ret->sun_path))
-        return err_set(err, ENAMETOOLONG, "'%s': a socket path has 1 to %zu bytes", uri,
-                       sizeof(ret->sun_path) - 1);
-    memcpy(ret->sun_path, path, strlen(path));
+    *path = uri + sizeof(prefix) - 1;
     return 0;
 }
 
 int migration_start_uri(struct migration *m, const char *uri, struct ferry_err *err)
 {
     OWN_FD int fd = -1;
-    struct sockaddr_un address;
+    const char *path = NULL;
     int rc = may_start(m, err);
 
     if (!rc)
-        rc = parse_unix(uri, &address, err);
+        rc = parse_unix(uri, &path, err);
     if (rc < 0)
         return rc;
     if (!m->params.num[MIGRATION_PARAM_LOCAL])
@@ -362,16 +360,12 @@ int migration_start_uri(struct migration *m, const char *uri, struct ferry_err *
                        "this version of ferry hands a VM over on one host: set the parameter "
                        "'local' to true and start 'ferry receive %s' on the other side",
                        uri);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return err_sys(err, errno, "cannot make a socket");
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-        return err_sys(err, errno, "Failed to connect to '%s'", address.sun_path);
-    return source_start(m, &fd, err);
+    rc = unix_connect(path, &fd, err);
+    return rc < 0 ? rc : source_start(m, &fd, 0, err);
 }
 
-int migration_update(struct migration *m, const char *binary, migration_done_fn *done, void *arg,
-                     struct ferry_err *err)
+int migration_update(struct migration *m, const char *binary, int64_t prepare_timeout_ns,
+                     migration_done_fn *done, void *arg, struct ferry_err *err)
 {
     OWN_FD int ours = -1;
     OWN_FD int theirs = -1;
@@ -389,7 +383,7 @@ int migration_update(struct migration *m, const char *binary, migration_done_fn 
     theirs = pair[1];
     rc = spawn_target(&m->child, binary, theirs, err);
     if (!rc)
-        rc = source_start(m, &ours, err);
+        rc = source_start(m, &ours, prepare_timeout_ns, err);
     if (rc < 0) {
         m->child = 0;
         return rc;
@@ -571,8 +565,8 @@ static void incoming_connection(void *arg, short revents)
 int migration_incoming_uri(struct migration *m, const char *uri, struct ferry_err *err)
 {
     OWN_FD int fd = -1;
-    struct sockaddr_un address;
-    int rc = parse_unix(uri, &address, err);
+    const char *path = NULL;
+    int rc = parse_unix(uri, &path, err);
 
     if (rc < 0)
         return rc;
@@ -580,16 +574,13 @@ int migration_incoming_uri(struct migration *m, const char *uri, struct ferry_er
         return err_set(err, EINVAL, "'-incoming' was not specified on the command line");
     if (is_running(m) || m->listen_fd >= 0)
         return err_set(err, EBUSY, "The incoming migration has already been started");
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return err_sys(err, errno, "cannot make a socket");
-    unlink(address.sun_path);
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0)
-        return err_sys(err, errno, "Failed to listen on '%s'", address.sun_path);
-    rc = loop_watch_new(&m->listen_watch, vm_loop(m->vm), fd, POLLIN, incoming_connection, m, err);
+    rc = unix_listen(path, &fd, err);
+    if (!rc)
+        rc = loop_watch_new(&m->listen_watch, vm_loop(m->vm), fd, POLLIN, incoming_connection, m,
+                            err);
     if (rc < 0)
         return rc;
-    memcpy(m->listen_path, address.sun_path, sizeof(m->listen_path));
+    snprintf(m->listen_path, sizeof(m->listen_path), "%s", path);
     m->listen_fd = take_fd(&fd);
     m->incoming = true;
     set_status(m, MIGRATION_SETUP);

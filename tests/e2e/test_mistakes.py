@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every mistake is answered with a sentence and exit status 1 or 2, and nothing else happens."""
+
+import json
+import socket
+import subprocess
+
+import pytest
+from ferry_cli import ferry, running
+from harness import FERRY, GUEST
+
+SMALL = {"harts": 1, "mem_mib": 128, "append": "witness.mem=16M"}
+BOOT = ["-bios", GUEST / "fw_dynamic.bin", "-kernel", GUEST / "Image", "-serial", "null"]
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        (["-smpp", "2"], "did you mean -smp?"),
+        (["-m", "1"], "RAM size must be"),
+        (["-M", "q35"], "does not accept value 'q35'"),
+        (["-kernel", "/nonexistent/Image", "-serial", "null"], "/nonexistent/Image"),
+        (["-bios", "/nonexistent/fw", "-serial", "null"], "/nonexistent/fw"),
+        ([*BOOT, "-drive", "file=/nonexistent/disk"], "/nonexistent/disk"),
+        ([*BOOT, "-netdev", "tap,id=n,ifname=nosuchtap0,fd=900"], "ifname= is invalid with fd="),
+        ([*BOOT, "-netdev", "stream,id=n,addr.type=unix,addr.path=/nonexistent/s"], "/nonexistent/s"),
+        ([*BOOT, "-qmp", "unix:/nonexistent/q,server=on,wait=off"], "/nonexistent/q"),
+        ([*BOOT, "-name", "../evil"], "a VM name has"),
+    ],
+)
+def test_options(guest, words, says):
+    done = ferry("run", *words)
+    assert done.status == 1
+    assert says in done.err, done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words, status, says",
+    [
+        (["updat", "x"], 2, "did you mean 'update'?"),
+        (["update"], 2, "usage: ferry update"),
+        (["update", "nosuch"], 1, "no VM named 'nosuch' is running"),
+        (["update", "a", "b"], 2, "'b' was not expected"),
+        (["update", "a", "--binary", "/nonexistent"], 1, "/nonexistent: No such file"),
+        (["status"], 2, "usage: ferry status"),
+        (["receive"], 2, "usage: ferry receive"),
+        (["receive", "tcp:1:2"], 1, "unknown migration protocol"),
+        (["receive", "fd:77"], 1, "not an open file descriptor"),
+        (["qmp", "nosuch", "stop", "[1]"], 1, "must be a JSON object"),
+        (["console", "nosuch"], 1, "no VM named"),
+        (["run", "--fault", "nowhere=kill"], 1, "no such point"),
+    ],
+)
+def test_commands(words, status, says):
+    done = ferry(*words)
+    assert done.status == status
+    assert says in done.err, done.err
+
+
+def test_a_name_and_a_disk_have_one_vm(start):
+    machine = start(**SMALL)
+    machine.wait_ready()
+    done = ferry("run", "-name", machine.name, *BOOT)
+    assert done.status == 1
+    assert f"a VM named '{machine.name}' is running already" in done.err
+    done = ferry("run", *BOOT, "-drive", f"file={machine.disk},format=raw")
+    assert done.status == 1
+    assert "is in use by" in done.err
+    assert str(machine.process.pid) in done.err
+    assert running(machine.name)
+    machine.verdict()
+    assert machine.power_off() == 0
+
+
+def exchange(path, request):
+    """The reply to raw bytes after negotiation."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(60)
+        client.connect(str(path))
+        lines = client.makefile("r", encoding="utf-8")
+        assert "QMP" in json.loads(lines.readline())
+        client.sendall(b'{"execute": "qmp_capabilities"}')
+        assert json.loads(lines.readline()) == {"return": {}}
+        client.sendall(request)
+        return json.loads(lines.readline())
+
+
+def test_malformed_requests_change_nothing(start):
+    machine = start(**SMALL)
+    machine.wait_ready()
+    cases = [
+        (b"[]", "GenericError", "QMP input must be a JSON object"),
+        (b'{"execute": 1}', "GenericError", "QMP input member 'execute' must be a string"),
+        (b'{"execute": "nope"}', "CommandNotFound", "The command nope has not been found"),
+        (b'{"exec-oob": "stop"}', "GenericError", "QMP input member 'exec-oob' is unexpected"),
+        (b'{"execute": "stop", "arguments": 5}', "GenericError", "QMP input member 'arguments' must be an object"),
+        (b'{"execute": "stop", "arguments": {"x": 1}}', "GenericError", "Parameter 'x' is unexpected"),
+        (b'{"execute": "stop", "bogus": 1}', "GenericError", "QMP input member 'bogus' is unexpected"),
+        (b"{}", "GenericError", "QMP input lacks member 'execute'"),
+        (b'{"execute": "stop"]', "GenericError", "JSON parse error, "),
+        (b"\xff", "GenericError", "JSON parse error, "),
+        (b"[" * 1025 + b"]" * 1025, "GenericError", "JSON nesting depth limit exceeded"),
+        (b'{"execute": "migrate", "arguments": {"uri": "tcp:h:1"}}', "GenericError", "unknown migration protocol"),
+        (
+            b'{"execute": "migrate-set-parameters", "arguments": {"downtime-limit": 2000001}}',
+            "GenericError",
+            "Parameter 'downtime_limit' expects an integer in the range of 0 to (2000 * 1000) ms",
+        ),
+    ]
+    for request, error_class, desc in cases:
+        error = exchange(machine.qmp_path, request)["error"]
+        assert error["class"] == error_class, request
+        assert desc in error["desc"], request
+    assert running(machine.name)
+    machine.verdict()
+    assert machine.power_off() == 0
+
+
+def test_a_bad_stream_is_refused(tmp_path):
+    """A source that sends nonsense gets nothing, and the target says why."""
+    for index, bytes_sent in enumerate((b"", b"\0" * 64, b"QEVM\0\0\0\3" + b"\xff" * 200)):
+        path = tmp_path / f"s{index}"
+        done = receive_from(path, bytes_sent)
+        assert done.returncode == 1
+        assert "receiving a VM: " in done.stderr_text
+
+
+def receive_from(path, bytes_sent):
+    process = subprocess.Popen([FERRY, "receive", f"unix:{path}"], stderr=subprocess.PIPE, text=True)
+    while not path.exists():
+        assert process.poll() is None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(str(path))
+        client.sendall(bytes_sent)
+    process.stderr_text = process.communicate(timeout=60)[1]
+    return process

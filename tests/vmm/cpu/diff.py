@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 
-import diff_gen
+sys.dont_write_bytecode = True  # the source tree stays clean
+import diff_gen  # noqa: E402
 
 QEMU_CPU = 'rv64,h=off,zba=off,zbb=off,zbc=off,zbs=off,debug=off,pmu-num=0'
 BATCH_SECONDS = 120

@@ -97,6 +97,8 @@ int virtio_set_features(struct virtio_dev *v, uint64_t features)
 
 void virtio_set_status(struct virtio_dev *v, uint8_t status)
 {
+    bool now_ready;
+
     if (status == 0) {
         virtio_reset(v);
         return;
@@ -111,8 +113,9 @@ void virtio_set_status(struct virtio_dev *v, uint8_t status)
     }
     /* Only a reset takes it back. */
     status |= v->status & VIRTIO_STATUS_NEEDS_RESET;
+    now_ready = status & ~v->status & VIRTIO_STATUS_DRIVER_OK;
     v->status = status;
-    if ((status & VIRTIO_STATUS_DRIVER_OK) && !v->started) {
+    if (now_ready) {
         v->started = true;
         kick_all(v);
     }

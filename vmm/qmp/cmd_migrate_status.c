@@ -69,8 +69,9 @@ const struct qmp_type qmp_type_ledger = {
     QMP_MEMBERS({"pid", &qmp_int}, {"total-ns", &qmp_int}, {"quiesce-ns", &qmp_int},
                 {"prepare-ns", &qmp_int}, {"state-bytes", &qmp_uint64}, {"fds", &qmp_int},
                 {"phases", &phase_list}, {"parts", &part_list})};
-const struct qmp_type qmp_type_update_args = {.kind = QMP_KIND_OBJECT,
-                                              QMP_MEMBERS({"binary", &qmp_str, true})};
+const struct qmp_type qmp_type_update_args = {
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"binary", &qmp_str, true}, {"timeout-ms", &qmp_uint64, true})};
 
 /* --- query-migrate --- */
 
@@ -247,8 +248,13 @@ static void update_done(void *arg, int result, const struct ferry_err *err)
 
 QMP_HANDLER(qmp_run_update)
 {
-    int rc = migration_update(monitor_env(call->monitor)->migration, qmp_get_str(args, "binary"),
-                              update_done, call, err);
+    uint64_t timeout_ms = qmp_get_uint(args, "timeout-ms", 0);
+    int rc;
+
+    if (timeout_ms > UINT32_MAX)
+        return err_set(err, ERANGE, "Parameter 'timeout-ms' expects uint32_t");
+    rc = migration_update(monitor_env(call->monitor)->migration, qmp_get_str(args, "binary"),
+                          (int64_t)timeout_ms * NS_PER_MS, update_done, call, err);
 
     return rc < 0 ? rc : QMP_DEFERRED;
 }

@@ -469,6 +469,8 @@ static void update(void **state)
     struct ferry_err err = {0};
 
     run_fails(b, "ferry-ledger", NULL, "this process has not taken part in a live update yet");
+    run_fails(b, "ferry-update", "{\"timeout-ms\":4294967296}",
+              "Parameter 'timeout-ms' expects uint32_t");
     err_set(&b->migration.refuse, EBUSY, "There's a migration process in progress");
     run_fails(b, "ferry-update", NULL, "There's a migration process in progress");
     b->migration.refuse.errnum = 0;
@@ -500,8 +502,9 @@ static void update_answers_with_the_ledger(void **state)
     b->migration.on_update = finish_update;
     b->migration.on_update_arg = b;
     b->migration.loop = b->loop;
-    ret = run(b, "ferry-update", "{\"binary\":\"/usr/bin/ferry\"}");
+    ret = run(b, "ferry-update", "{\"binary\":\"/usr/bin/ferry\",\"timeout-ms\":2500}");
     assert_string_equal(b->migration.binary, "/usr/bin/ferry");
+    assert_true(b->migration.prepare_timeout_ns == 2500000000);
     assert_int_equal(qmp_get_uint(ret, "total-ns", 0), 300);
     json_object_put(ret);
 }

@@ -164,12 +164,13 @@ void migration_set_exit_on_error(struct migration *m, bool exit_on_error)
     m->exit_on_error = exit_on_error;
 }
 
-int migration_update(struct migration *m, const char *binary, migration_done_fn *done, void *arg,
-                     struct ferry_err *err)
+int migration_update(struct migration *m, const char *binary, int64_t prepare_timeout_ns,
+                     migration_done_fn *done, void *arg, struct ferry_err *err)
 {
     if (m->refuse.errnum)
         return err_set(err, m->refuse.errnum, "%s", m->refuse.text);
     snprintf(m->binary, sizeof(m->binary), "%s", binary ? binary : "(own)");
+    m->prepare_timeout_ns = prepare_timeout_ns;
     m->done = done;
     m->done_arg = arg;
     return m->on_update ? loop_post(m->loop, m->on_update, m->on_update_arg) : 0;

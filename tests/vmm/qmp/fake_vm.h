@@ -27,6 +27,7 @@ struct migration {
     char uri[256]; /* of the last start or incoming */
     bool incoming, cancelled, exit_on_error;
     char binary[64];
+    int64_t prepare_timeout_ns;
     migration_done_fn *done;
     void *done_arg;
     struct loop *loop; /* with on_update: posted there when an update starts */

@@ -337,10 +337,15 @@ static const struct ferry_field framed_fields[] = {
 };
 static const struct ferry_table framed_table = {.name = "framed", FERRY_FIELDS(framed_fields)};
 
+static const struct ferry_field wrapped_fields[] = {
+    FERRY_SELF(struct door, "inner", &optional_table),
+};
+static const struct ferry_table wrapped_table = {.name = "wrapped", FERRY_FIELDS(wrapped_fields)};
+
 #define DOORS 40 /* more than a run, and not a multiple of it */
 struct cabinet {
     struct door plain[DOORS], counted[DOORS], optional[DOORS], checked[DOORS], extended[DOORS],
-        framed[DOORS];
+        framed[DOORS], wrapped[DOORS];
     uint16_t le16[2];
     uint64_t le64[2];
     uint8_t le8[2];
@@ -359,6 +364,7 @@ static const struct ferry_field cabinet_fields[] = {
     FERRY_STRUCT_ARRAY(struct cabinet, extended, &extended_table),
     FERRY_U8(struct cabinet, framed_count),
     FERRY_STRUCT_VARRAY(struct cabinet, framed, framed_count, &framed_table),
+    FERRY_STRUCT_ARRAY(struct cabinet, wrapped, &wrapped_table),
     LE_ARRAY(le8, 1),
     LE_ARRAY(le16, 2),
     LE_ARRAY(le64, 8),
@@ -380,7 +386,7 @@ static void stir_cabinet(void *obj)
 
     for (size_t i = 0; i < DOORS; i += 39) {
         c->plain[i] = c->counted[i] = c->optional[i] = c->checked[i] = c->extended[i] = door;
-        c->framed[i] = door;
+        c->framed[i] = c->wrapped[i] = door;
     }
     c->plain[7] = door;
     c->framed_count = 37;
@@ -448,6 +454,21 @@ static void elements_that_can_differ_are_described_one_by_one(void **state)
     free(c);
 }
 
+static void what_is_empty_is_described_only_if_it_is_a_buffer(void **state)
+{
+    struct gadget *g = make_gadget(NULL);
+    struct ferry_err err;
+    struct buf json = {0};
+
+    assert_int_equal(state_describe(&gadget_table, g, &json, &err), 0);
+    buf_u8(&json, 0);
+    assert_null(strstr((char *)json.data, "{\"name\": \"list\""));
+    assert_non_null(
+        strstr((char *)json.data, "{\"name\": \"text\", \"type\": \"buffer\", \"size\": 0}"));
+    buf_free(&json);
+    free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,6 +476,7 @@ int main(void)
         cmocka_unit_test(the_bare_device_keeps_the_contract),
         cmocka_unit_test(arrays_of_structs_keep_the_contract),
         cmocka_unit_test(elements_that_can_differ_are_described_one_by_one),
+        cmocka_unit_test(what_is_empty_is_described_only_if_it_is_a_buffer),
         cmocka_unit_test(wire_order_is_as_documented),
         cmocka_unit_test(commit_keeps_what_the_table_does_not_name),
         cmocka_unit_test(what_the_stream_leaves_out_is_defaulted_by_pre_load),

@@ -96,6 +96,15 @@ static void kinds_must_make_sense(void **state)
     unsound_field(a, "thing: a field without a name");
 }
 
+static void every_field_is_looked_at(void **state)
+{
+    struct ferry_field fields[] = {FERRY_U32(struct thing, a), FERRY_U32(struct thing, a)};
+    struct ferry_table t = {.name = "thing", FERRY_FIELDS(fields)};
+
+    fields[1].size_bytes = 5;
+    unsound(&t, "thing.a: 5 bytes is no integer width");
+}
+
 static void tables_must_be_named_and_end(void **state)
 {
     struct ferry_field self = {
@@ -125,9 +134,8 @@ static void tables_must_be_named_and_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sound_tables_are_sound),
-        cmocka_unit_test(members_must_be_inside),
-        cmocka_unit_test(kinds_must_make_sense),
+        cmocka_unit_test(sound_tables_are_sound),       cmocka_unit_test(members_must_be_inside),
+        cmocka_unit_test(kinds_must_make_sense),        cmocka_unit_test(every_field_is_looked_at),
         cmocka_unit_test(tables_must_be_named_and_end),
     };
 

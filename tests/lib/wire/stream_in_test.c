@@ -438,6 +438,10 @@ static void a_reader_can_be_used_again(void **state)
     assert_int_equal(read_some(&rd, &log, &err), 0);
     buf_u8(&log, 0);
     assert_string_equal((char *)log.data, "config virt;F timer 0;eof;end;");
+    /* And the other way round: what was whole is fed again. */
+    stream_in_reset(rd.in);
+    assert_int_equal(stream_in_feed(rd.in, b.data, 3, &err), 0);
+    assert_int_equal(read_some(&rd, &log, &err), 0);
     stream_in_free(rd.in);
     buf_free(&log);
     buf_free(&b);

@@ -408,6 +408,12 @@ int migration_cancel(struct migration *m, struct ferry_err *err)
     return 0;
 }
 
+void migration_drained(struct migration *m)
+{
+    if (m->source)
+        migration_driver_kick(&m->driver);
+}
+
 /* --- target --- */
 
 static void stop_listening(struct migration *m)

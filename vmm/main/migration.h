@@ -15,5 +15,7 @@ void migration_set_fault(struct migration *m, const struct fault *fault);
  */
 int migration_incoming_fd(struct migration *m, int *fd, struct ferry_err *err) FERRY_MUST_CHECK;
 void migration_set_exit_on_error(struct migration *m, bool exit_on_error);
+/* After each ferry_vm_drained(): a handover that waits for it looks again. */
+void migration_drained(struct migration *m);
 /* This process was started by a handover: when it hands over itself it just ends. */
 void migration_set_supervised(struct migration *m);

@@ -269,6 +269,7 @@ static void board_drained(void *machine)
     struct vm *vm = machine;
 
     ferry_vm_drained(vm->parts);
+    migration_drained(vm->migration);
 }
 
 /* --- what a handover does to the whole --- */

@@ -82,7 +82,12 @@ static struct fix *started(bool legacy, uint64_t features)
     return f;
 }
 
-/* Offer a request with `bytes` of data at DATA_GPA, in descriptors at, at + 1, at + 2. */
+static uint64_t data_of(uint16_t at)
+{
+    return DATA_GPA + at * 0x10000u;
+}
+
+/* Offer a request with `bytes` of data at data_of(at), in descriptors at, at + 1, at + 2. */
 static void offer(struct fix *f, struct vring *q, uint16_t at, uint32_t type, uint64_t sector,
                   uint32_t bytes, bool to_guest)
 {
@@ -96,7 +101,7 @@ static void offer(struct fix *f, struct vring *q, uint16_t at, uint32_t type, ui
     *vrig_mem(f->r, status_gpa) = NONE;
     vring_desc(f->r, q, at, header_gpa, 16, DESC_NEXT, bytes ? at + 1 : status);
     if (bytes)
-        vring_desc(f->r, q, at + 1, DATA_GPA, bytes, DESC_NEXT | (to_guest ? DESC_WRITE : 0),
+        vring_desc(f->r, q, at + 1, data_of(at), bytes, DESC_NEXT | (to_guest ? DESC_WRITE : 0),
                    status);
     vring_desc(f->r, q, status, status_gpa, 1, DESC_WRITE, 0);
     vring_offer(f->r, q, at);
@@ -540,7 +545,7 @@ static void requests_the_sender_could_not_finish_are_done_here(void **state)
         assert_true(vring_take(to->r, to->q, NULL) > 0);
         assert_int_equal(*vrig_mem(to->r, STATUS_GPA), OK);
         assert_int_equal(*vrig_mem(to->r, STATUS_GPA + 4), OK);
-        assert_memory_equal(vrig_mem(to->r, DATA_GPA), disk, sizeof(disk));
+        assert_memory_equal(vrig_mem(to->r, data_of(4)), disk, sizeof(disk));
         assert_int_equal(((struct virtio_dev *)to->r->dev)->queues[0].in_use, 0);
         fix_free(from);
         fix_free(between);

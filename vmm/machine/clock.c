@@ -23,6 +23,7 @@ struct guest_timer {
 struct guest_clock {
     struct machine_lock *lock;
     struct loop_timer *alarm; /* for the earliest deadline */
+    int64_t alarm_ns;         /* what it is set to, so that it is set no oftener than needed */
 
     /*
      * Readers retry while sequence is odd or has changed; writers hold the machine lock. Running:
@@ -95,7 +96,11 @@ static void clock_set_alarm(struct guest_clock *c)
         if (t->deadline_ns < earliest_ns)
             earliest_ns = t->deadline_ns;
     }
-    loop_timer_set(c->alarm, guest_clock_host_deadline_ns(c, earliest_ns));
+    earliest_ns = guest_clock_host_deadline_ns(c, earliest_ns);
+    if (earliest_ns == c->alarm_ns)
+        return;
+    c->alarm_ns = earliest_ns;
+    loop_timer_set(c->alarm, earliest_ns);
 }
 
 static struct guest_timer *clock_next_expired(struct guest_clock *c, int64_t now_ns)
@@ -120,6 +125,7 @@ static void clock_expire(void *arg)
     int64_t now_ns;
 
     machine_lock(c->lock);
+    c->alarm_ns = INT64_MAX;
     if (clock_read(c, &now_ns)) {
         now_ns = guest_clock_ns(c);
         c->pass++;
@@ -143,6 +149,7 @@ int guest_clock_new(struct guest_clock **ret, struct loop *loop, struct machine_
     if (!c)
         return err_set(err, ENOMEM, "no memory for the guest's clock");
     c->lock = lock;
+    c->alarm_ns = INT64_MAX;
     rc = loop_timer_new(&c->alarm, loop, clock_expire, c, err);
     if (rc)
         return err_prefix(err, "guest clock");

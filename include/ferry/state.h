@@ -85,7 +85,11 @@ struct ferry_table {
     void (*pre_load)(void *scratch); /* defaults for what the stream may leave out */
     /* Sense across fields, after the bounds, before commit. Refuse with a sentence. */
     int (*check)(const void *scratch, struct ferry_err *err);
-    void (*post_load)(void *obj); /* after commit: recompute what is derived; cannot fail */
+    /*
+     * After commit: recompute what is derived. Cannot fail; may come more than once, and before the
+     * part is attached (the target of a handover rehearses).
+     */
+    void (*post_load)(void *obj);
 };
 
 /* The length of the array is taken here, so a table cannot disagree with its fields. */

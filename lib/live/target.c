@@ -20,6 +20,7 @@
 #include "lib/live/owner.h"
 #include "lib/state/vm.h"
 #include "lib/wire/vm_load.h"
+#include "lib/wire/vm_save.h"
 
 #define TARGET_HELLO_NS       (INT64_C(30) * 1000000000)
 /* A process that dies closes its files one by one: its socket may go before its lock. */
@@ -51,6 +52,7 @@ struct ferry_live_target {
     struct ferry_owner *owner; /* owned */
     struct ferry_vm *vm;       /* loan, from build() */
     struct vm_load *load;      /* owned */
+    struct buf rehearsal;      /* what was built, saved */
     struct fdset fds;
     struct state_header header;
     struct live_marks source_marks, marks;
@@ -121,6 +123,24 @@ static int target_hello(void *self)
     return 0;
 }
 
+/*
+ * The first load of a process runs through code, tables and memory that neither a page table nor a
+ * cache has yet. So let it not be the one in the pause: load what was just built over itself,
+ * which changes nothing, once to have the pages, and again while the source stops its harts.
+ */
+static void target_rehearse(struct ferry_live_target *t)
+{
+    struct ferry_err ignored;
+
+    if (!t->rehearsal.len_bytes &&
+        vm_save_stream(t->vm, &t->rehearsal, false, marks_part, &t->marks, &ignored) < 0)
+        buf_reset(&t->rehearsal);
+    if (vm_load_stream(t->load, t->rehearsal.data, t->rehearsal.len_bytes, marks_part, &t->marks,
+                       &ignored) == 0)
+        vm_load_commit(t->load, marks_part, &t->marks);
+    t->marks.count = 0;
+}
+
 static int target_prefault(void *self)
 {
     struct ferry_live_target *t = self;
@@ -132,6 +152,7 @@ static int target_prefault(void *self)
         t->drive.deadline_ns = 0;
         return 0;
     }
+    target_rehearse(t);
     return LIVE_EVENT_FAULTED_IN;
 }
 
@@ -157,6 +178,7 @@ static int target_soon(void *self)
 {
     struct ferry_live_target *t = self;
 
+    target_rehearse(t);
     drive_spin(&t->drive);
     return 0;
 }
@@ -494,6 +516,7 @@ void ferry_live_target_free(struct ferry_live_target *t)
         own_close_fd(&t->region_fds[i]);
     fdset_close(&t->fds);
     vm_load_free(t->load);
+    buf_free(&t->rehearsal);
     ferry_owner_free(t->owner);
     free(t->version);
     free(t);

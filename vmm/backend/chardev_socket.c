@@ -256,8 +256,10 @@ static void socket_destroy(struct chardev *c)
 static void socket_filename(const struct chardev *c, char *ret, size_t n)
 {
     const struct chardev_socket *s = (const struct chardev_socket *)c;
+    /* Clients that were given away are not ours to count. */
+    bool idle = s->client_fd < 0 && !(c->frontend && c->frontend->accept);
 
-    snprintf(ret, n, "%sunix:%s%s", s->client_fd < 0 ? "disconnected:" : "", c->config->path,
+    snprintf(ret, n, "%sunix:%s%s", idle ? "disconnected:" : "", c->config->path,
              c->config->server ? ",server=on" : "");
 }
 

@@ -267,7 +267,6 @@ void net_free(struct net *n)
     bell_free(n->bell);
     own_close_fd(&n->fd);
     own_close_fd(&n->listen_fd);
-    own_close_fd(&n->config_fd);
     free(n->id);
     free(n->idstr);
     free(n->ifname);

@@ -43,7 +43,8 @@ struct net {
     char *idstr; /* "netdev/<id>" */
     char *ifname;
     char *path;
-    int config_fd; /* inherited; owned until opened */
+    /* Inherited. Only open() may touch it: at a handover target the number means something else. */
+    int config_fd;
     bool server;
     struct loop *loop;
     struct machine_lock *lock;

@@ -807,6 +807,8 @@ static void tap_is_adopted(struct fix *f)
     n = make_tap(f, NULL, plain);
     CHECK(net_open(n, &err) < 0 && strstr(err.text, "not an open TAP"));
     net_free(n);
+    CHECK(fcntl(plain, F_GETFD) >= 0); /* never taken, so not closed */
+    close(plain);
     plain = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
     CHECK(plain >= 0 && ioctl(plain, TUNSETIFF, &ifr) == 0);
     n = make_tap(f, NULL, plain);

@@ -295,6 +295,9 @@ void virtio_dev_destroy(struct dev *d)
 {
     struct virtio_dev *v = (struct virtio_dev *)d;
 
+    machine_lock(d->env->lock);
+    virtio_wait_idle(v);
+    machine_unlock(d->env->lock);
     bell_free(v->bell);
     free(v->chain);
     pthread_cond_destroy(&v->idle);

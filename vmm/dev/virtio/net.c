@@ -368,6 +368,15 @@ static const struct net_client_ops net_client = {
     .link = net_link,
 };
 
+static void net_destroy(struct dev *d)
+{
+    struct virtio_net *n = (struct virtio_net *)d;
+
+    if (n->net)
+        net_set_client(n->net, NULL, NULL);
+    virtio_dev_destroy(d);
+}
+
 static const struct virtio_type net_type = {
     .dev = {.name = "virtio-net",
             .size_bytes = sizeof(struct virtio_net),
@@ -375,7 +384,7 @@ static const struct virtio_type net_type = {
             .access_sizes = 1 | 2 | 4 | 8,
             .mmio = {.read = virtio_mmio_read, .write = virtio_mmio_write},
             .create = virtio_dev_create,
-            .destroy = virtio_dev_destroy,
+            .destroy = net_destroy,
             .reset = virtio_dev_reset,
             .table = &virtio_net_table,
             .part_ops = &virtio_part_ops},

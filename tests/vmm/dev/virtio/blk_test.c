@@ -65,7 +65,9 @@ static struct fix *fix_new(bool legacy, bool readonly, uint32_t num_queues)
 
 static void fix_free(struct fix *f)
 {
-    block_free(f->block); /* waits for what is in flight, which needs the device */
+    dev_free(f->r->dev); /* waits for what is in flight */
+    f->r->dev = NULL;
+    block_free(f->block);
     vrig_free(f->r);
     close(f->fd);
     unlink(f->path);
@@ -464,6 +466,21 @@ static void a_reset_waits_for_what_is_in_flight(void **state)
     fix_free(f);
 }
 
+static void freeing_waits_for_what_is_in_flight(void **state)
+{
+    struct fix *f = started(true, F_FLUSH);
+    pthread_t t;
+
+    block_workers(f);
+    offer(f, f->q, 0, IN, 0, 4096, true);
+    vring_kick(f->r, f->q);
+    assert_int_equal(pthread_create(&t, NULL, release_later, f), 0);
+    dev_free(f->r->dev);
+    f->r->dev = NULL;
+    pthread_join(t, NULL);
+    fix_free(f);
+}
+
 /* --- Across a handover: a second device takes over memory, image and state --- */
 
 static void move(struct fix *from, struct fix *to, void (*tamper)(struct virtio_dev *v))
@@ -569,6 +586,7 @@ int main(void)
         cmocka_unit_test(quiesce_waits_for_what_is_in_flight_and_takes_nothing_new),
         cmocka_unit_test(a_drain_that_was_called_off_is_not_reported),
         cmocka_unit_test(a_reset_waits_for_what_is_in_flight),
+        cmocka_unit_test(freeing_waits_for_what_is_in_flight),
         cmocka_unit_test(a_kick_before_the_move_is_served_after_it),
         cmocka_unit_test(requests_the_sender_could_not_finish_are_done_here),
     };

@@ -38,8 +38,8 @@ struct migration_info {
     int64_t setup_ns, total_ns; /* outgoing; total so far while running */
     int64_t downtime_ns;        /* outgoing and COMPLETED */
     const struct ferry_ledger *ledger; /* NULL until COMPLETED */
-    int runner_pid; /* with a ledger: the process that runs the guest now; 0 = not known */
-    const char *socket_path;           /* incoming: where it listens; NULL = none */
+    int runner_pid;          /* with a ledger: the process that runs the guest now; 0 = not known */
+    const char *socket_path; /* incoming: where it listens; NULL = none */
 };
 void migration_info(const struct migration *m, struct migration_info *ret);
 

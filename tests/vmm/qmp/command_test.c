@@ -242,7 +242,7 @@ static void queries(void **state)
     run_says(b, "query-memory-size-summary", NULL,
              "{\"base-memory\": 134217728, \"plugged-memory\": 0}");
     snprintf(wanted, sizeof(wanted),
-             "[{\"frontend-open\": true, \"filename\": \"disconnected:unix:%s,server=on\", "
+             "[{\"frontend-open\": true, \"filename\": \"unix:%s,server=on\", "
              "\"label\": \"compat_monitor0\"}]",
              b->path);
     run_says(b, "query-chardev", NULL, wanted);

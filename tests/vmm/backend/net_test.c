@@ -814,6 +814,7 @@ static void tap_is_adopted(struct fix *f)
     n = make_tap(f, NULL, plain);
     CHECK(net_open(n, &err) == -ENOTSUP && strstr(err.text, "IFF_VNET_HDR"));
     net_free(n);
+    close(plain);
     /* One that was opened well by somebody else. */
     plain = open("/dev/net/tun", O_RDWR);
     ifr.ifr_flags |= IFF_VNET_HDR;

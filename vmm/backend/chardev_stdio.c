@@ -250,10 +250,10 @@ static void stdio_destroy(struct chardev *c)
 
 static void stdio_command(struct chardev_stdio *s, uint8_t key)
 {
-    static const char help[] = "\r\n"
-                               "Ctrl-a x       end the virtual machine\r\n"
-                               "Ctrl-a h       this help\r\n"
-                               "Ctrl-a Ctrl-a  send Ctrl-a to the guest\r\n";
+    static const char help[] = "\n"
+                               "Ctrl-a x       end the virtual machine\n"
+                               "Ctrl-a h       this help\n"
+                               "Ctrl-a Ctrl-a  send Ctrl-a to the guest\n";
 
     if (key == 'x' && s->base.quit)
         s->base.quit(s->base.quit_arg);

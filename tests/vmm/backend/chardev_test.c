@@ -810,9 +810,9 @@ static void command_keys(void **state)
     assert_string_equal(u->got, "1\x01"
                                 "234");
     assert_int_equal(u->quits, 0);
-    assert_reads(s.master, "\r\r\nCtrl-a x       end the virtual machine\r\r\n"
-                           "Ctrl-a h       this help\r\r\n"
-                           "Ctrl-a Ctrl-a  send Ctrl-a to the guest\r\r\n");
+    assert_reads(s.master, "\r\nCtrl-a x       end the virtual machine\r\n"
+                           "Ctrl-a h       this help\r\n"
+                           "Ctrl-a Ctrl-a  send Ctrl-a to the guest\r\n");
     assert_int_equal(write(s.master, "\x01x", 2), 2);
     user_turn(u, SHORT_NS);
     assert_int_equal(u->quits, 1);

@@ -8,6 +8,7 @@ import pytest
 from ferry_cli import ferry, running, update
 from harness import FERRY
 from network import Numbered
+from qmp import Qmp
 
 
 def sum_of_phases(ledger):
@@ -87,6 +88,34 @@ def test_by_hand_with_receive_and_qmp(start, tmp_path):
         assert qmp.execute("query-status")["status"] == "postmigrate"
         assert qmp.execute("query-migrate")["status"] == "completed"
         qmp.execute("quit")
+        machine.verdict()
+        machine.console.send("poweroff")
+        assert target.wait(60) == 0
+    finally:
+        target.kill()
+
+
+def test_a_target_with_a_monitor_of_its_own(start, tmp_path):
+    """It answers before anything has arrived, and is told by QMP where to listen."""
+    machine = start(harts=1)
+    machine.wait_ready()
+    socket, monitor = tmp_path / "handover", tmp_path / "target-qmp"
+    target = subprocess.Popen([FERRY, "receive", "-qmp", f"unix:{monitor},server=on,wait=off"])
+    try:
+        while not monitor.exists():
+            assert target.poll() is None
+        there = Qmp(monitor)
+        assert there.execute("query-status") == {"status": "inmigrate", "running": False}
+        there.execute("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
+        there.execute("migrate-incoming", uri=f"unix:{socket}")
+        here = machine.qmp()
+        here.execute("migrate-set-parameters", local=True)
+        here.execute("migrate", uri=f"unix:{socket}")
+        there.wait_event("RESUME")
+        while there.wait_event("MIGRATION")["data"]["status"] != "completed":
+            pass
+        assert there.execute("query-status")["running"] is True
+        here.execute("quit")
         machine.verdict()
         machine.console.send("poweroff")
         assert target.wait(60) == 0

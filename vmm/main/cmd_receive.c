@@ -10,11 +10,13 @@
 #include "vmm/main/commands.h"
 #include "vmm/main/fault.h"
 #include "vmm/main/migration.h"
+#include "vmm/main/monitors.h"
 #include "vmm/main/process.h"
 #include "vmm/main/vm_internal.h"
 
 struct receive_options {
-    const char *uri;
+    const char *uri; /* NULL: QMP migrate-incoming will say */
+    const char *qmp; /* NULL: no monitor of its own */
     bool supervised;
     struct fault fault;
 };
@@ -30,13 +32,17 @@ static int parse(const struct command *self, int argc, char *const argv[],
         } else if (!strcmp(argv[i], "--fault") && i + 1 < argc) {
             if (fault_parse(&o->fault, argv[++i], &err) < 0)
                 return command_fail(self, "%s", err.text);
+        } else if ((!strcmp(argv[i], "-qmp") || !strcmp(argv[i], "--qmp")) && i + 1 < argc) {
+            o->qmp = argv[++i];
         } else if (argv[i][0] == '-' || o->uri) {
             return command_misused(self, "'%s' was not expected", argv[i]);
         } else {
             o->uri = argv[i];
         }
     }
-    return o->uri ? 0 : command_misused(self, "where to receive from is missing");
+    if (!o->uri && !o->qmp)
+        return command_misused(self, "where to receive from is missing");
+    return 0;
 }
 
 static int start_incoming(struct migration *m, const char *uri, struct ferry_err *err)
@@ -70,8 +76,11 @@ static int receive(const struct receive_options *o, int *status, struct ferry_er
         migration_set_exit_on_error(vm_migration(vm), true);
         if (o->supervised)
             migration_set_supervised(vm_migration(vm));
-        rc = start_incoming(vm_migration(vm), o->uri, err);
     }
+    if (!rc && o->qmp)
+        rc = monitors_open_own(vm_monitors(vm), vm_loop(vm), o->qmp, err);
+    if (!rc && o->uri)
+        rc = start_incoming(vm_migration(vm), o->uri, err);
     if (!rc)
         *status = vm_run(vm);
     process_signals_free(signals);
@@ -94,11 +103,13 @@ static int run(const struct command *self, int argc, char *const argv[])
 
 const struct command command_receive = {
     .name = "receive",
-    .usage = "unix:SOCKET",
+    .usage = "[unix:SOCKET] [-qmp unix:PATH,server=on,wait=off]",
     .summary = "Receive a running VM and run it on: builds the machine from what arrives.",
     .help = "Start it, then on the source set the migration parameter 'local' to true and issue\n"
             "QMP 'migrate' with the same URI. ('ferry update' does all of it.) A failure ends it\n"
             "with status 1 and a sentence; the source goes on.\n\n"
+            "  -qmp ...         a monitor of this process that answers from the start; without a\n"
+            "                   URI, its command migrate-incoming says where to receive from\n"
             "  fd:N             a connected UNIX socket that was inherited\n"
             "  --fault POINT=A  for drills, see 'ferry run --help'\n",
     .run = run,

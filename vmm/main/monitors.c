@@ -5,14 +5,18 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "vmm/backend/chardev.h"
 #include "vmm/machine/vm.h"
 #include "vmm/main/board.h"
+#include "vmm/main/options.h"
 #include "vmm/qmp/command.h"
 #include "vmm/qmp/monitor.h"
 
 struct monitors {
     struct monitor *monitor;
     struct monitor_env env;
+    struct vm_config own_config; /* only chardevs and monitors */
+    struct chardev *own;
 };
 
 static struct chardev *chardev_at(void *arg, size_t index)
@@ -48,7 +52,33 @@ void monitors_free(struct monitors *m)
     if (!m)
         return;
     monitor_free(m->monitor);
+    chardev_free(m->own);
+    config_free(&m->own_config);
     free(m);
+}
+
+int monitors_open_own(struct monitors *m, struct loop *loop, const char *qmp, struct ferry_err *err)
+{
+    struct chardev_params params = {.config = &m->own_config.chardevs[0], .loop = loop};
+    struct ferry_part part;
+    int rc;
+
+    if (m->own)
+        return err_set(err, EBUSY, "one monitor of its own is what a target can have");
+    rc = option_qmp(&m->own_config, qmp, err);
+    if (!rc && !m->own_config.monitor_count)
+        rc = err_set(err, EINVAL, "'%s' is no monitor", qmp);
+    if (!rc)
+        rc = chardev_new(&m->own, &params, err);
+    if (!rc)
+        rc = chardev_open(m->own, err);
+    if (!rc)
+        rc = monitor_attach(m->monitor, m->own, false, err);
+    if (rc < 0)
+        return err_prefix(err, "-qmp %s", qmp);
+    part = chardev_part(m->own);
+    part.ops->resume(part.obj);
+    return 0;
 }
 
 int monitors_attach(struct monitors *m, struct board *board, const struct vm_config *config,

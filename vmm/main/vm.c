@@ -482,6 +482,11 @@ struct migration *vm_migration(struct vm *vm)
     return vm->migration;
 }
 
+struct monitors *vm_monitors(struct vm *vm)
+{
+    return vm->monitors;
+}
+
 struct ferry_vm *vm_parts(struct vm *vm)
 {
     return vm->parts;

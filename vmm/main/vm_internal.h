@@ -22,6 +22,7 @@
 #include "vmm/main/options.h"
 
 struct migration;
+struct monitors;
 
 int vm_new(struct vm **ret, struct ferry_err *err) FERRY_MUST_CHECK;
 void vm_free(struct vm *vm);
@@ -43,6 +44,7 @@ int vm_run(struct vm *vm);
 void vm_exit(struct vm *vm, int status);
 
 struct migration *vm_migration(struct vm *vm);
+struct monitors *vm_monitors(struct vm *vm);
 struct ferry_vm *vm_parts(struct vm *vm);
 struct ferry_owner *vm_owner(struct vm *vm);
 /* Takes *owner. */

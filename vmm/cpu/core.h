@@ -226,10 +226,8 @@ struct hart {
     struct pmp_rule pmp_rules[PMP_ENTRIES];
     struct large_pages large[2]; /* lower and upper half of the address space */
     struct block_cache blocks;
-#ifdef CPU_LOOP
-    struct insn *next;
+    struct insn *next; /* where the loop goes on, if there is one (exec.h) */
     uint64_t next_pc;
-#endif
 
     /* Loans. */
     const struct guestmem *mem;

@@ -41,11 +41,12 @@ enum { BLK_S_OK = 0, BLK_S_IOERR = 1, BLK_S_UNSUPP = 2 };
 #define BLK_RANGE_BYTES  16u
 #define BLK_RANGE_UNMAP  1u
 
-#define BLK_QUEUE_NUM   256u
-#define BLK_SEG_MAX     (BLK_QUEUE_NUM - 2) /* one part for the header, one for the status */
-#define BLK_RANGE_MAX   0x3fffffu           /* sectors of one discard or write-zeroes */
-#define BLK_CONFIG_ALL  57u
-#define BLK_CONFIG_BASE 36u /* without discard and write-zeroes */
+#define BLK_QUEUE_NUM     256u
+#define BLK_SEG_MAX       (BLK_QUEUE_NUM - 2) /* one part for the header, one for the status */
+#define BLK_RANGE_MAX     0x3fffffu           /* sectors of one discard or write-zeroes */
+#define BLK_TURN_REQUESTS 32u /* taken with the machine lock held; the rest a moment later */
+#define BLK_CONFIG_ALL    57u
+#define BLK_CONFIG_BASE   36u /* without discard and write-zeroes */
 
 /* A request that a worker has. */
 struct blk_request {
@@ -326,7 +327,7 @@ static void blk_start(struct virtio_blk *blk, uint32_t queue, struct virtio_chai
 static void blk_queue_notify(struct virtio_dev *v, uint32_t index)
 {
     struct virtio_queue *q = &v->queues[index];
-    uint32_t budget = q->num;
+    unsigned budget = BLK_TURN_REQUESTS;
 
     if (v->quiesced)
         return;

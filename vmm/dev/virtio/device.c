@@ -57,7 +57,8 @@ void virtio_break(struct virtio_dev *v, const char *fmt, ...)
 
 void virtio_kick(struct virtio_dev *v, uint32_t index)
 {
-    if (index >= v->queue_count || v->broken || v->waiting || !virtqueue_ready(&v->queues[index]))
+    if (index >= v->queue_count || v->broken || v->waiting || v->paused ||
+        !virtqueue_ready(&v->queues[index]))
         return;
     /* Legacy drivers may use the queues before they say DRIVER_OK. */
     if (v->legacy)
@@ -221,11 +222,22 @@ static void virtio_unquiesce(void *obj)
     machine_unlock(v->dev.env->lock);
 }
 
+/* From here to resume the rings may be another process's: a bell that rings now is not heard. */
+static void virtio_pause(void *obj)
+{
+    struct virtio_dev *v = obj;
+
+    machine_lock(v->dev.env->lock);
+    v->paused = true;
+    machine_unlock(v->dev.env->lock);
+}
+
 static void virtio_resume(void *obj)
 {
     struct virtio_dev *v = obj;
 
     machine_lock(v->dev.env->lock);
+    v->paused = false;
     if (virtio_type(v)->resume)
         virtio_type(v)->resume(v);
     /* Kicks that nobody heard: while paused, or on their way when the state was saved. */
@@ -236,6 +248,7 @@ static void virtio_resume(void *obj)
 const struct ferry_part_ops virtio_part_ops = {
     .quiesce = virtio_quiesce,
     .unquiesce = virtio_unquiesce,
+    .pause = virtio_pause,
     .resume = virtio_resume,
 };
 

@@ -86,6 +86,7 @@ struct virtio_dev {
 
     uint32_t inflight; /* requests other threads work on */
     bool quiesced;
+    bool paused;
     bool drain_wanted; /* on_drained has to be called when inflight is 0 */
     bool warned;
     uint32_t waiting; /* how many wait for inflight to become 0, the lock released meanwhile */

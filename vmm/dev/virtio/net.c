@@ -20,8 +20,9 @@
 #define NET_CTRL_NUM     64u
 #define NET_CONFIG_BYTES 8u /* mac, status */
 
-/* Frames handled in one turn with the machine lock held. */
-#define NET_TURN_FRAMES 256u
+/* Handled in one turn with the machine lock held: short, because harts that want it cannot stop. */
+#define NET_TURN_FRAMES 32u
+#define NET_TURN_BYTES  (128u << 10)
 
 /* struct virtio_net_hdr: u8 flags, gso_type, u16 hdr_len, gso_size, csum_start, csum_offset, and
  * in the longer form u16 num_buffers. */
@@ -186,6 +187,7 @@ static void net_readable(void *client)
 {
     struct virtio_net *n = client;
     struct virtio_queue *q = &n->v.queues[NET_QUEUE_RX];
+    size_t taken_bytes = 0;
     bool any = false;
 
     /* Before that its header is not settled. */
@@ -193,7 +195,7 @@ static void net_readable(void *client)
         net_stall(n->net);
         return;
     }
-    for (unsigned i = 0; i < NET_TURN_FRAMES; i++) {
+    for (unsigned i = 0; i < NET_TURN_FRAMES && taken_bytes < NET_TURN_BYTES; i++) {
         size_t bytes;
         const uint8_t *frame = net_peek(n->net, &bytes);
         enum deliver result;
@@ -212,6 +214,7 @@ static void net_readable(void *client)
             break;
         }
         net_pop(n->net);
+        taken_bytes += bytes;
         any |= result == DELIVERED;
     }
     if (any)
@@ -257,19 +260,24 @@ static void net_transmit(struct virtio_net *n)
 {
     struct virtio_dev *v = &n->v;
     struct virtio_queue *q = &v->queues[NET_QUEUE_TX];
-    unsigned budget = NET_TURN_FRAMES;
+    uint64_t sent_bytes = 0;
+    unsigned frames = 0;
     int sent = 1;
 
     if (!(v->status & VIRTIO_STATUS_DRIVER_OK) || v->broken)
         return;
     do {
         virtqueue_want_kick(v, q, false);
-        while (budget > 0 && virtqueue_pop(v, q, v->chain) > 0) {
+        while (frames < NET_TURN_FRAMES && sent_bytes < NET_TURN_BYTES &&
+               virtqueue_pop(v, q, v->chain) > 0) {
+            uint64_t bytes = v->chain->out_bytes;
+
             sent = send_chain(n, v->chain);
             if (sent <= 0)
                 break;
             virtqueue_push(v, q, v->chain->head, 0);
-            budget--;
+            sent_bytes += bytes;
+            frames++;
         }
         if (v->broken)
             return;
@@ -278,14 +286,13 @@ static void net_transmit(struct virtio_net *n)
             virtqueue_unpop(q);
             break;
         }
-        if (budget == 0) {
+        if (frames == NET_TURN_FRAMES || sent_bytes >= NET_TURN_BYTES) {
             virtio_kick_later(v, NET_QUEUE_TX);
             break;
         }
         virtqueue_want_kick(v, q, true);
     } while (virtqueue_available(v, q) > 0);
-    if (budget < NET_TURN_FRAMES)
-        virtqueue_interrupt(v, q);
+    virtqueue_interrupt(v, q);
 }
 
 static void net_writable(void *client)

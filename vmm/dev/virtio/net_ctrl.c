@@ -20,7 +20,7 @@ enum { VLAN_ADD = 0, VLAN_DEL = 1 };
 #define CTRL_HEADER_BYTES  2u
 /* Two full tables of addresses and then some; what is beyond is not looked at. */
 #define CTRL_COMMAND_BYTES 4096u
-#define CTRL_TURN_COMMANDS 64u
+#define CTRL_TURN_COMMANDS 16u
 
 #define ETH_HEADER_BYTES 14u
 #define ETH_TYPE_VLAN    0x8100u

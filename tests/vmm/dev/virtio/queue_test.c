@@ -352,6 +352,28 @@ static void rings_that_are_not_in_memory_break_the_device(void **state)
     one_request(r, start(r, 0, 4));
 }
 
+static void a_paused_device_touches_nothing(void **state)
+{
+    struct vrig *r = *state;
+    struct vring *q = start(r, 0, 64);
+    const struct ferry_part_ops *ops = r->dev->type->part_ops;
+
+    /* More than one turn, so that the main thread has to go on. */
+    for (uint16_t i = 0; i < 64; i++) {
+        vring_desc(r, q, i, BUFFER_GPA, 8, DESC_WRITE, 0);
+        vring_offer(r, q, i);
+    }
+    vring_kick(r, q);
+    q->seen = vring_used(r, q);
+    assert_in_range(q->seen, 1, 63);
+    ops->pause(r->dev);
+    vrig_run_for_ms(r, 5);
+    assert_int_equal(vring_used(r, q), q->seen);
+    ops->resume(r->dev);
+    vrig_run_for_ms(r, 5);
+    assert_int_equal(vring_used(r, q), 64);
+}
+
 static void kicks_of_queues_that_do_not_exist_are_ignored(void **state)
 {
     struct vrig *r = *state;
@@ -403,6 +425,7 @@ int main(void)
         BOTH(an_avail_index_too_far_ahead_breaks_the_device),
         BOTH(a_head_outside_breaks_the_device),
         BOTH(rings_that_are_not_in_memory_break_the_device),
+        BOTH(a_paused_device_touches_nothing),
         BOTH(kicks_of_queues_that_do_not_exist_are_ignored),
         BOTH(what_is_written_is_marked_dirty),
     };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/cpu/run.h"
 
+#include <sched.h>
 #include <sys/prctl.h>
 
 #include "vmm/cpu/exec.h"
@@ -84,6 +85,27 @@ static void run(struct hart *h)
     }
 }
 
+static void set_policy(int policy)
+{
+    const struct sched_param param = {0};
+
+    /* Allowed to everybody, and only a matter of speed. */
+    (void)sched_setscheduler(0, policy, &param);
+}
+
+/*
+ * Who is woken under SCHED_BATCH does not take the processor from who wakes: on a host with no more
+ * processors than harts, whoever starts the harts would else lose it to the first of them and
+ * start the others milliseconds later.
+ */
+static void wait_for_run(struct hart *h)
+{
+    set_policy(SCHED_BATCH);
+    while (atomic_load(&h->state) == HART_PARKED && atomic_load(&h->command) != HART_EXIT)
+        futex_wait(&h->state, HART_PARKED, INT64_MAX);
+    set_policy(SCHED_OTHER);
+}
+
 void *run_thread(void *arg)
 {
     struct hart *h = arg;
@@ -94,7 +116,7 @@ void *run_thread(void *arg)
     atomic_store(&h->thread_id, (int32_t)syscall(SYS_gettid));
     while (atomic_load(&h->command) != HART_EXIT) {
         if (atomic_load(&h->state) == HART_PARKED) {
-            futex_wait(&h->state, HART_PARKED, INT64_MAX);
+            wait_for_run(h);
             continue;
         }
         fp_enter(&h->fp);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a stream goes to or comes from: addresses and channels.
+ *
+ *     tcp:HOST:PORT    HOST may be a name, an IPv4 address, [an IPv6 address], or empty (any)
+ *     unix:PATH
+ *     fd:NAME          a number that was inherited, or a name that the monitor knows
+ *     exec:COMMAND     through /bin/sh
+ *     file:PATH[,offset=N]    PATH may be /dev/fdset/N
+ *
+ * tcp and unix (and a connected socket as fd:) carry bytes both ways; all others one way.
+ * Any thread; each object has one owner.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/err.h>
+
+enum ferry_address_kind {
+    FERRY_ADDRESS_TCP = 1,
+    FERRY_ADDRESS_UNIX,
+    FERRY_ADDRESS_FD,
+    FERRY_ADDRESS_EXEC,
+    FERRY_ADDRESS_FILE,
+};
+
+struct ferry_address; /* opaque; owns what it names, an fd too */
+
+/* Who knows the names of fds: the monitor. Both return an fd that is the caller's, or -errno. */
+struct ferry_fd_names {
+    int (*take)(void *opaque, const char *name, struct ferry_err *err);
+    /* flags: O_RDONLY, O_WRONLY or O_RDWR. */
+    int (*open_set)(void *opaque, uint64_t id, int flags, struct ferry_err *err);
+    void *opaque;
+};
+
+/*
+ * names: NULL = fd: takes numbers only and there are no fd sets. flags: how a file will be used,
+ * O_RDONLY or O_WRONLY; needed for /dev/fdset only.
+ */
+FERRY_API int ferry_address_parse(struct ferry_address **ret, const char *uri,
+                                  const struct ferry_fd_names *names, int flags,
+                                  struct ferry_err *err) FERRY_MUST_CHECK;
+/* The same from the pieces of a QMP channel object. port: a number, or a service's name. */
+FERRY_API int ferry_address_tcp(struct ferry_address **ret, const char *host, const char *port,
+                                struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API int ferry_address_unix(struct ferry_address **ret, const char *path,
+                                 struct ferry_err *err) FERRY_MUST_CHECK;
+/* Takes *fd on success. */
+FERRY_API int ferry_address_fd(struct ferry_address **ret, int *fd,
+                               struct ferry_err *err) FERRY_MUST_CHECK;
+/* argv[0] is a path; the array ends with NULL; copied. */
+FERRY_API int ferry_address_exec(struct ferry_address **ret, const char *const *argv,
+                                 struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API int ferry_address_file(struct ferry_address **ret, const char *path,
+                                 uint64_t offset_bytes, const struct ferry_fd_names *names,
+                                 int flags, struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API void ferry_address_free(struct ferry_address *a);
+FERRY_API enum ferry_address_kind ferry_address_kind(const struct ferry_address *a);
+/* "tcp:10.0.0.2:4444", as in the list above; a loan. */
+FERRY_API const char *ferry_address_text(const struct ferry_address *a);
+
+struct ferry_chan; /* one byte stream */
+
+/* Takes *fd on success: any pipe, socket or file. What it can do is found out. */
+FERRY_API int ferry_chan_from_fd(struct ferry_chan **ret, int *fd,
+                                 struct ferry_err *err) FERRY_MUST_CHECK;
+/* Two ends of one connection within this process. */
+FERRY_API int ferry_chan_pair(struct ferry_chan *ret[2], struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API void ferry_chan_free(struct ferry_chan *c);
+
+/* Where a target waits. */
+struct ferry_listener;
+/*
+ * Listens, or for what cannot (fd, exec, file) opens the one channel there will be. With port 0
+ * the kernel chooses one; ferry_listener_text() says which.
+ */
+FERRY_API int ferry_listener_new(struct ferry_listener **ret, const struct ferry_address *a,
+                                 struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API void ferry_listener_free(struct ferry_listener *l);
+/* "tcp:127.0.0.1:40123". */
+FERRY_API const char *ferry_listener_text(const struct ferry_listener *l);

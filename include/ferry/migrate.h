@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Moving a VM to another host, or into a file, in QEMU's migration stream.
+ *
+ *   source (running)                                 target
+ *   connects; header, PING -------------------------> is it ferry? it says so, QEMU does not
+ *   between two ferries:
+ *   machine, RAM, parts, capabilities --------------> compares, names every difference
+ *   <----------------------------- ACCEPT or REFUSE --
+ *   RAM, then what was written meanwhile, and so on -> (a lane thread on either side)
+ *   quiesces, pauses, saves; last RAM, devices -----> loads to scratch, checks
+ *   <------------------------------ LOADED or REFUSE --
+ *   COMMIT -----------------------------------------> adopts, starts the guest
+ *   <----------------------------------------- SHUT --
+ *
+ * QEMU starts the guest when the description at the end has come, and says SHUT. On a one-way
+ * transport the source is done when everything is written.
+ *
+ * Until the point of no return (COMMIT, or with QEMU the last byte) every failure and cancel leaves
+ * the guest running in the source. After it the source never resumes it.
+ *
+ * Neither side owns a loop: each object has an fd to poll for input and a deadline. Read the
+ * deadline again after every step() and ferry_vm_drained(), and call step() when one is due; it
+ * never blocks. One thread, the VM's. While a source is BUSY nobody else pauses or resumes the VM's
+ * parts; its harts may be stopped and continued with ferry_migrate_source_set_running().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/chan.h>
+#include <ferry/err.h>
+#include <ferry/part.h>
+
+enum ferry_migrate_status {
+    FERRY_MIGRATE_BUSY = 0,
+    FERRY_MIGRATE_DONE,   /* source: the guest is there and stays paused here. target: it is here */
+    FERRY_MIGRATE_FAILED, /* the error says why (ECANCELED: cancelled); source: the guest is as it
+                             was before */
+    FERRY_MIGRATE_LOST,   /* source only: connection lost after the point of no return. The guest
+                             stays paused here; look at the target before anything else */
+    FERRY_MIGRATE_CHECKED, /* dry run: the target would take this VM */
+};
+
+/* As QEMU's status of a migration. */
+enum ferry_migrate_phase {
+    FERRY_MIGRATE_SETUP = 1,
+    FERRY_MIGRATE_ACTIVE,
+    FERRY_MIGRATE_PRE_SWITCHOVER, /* paused, waits for ferry_migrate_source_proceed() */
+    FERRY_MIGRATE_DEVICE,         /* paused */
+    FERRY_MIGRATE_COMPLETED,
+    FERRY_MIGRATE_ENDED_FAILED,
+    FERRY_MIGRATE_CANCELLED,
+};
+FERRY_API const char *ferry_migrate_phase_name(enum ferry_migrate_phase phase); /* "setup" ... */
+
+enum ferry_migrate_peer {
+    FERRY_MIGRATE_PEER_ANY = 0, /* ask */
+    FERRY_MIGRATE_PEER_QEMU,    /* write only what QEMU reads; also into files */
+    FERRY_MIGRATE_PEER_FERRY,   /* refuse a target that is not ferry */
+};
+
+/* Both sides must have the same. What is not here is not served. */
+struct ferry_migrate_capabilities {
+    bool xbzrle;
+    bool auto_converge;
+    bool multifd;
+    bool mapped_ram;
+    bool ignore_shared;
+    bool validate_uuid;
+    bool pause_before_switchover;
+};
+
+enum ferry_migrate_zero_pages {
+    FERRY_MIGRATE_ZERO_MULTIFD = 0, /* in the lanes, where there are some */
+    FERRY_MIGRATE_ZERO_LEGACY,      /* on the main channel */
+    FERRY_MIGRATE_ZERO_NONE,        /* send them like others */
+};
+
+/* 0 = the default, where one is given. */
+struct ferry_migrate_parameters {
+    uint64_t max_bandwidth_bps;              /* bytes per second; 0 = no limit */
+    uint64_t avail_switchover_bandwidth_bps; /* bytes per second; 0 = measured */
+    int64_t downtime_limit_ns;               /* 300 ms */
+    enum ferry_migrate_zero_pages zero_pages;
+    unsigned multifd_channels;           /* 2 */
+    const char *multifd_compression;     /* NULL: "none"; copied */
+    int multifd_level;                   /* 0: the method's */
+    uint64_t xbzrle_cache_bytes;         /* 64 MiB */
+    bool direct_io;                      /* files */
+    unsigned throttle_trigger_percent;   /* auto-converge: 50 */
+    unsigned throttle_initial_percent;   /* 20 */
+    unsigned throttle_increment_percent; /* 10 */
+    unsigned throttle_max_percent;       /* 99 */
+};
+
+/* Where the pause went, as each side measured it with its own clock. */
+struct ferry_migrate_ledger {
+    int64_t total_ns;        /* harts stopped until the source knew that they run again */
+    int64_t setup_ns;        /* guest runs: until the first page */
+    int64_t quiesce_ns;      /* guest runs: requests in flight end */
+    int64_t stop_ns;         /* stop harts and parts */
+    int64_t save_ns;         /* state and last harvest */
+    int64_t send_ns;         /* last pages and state to the kernel */
+    int64_t wait_ns;         /* until LOADED, or SHUT from QEMU */
+    int64_t commit_ns;       /* COMMIT to SHUT */
+    int64_t target_load_ns;  /* sections to scratch, and their checks */
+    int64_t target_start_ns; /* commit, resume parts, start harts */
+    uint64_t state_bytes;
+    uint64_t last_ram_bytes;
+};
+
+/* Nothing here is wrong for longer than a few milliseconds. */
+struct ferry_migrate_info {
+    size_t size_bytes; /* set by the caller */
+    enum ferry_migrate_phase phase;
+    bool peer_is_ferry;
+    int64_t total_time_ns;
+    int64_t setup_time_ns;
+    int64_t downtime_ns;          /* at the end */
+    int64_t expected_downtime_ns; /* before it */
+    uint64_t transferred_bytes;
+    uint64_t bandwidth_bps; /* bytes per second, of the last round */
+    uint64_t ram_total_bytes;
+    uint64_t ram_remaining_bytes;
+    uint64_t zero_pages;
+    uint64_t normal_pages;
+    uint64_t dirty_pages_rate; /* pages per second */
+    uint64_t rounds;           /* harvests: QEMU's dirty-sync-count */
+    uint64_t precopy_bytes, downtime_bytes, multifd_bytes;
+    unsigned throttle_percent;
+    uint64_t xbzrle_pages, xbzrle_bytes, xbzrle_cache_misses, xbzrle_overflows;
+};
+
+/* Named points, for events, tracing and fault injection. */
+enum ferry_migrate_point {
+    FERRY_MIGRATE_CONNECTED = 1,
+    FERRY_MIGRATE_ACCEPTED, /* source: the target accepted; target: it did */
+    FERRY_MIGRATE_ROUND,    /* a round begins: MIGRATION_PASS */
+    FERRY_MIGRATE_QUIESCED,
+    FERRY_MIGRATE_PAUSED,
+    FERRY_MIGRATE_SAVED,
+    FERRY_MIGRATE_ALL_SENT,
+    FERRY_MIGRATE_LOADED,
+    FERRY_MIGRATE_COMMITTED,
+    FERRY_MIGRATE_STARTED,
+};
+typedef void ferry_migrate_trace_fn(void *opaque, enum ferry_migrate_point point);
+/* CLOCK_MONOTONIC, or a test's; any thread. */
+typedef int64_t ferry_migrate_clock_fn(void *opaque);
+
+/* --- Source --- */
+struct ferry_migrate_source;
+struct ferry_migrate_source_params {
+    size_t size_bytes;
+    struct ferry_vm *vm;     /* loan, running or paused */
+    const char *description; /* of the machine, opaque text; between ferries only; copied */
+    const char *version;     /* "0.1.0"; copied */
+    bool running;            /* the guest runs now and shall run in the target */
+    const uint8_t *uuid;     /* 16 bytes, or NULL; copied */
+    bool dry_run;            /* end after the target has compared */
+    enum ferry_migrate_peer peer;
+    struct ferry_migrate_capabilities capabilities;
+    struct ferry_migrate_parameters parameters;
+    int64_t setup_timeout_ns; /* for each answer before RAM, and to quiesce; 0 = 30 s */
+    int64_t pause_timeout_ns; /* paused and nothing moves; 0 = 10 s */
+    bool no_threads;          /* step() does all the work, some milliseconds each: for tests */
+    /* May be NULL: */
+    void (*throttle)(void *opaque, unsigned percent); /* slow the harts down; 0 = stop that */
+    ferry_migrate_trace_fn *trace;
+    ferry_migrate_clock_fn *clock;
+    void *opaque;
+};
+/* One of the two. Connecting is part of the migration. *chan is taken on success. */
+FERRY_API int ferry_migrate_source_new(struct ferry_migrate_source **ret,
+                                       const struct ferry_migrate_source_params *params,
+                                       const struct ferry_address *address,
+                                       struct ferry_chan **chan,
+                                       struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API int ferry_migrate_source_fd(const struct ferry_migrate_source *s); /* POLLIN */
+/* CLOCK_MONOTONIC; INT64_MAX = none. */
+FERRY_API int64_t ferry_migrate_source_deadline_ns(const struct ferry_migrate_source *s);
+FERRY_API enum ferry_migrate_status ferry_migrate_source_step(struct ferry_migrate_source *s,
+                                                              struct ferry_err *err);
+/* The operator stopped or continued the guest before the pause; -EBUSY during it. */
+FERRY_API int ferry_migrate_source_set_running(struct ferry_migrate_source *s, bool running,
+                                               struct ferry_err *err) FERRY_MUST_CHECK;
+/* max_bandwidth, avail_switchover_bandwidth, downtime_limit and throttle_* of it, at once. */
+FERRY_API void
+ferry_migrate_source_set_parameters(struct ferry_migrate_source *s,
+                                    const struct ferry_migrate_parameters *parameters);
+/* In PRE_SWITCHOVER: go on. Else -EINVAL. */
+FERRY_API int ferry_migrate_source_proceed(struct ferry_migrate_source *s,
+                                           struct ferry_err *err) FERRY_MUST_CHECK;
+/* Before the point of no return: the guest is as it was, step() returns FAILED. After: -EBUSY. */
+FERRY_API int ferry_migrate_source_cancel(struct ferry_migrate_source *s,
+                                          struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API void ferry_migrate_source_info(const struct ferry_migrate_source *s,
+                                         struct ferry_migrate_info *ret);
+FERRY_API const struct ferry_migrate_ledger *
+ferry_migrate_source_ledger(const struct ferry_migrate_source *s);
+/* While BUSY: cancels, if that is still possible. */
+FERRY_API void ferry_migrate_source_free(struct ferry_migrate_source *s);
+
+/* --- Target --- */
+struct ferry_migrate_target;
+struct ferry_migrate_target_params {
+    size_t size_bytes;
+    const char *version; /* copied */
+    /*
+     * The VM that takes the stream, built from this side's own options; harts never started. NULL:
+     * built when the source has described it, which QEMU does not.
+     */
+    struct ferry_vm *vm;
+    /* With vm: does the source's machine fit? Without: build it. The text is the source's. */
+    int (*build)(void *opaque, const char *description, struct ferry_vm **vm,
+                 struct ferry_err *err);
+    const uint8_t *uuid; /* 16 bytes, or NULL; copied. With build: what that VM has is not known */
+    struct ferry_migrate_capabilities capabilities;
+    struct ferry_migrate_parameters parameters;
+    int64_t commit_timeout_ns; /* LOADED to COMMIT; 0 = 30 s */
+    bool no_threads;
+    /* May be NULL: */
+    ferry_migrate_trace_fn *trace;
+    ferry_migrate_clock_fn *clock;
+    /*
+     * All is loaded and committed. running: as it was in the source; resume the parts is the
+     * library's, starting the harts too, unless this returns true: then it stays paused (-S).
+     */
+    bool (*hold)(void *opaque, bool running);
+    void *opaque;
+};
+/* One of the two, taken on success. */
+FERRY_API int ferry_migrate_target_new(struct ferry_migrate_target **ret,
+                                       const struct ferry_migrate_target_params *params,
+                                       struct ferry_listener **listener, struct ferry_chan **chan,
+                                       struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API int ferry_migrate_target_fd(const struct ferry_migrate_target *t); /* POLLIN */
+FERRY_API int64_t ferry_migrate_target_deadline_ns(const struct ferry_migrate_target *t);
+/*
+ * FAILED: the VM that was given is as it was but for its RAM; another target may be armed for it. A
+ * VM that build() made is the caller's.
+ */
+FERRY_API enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target *t,
+                                                              struct ferry_err *err);
+/* After DONE: the harts were started. */
+FERRY_API bool ferry_migrate_target_running(const struct ferry_migrate_target *t);
+FERRY_API int ferry_migrate_target_cancel(struct ferry_migrate_target *t,
+                                          struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API void ferry_migrate_target_info(const struct ferry_migrate_target *t,
+                                         struct ferry_migrate_info *ret);
+FERRY_API const struct ferry_migrate_ledger *
+ferry_migrate_target_ledger(const struct ferry_migrate_target *t);
+FERRY_API void ferry_migrate_target_free(struct ferry_migrate_target *t);

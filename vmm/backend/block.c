@@ -196,11 +196,6 @@ uint64_t block_size_bytes(const struct block *b)
     return b->file.size_bytes;
 }
 
-bool block_discards(const struct block *b)
-{
-    return b->file.discard;
-}
-
 /* --- As a part --- */
 
 static void image_name(const struct block *b, char name[FERRY_FD_NAME_BYTES])

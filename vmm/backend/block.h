@@ -66,7 +66,6 @@ const char *block_path(const struct block *b);
 bool block_readonly(const struct block *b);
 /* 0 until opened or adopted; a multiple of BLOCK_SECTOR_BYTES. */
 uint64_t block_size_bytes(const struct block *b);
-bool block_discards(const struct block *b);
 
 /*
  * Any thread. Outside [0, size) is done with -EINVAL, writing to a read-only image with -EROFS;

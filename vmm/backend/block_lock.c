@@ -181,8 +181,9 @@ int block_lock(int fd, const char *path, bool readonly, struct ferry_err *err)
     if (r < 0 && r != -EAGAIN && r != -EACCES)
         return err_sys(err, -r, "looking at the locks of image \"%s\"", path);
     describe_holder(fd, holder, sizeof(holder));
+    /* The first words are QEMU's, which tools look for. */
     return err_set(err, EBUSY,
-                   "image \"%s\" is in use by %s; end that first, or open it read-only on both "
-                   "sides",
-                   path, holder);
+                   "Failed to get %s lock: image \"%s\" is in use by %s; end that first, or open "
+                   "it read-only on both sides",
+                   readonly ? "shared \"write\"" : "\"write\"", path, holder);
 }

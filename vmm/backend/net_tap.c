@@ -56,7 +56,10 @@ static int tap_create(const char *ifname, int *ret_fd, struct ferry_err *err)
         return err_sys(err, errno, "could not open " TUN_PATH);
     if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
         if (errno == EBUSY)
-            return err_set(err, EBUSY, "TAP %s is in use by another process", ifname);
+            return err_set(err, EBUSY,
+                           "could not configure " TUN_PATH
+                           " (%s): Device or resource busy: the TAP is in use by another process",
+                           ifname);
         if (errno == EPERM)
             return err_set(err, EPERM,
                            "no right to open TAP %s; \"ip tuntap add %s mode tap user NAME\" "

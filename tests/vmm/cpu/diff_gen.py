@@ -346,11 +346,11 @@ class Program:
         rng, t = self.rng, rng_not_0(self.rng)
         how = rng.randrange(10)
         near = rng.choice([0, 8, 16, 0x800, 0xFF0, 0xFF8, rng.randrange(0x1000)])
-        if how < 6:
+        if how < 5:
             page = rng.randrange(16)
             # Which fault comes first between an access and a page fault is not the same everywhere.
             where = ODD + page * 0x1000 + (near if page < 14 else 0x800)
-        elif how == 6:
+        elif how < 7:
             where = ODD + rng.randrange(9) * 0x200000 + rng.randrange(16) * 0x1000 + near
         elif how == 7:
             where = rng.choice([0x340000000, 0x3C0000000, 0x8000000000, 0x400000000000]) + 0x800
@@ -362,7 +362,7 @@ class Program:
         for _ in range(rng.randrange(1, 4)):
             self.emit(self.memory(base=t))
         # An access fault of an AMO is a load's on some machines: only where none can be.
-        if (how < 6 and self.mode != M and self.vm and not self.system_weight and not where & 7
+        if (how < 5 and self.mode != M and self.vm and not self.system_weight and not where & 7
                 and where >> 12 & 15 != 14):
             f5 = rng.choice(isa.AMO_F5 + [2])
             self.emit(isa.amo(f5, 3, rng.choice(FREE), t, 0 if f5 == 2 else self.rs()))

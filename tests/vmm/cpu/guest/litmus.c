@@ -417,7 +417,7 @@ static void remote_sfence(uint64_t hart)
 /* Accessed and dirty bits set by the harts' walks while hart 0 changes other bits of the entry. */
 static void racing_pte(uint64_t hart)
 {
-    uint64_t toggled = 0;
+    uint64_t toggled = 0, old;
 
     if (hart == 0)
         make_tables();
@@ -425,11 +425,15 @@ static void racing_pte(uint64_t hart)
     csr_write(satp, 8ull << 60 | TABLES_BASE >> 12);
     csr_clear(mstatus, 0x1800);
     csr_set(mstatus, 0x0800);
-    for (uint64_t i = 0; i < 3000 && in_time(); i++) {
+    for (uint64_t i = 0; i < 5000000 && in_time_every(i); i++) {
         if (hart == 0) {
             /* Clear A and D, toggle a software bit: by AMO, so nothing is lost. */
             AMO("amoand.d", &TABLE(2)[0], ~0xc0ull);
-            AMO("amoxor.d", &TABLE(2)[0], 0x100ull);
+            __asm__ volatile("amoxor.d %0, %2, %1"
+                             : "=r"(old), "+A"(TABLE(2)[0])
+                             : "r"(0x100ull)
+                             : "memory");
+            check((old & 0x100) == toggled, "a page table walk undid another hart's change");
             toggled ^= 0x100;
         } else {
             __asm__ volatile("sfence.vma" ::: "memory");
@@ -438,7 +442,7 @@ static void racing_pte(uint64_t hart)
     }
     barrier();
     check(hart != 0 || (TABLE(2)[0] & ~0xc0ull) == (PAGE(0) >> 2 | 0xf | toggled),
-          "a page table walk undid another hart's change");
+          "a page table walk changed more than A and D");
     csr_write(satp, 0);
 }
 

@@ -43,8 +43,8 @@ FERRY_API int ferry_ram_adopt(struct ferry_ram *ram, const char *name, uint64_t 
                               struct ferry_err *err) FERRY_MUST_CHECK;
 /*
  * Enter allocated pages in this process's page tables, so that the first touch takes no fault;
- * holes stay holes. Works through all regions, about budget_bytes per call (at most a millisecond
- * per 16 MiB). Returns 1 if there is more to do, 0 at the end, or a negative errno.
+ * holes stay holes. Works through all regions, looking at budget_bytes per call at most (about two
+ * milliseconds per 16 MiB). Returns 1 if there is more to do, 0 at the end, or a negative errno.
  */
 FERRY_API int ferry_ram_prefault(struct ferry_ram *ram, uint64_t budget_bytes,
                                  struct ferry_err *err) FERRY_MUST_CHECK;

@@ -26,7 +26,7 @@
 /* A process that dies closes its files one by one: its socket may go before its lock. */
 #define TARGET_GRACE_NS       (INT64_C(2) * 1000000000)
 #define TARGET_RETRY_NS       (INT64_C(2) * 1000000)
-/* About a millisecond of page tables, then the caller's loop has its turn. */
+/* A millisecond or two of page tables, then the caller's loop has its turn. */
 #define TARGET_PREFAULT_BYTES (UINT64_C(16) << 20)
 
 /* clang-format off */

@@ -6,6 +6,7 @@
  * costs 300 MiB. The caller gives a budget per call and serves its monitor in between.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -19,8 +20,10 @@
 #define MADV_POPULATE_READ 22
 #endif
 
+/* Looked at in one piece: an answer of a byte per page, on the stack. */
+#define PREFAULT_CHUNK_PAGES 4096u
 /* An extent may be one page: bounds the system calls of one call, whatever the budget. */
-#define PREFAULT_EXTENTS_MAX 256
+#define PREFAULT_EXTENTS_MAX 256u
 
 /*
  * Reading is enough: a shared mapping of shmem has no write notification, so the kernel enters the
@@ -39,50 +42,84 @@ static int prefault_extent(uint8_t *from, uint64_t bytes)
     return 0;
 }
 
-/* The next allocated extent at or after the cursor; 0 = none in this region. */
-static uint64_t prefault_next_extent(const struct ferry_ram_region *region, uint64_t *from)
+/*
+ * The next allocated page at or after the cursor; false = none in this region. SEEK_HOLE is not
+ * asked where the extent ends: in a guest without holes it looks at every page up to the end of
+ * RAM, each time (measured: 130 ms per call with 8 GiB).
+ */
+static bool prefault_next(const struct ferry_ram_region *region, uint64_t *from)
 {
-    off_t data = lseek(region->fd, (off_t)*from, SEEK_DATA), hole;
+    off_t data = lseek(region->fd, (off_t)*from, SEEK_DATA);
 
     if (data < 0 && errno == ENXIO)
-        return 0;
-    /* A file system that cannot say: then everything is data. */
-    if (data < 0)
-        data = (off_t)*from;
-    hole = lseek(region->fd, data, SEEK_HOLE);
-    if (hole <= data || (uint64_t)hole > region->size_bytes)
-        hole = (off_t)region->size_bytes;
-    *from = num_align_down((uint64_t)data, FERRY_PAGE_BYTES);
-    return num_align_up((uint64_t)hole, FERRY_PAGE_BYTES) - *from;
+        return false;
+    /* A file system that cannot say: then anything may be data. */
+    if (data >= 0)
+        *from = num_align_down((uint64_t)data, FERRY_PAGE_BYTES);
+    return *from < region->size_bytes;
+}
+
+/*
+ * Enter what is present of the pages in [*from, *from + pages), at most PREFAULT_CHUNK_PAGES, in at
+ * most *extents extents, and move *from behind them.
+ */
+static int prefault_chunk(const struct ferry_ram_region *region, uint64_t *from, size_t pages,
+                          unsigned *extents)
+{
+    unsigned char present[PREFAULT_CHUNK_PAGES];
+    uint8_t *host = region->host + *from;
+    size_t at = 0;
+
+    if (mincore(host, pages * FERRY_PAGE_BYTES, present) < 0)
+        return -errno;
+    while (at<pages && * extents> 0) {
+        size_t end;
+        int r;
+
+        while (at < pages && !(present[at] & 1))
+            at++;
+        for (end = at; end < pages && present[end] & 1;)
+            end++;
+        if (end == at)
+            break;
+        r = prefault_extent(host + at * FERRY_PAGE_BYTES, (end - at) * FERRY_PAGE_BYTES);
+        if (r < 0)
+            return r;
+        at = end;
+        --*extents;
+    }
+    *from += at * FERRY_PAGE_BYTES;
+    return 0;
 }
 
 int ferry_ram_prefault(struct ferry_ram *ram, uint64_t budget_bytes, struct ferry_err *err)
 {
-    int extents = 0;
+    uint64_t budget_pages = num_align_up(budget_bytes, FERRY_PAGE_BYTES) / FERRY_PAGE_BYTES;
+    unsigned extents = PREFAULT_EXTENTS_MAX;
 
     while (ram->prefault_region < ram->region_count) {
         struct ferry_ram_region *region = ram->regions[ram->prefault_region];
-        uint64_t from = ram->prefault_bytes, bytes = 0;
+        uint64_t from = ram->prefault_bytes;
+        size_t pages;
         int r;
 
-        if (from < region->size_bytes)
-            bytes = prefault_next_extent(region, &from);
-        if (!bytes) {
+        if (!prefault_next(region, &from)) {
             ram->prefault_region++;
             ram->prefault_bytes = 0;
             continue;
         }
-        if (!budget_bytes || extents++ == PREFAULT_EXTENTS_MAX) {
+        if (!budget_pages || !extents) {
             ram->prefault_bytes = from;
             return 1;
         }
-        bytes = num_min(bytes, num_align_up(budget_bytes, FERRY_PAGE_BYTES));
-        r = prefault_extent(region->host + from, bytes);
+        pages = num_min((region->size_bytes - from) / FERRY_PAGE_BYTES,
+                        num_min(budget_pages, PREFAULT_CHUNK_PAGES));
+        r = prefault_chunk(region, &from, pages, &extents);
         if (r < 0)
             return err_sys(err, -r, "RAM \"%s\": cannot enter pages in the page tables",
                            region->name);
-        ram->prefault_bytes = from + bytes;
-        budget_bytes -= num_min(bytes, budget_bytes);
+        ram->prefault_bytes = from;
+        budget_pages -= pages;
     }
     return 0;
 }

@@ -96,7 +96,10 @@ static void holes_stay_holes(void **state)
     /* A huge, almost empty guest. */
     two_views(UINT64_C(64) << 30, UINT64_C(1) << 22, &from, &to);
     before = allocated_bytes(ferry_ram_at(to, 0));
-    assert_int_equal(ferry_ram_prefault(to, MIB, &err), 0);
+    for (calls = 1; (r = ferry_ram_prefault(to, MIB, &err)) == 1;)
+        calls++;
+    assert_int_equal(r, 0);
+    assert_true(calls <= 5); /* 4 pages: what lies between is not looked at */
     assert_int_equal(allocated_bytes(ferry_ram_at(to, 0)), before);
     ferry_ram_free(from);
     ferry_ram_free(to);

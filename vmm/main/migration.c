@@ -237,8 +237,10 @@ static void source_trace(void *opaque, enum ferry_live_point point)
         if (m->status == MIGRATION_SETUP)
             set_status(m, MIGRATION_ACTIVE);
     }
-    if (point == FERRY_LIVE_QUIESCED)
+    if (point == FERRY_LIVE_QUIESCED) {
+        m->before = vm_run_state(m->vm);
         vm_handover_begin(m->vm);
+    }
 }
 
 static int source_step(void *obj)
@@ -322,7 +324,6 @@ static int source_start(struct migration *m, int *fd, int64_t prepare_timeout_ns
         source_release(m);
         return rc;
     }
-    m->before = vm_run_state(m->vm);
     m->incoming = false;
     m->error = (struct ferry_err){0};
     m->start_ns = clock_monotonic_ns();
@@ -595,15 +596,33 @@ int migration_incoming_uri(struct migration *m, const char *uri, struct ferry_er
 
 /* --- life --- */
 
+/* The operator stops or runs the guest while the target still prepares. */
+static void vm_changed(void *arg, enum vm_event event, enum shutdown_cause cause)
+{
+    struct migration *m = arg;
+    bool running = vm_run_state(m->vm) == RUN_STATE_RUNNING;
+    struct ferry_err err;
+
+    /* In the pause the handover itself changes the state, and refuses to hear of it. */
+    if (m->source && ferry_live_source_set_running(m->source, running, &err) < 0)
+        return;
+}
+
 int migration_new(struct migration **ret, struct vm *vm, struct ferry_err *err)
 {
     struct migration *m = calloc(1, sizeof(*m));
+    int rc;
 
     if (!m)
         return err_set(err, ENOMEM, "out of memory");
     m->vm = vm;
     m->listen_fd = -1;
     migration_params_init(&m->params);
+    rc = vm_observe(vm, vm_changed, m, err);
+    if (rc < 0) {
+        migration_free(m);
+        return rc;
+    }
     *ret = m;
     return 0;
 }

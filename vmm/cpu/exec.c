@@ -128,19 +128,25 @@ OP(next_far)
     JUMP();
 }
 
+/* Begin at pc. */
+SLOW(exec_begin)
+{
+    JUMP();
+}
+
 void exec_slice(struct hart *h, int64_t n)
 {
     h->slice = n;
     h->budget = n;
 #ifdef CPU_LOOP
-    for (exec_find(h, NULL, h->r.pc, n, h->tlb); h->next;) {
+    for (exec_begin(h, NULL, h->r.pc, n, h->tlb); h->next;) {
         struct insn *i = h->next;
 
         h->next = NULL;
         i->fn(h, i, h->next_pc, h->budget, h->tlb);
     }
 #else
-    exec_find(h, NULL, h->r.pc, n, h->tlb);
+    exec_begin(h, NULL, h->r.pc, n, h->tlb);
 #endif
     h->retired += (uint64_t)(h->slice - h->budget);
 }

@@ -4,7 +4,7 @@
  *
  * Interrupt lines may be driven from any thread. Everything else is for the main thread, with the
  * hart stopped unless said otherwise. A running hart notices a stop request at an instruction
- * boundary, within one slice (some 30 us); a hart in WFI sleeps in the kernel until an interrupt,
+ * boundary, within one slice (some 10 us); a hart in WFI sleeps in the kernel until an interrupt,
  * its timer or a stop request.
  */
 #pragma once

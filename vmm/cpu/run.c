@@ -9,11 +9,11 @@
 #include "vmm/cpu/mmu.h"
 #include "vmm/cpu/trap.h"
 
-/* How long a hart may not look up: some 15 to 30 us. */
-#define SLICE_INSNS 5000
+/* How long a hart may not look up: some 3 to 15 us. */
+#define SLICE_INSNS 2000
 
-/* How often a waiter looks before it sleeps: some 20 us, about a slice. */
-#define SPINS 500
+/* How often a waiter looks before it sleeps: some 10 us, about a slice. */
+#define SPINS 250
 
 void run_ring(struct hart *h, uint32_t bell)
 {

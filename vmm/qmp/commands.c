@@ -41,7 +41,7 @@ static const struct qmp_command commands[] = {
     {"migrate-incoming", "Begin to listen for a VM.",
      qmp_run_migrate_incoming, &qmp_type_migrate_incoming_args},
     {"migrate_cancel", "Give up the migration under way, if there is one.",
-     qmp_run_migrate_cancel},
+     qmp_run_migrate_cancel, .oob = true},
     {"query-migrate", "How the last migration goes or went.",
      qmp_run_query_migrate, .ret = &qmp_type_migration_info},
     {"migrate-set-capabilities", "Switch migration capabilities on and off.",

@@ -437,6 +437,51 @@ static void who_waits_to_write_is_told_when_the_peer_goes(void **state)
     assert_int_equal(chardev_write(u->chardev, "x", 1), 1);
 }
 
+/* The reader has no room, so only a write can find out. */
+static void a_write_that_finds_nobody_makes_way_for_the_next(void **state)
+{
+    struct user *u = *state;
+    char path[96];
+    struct config_chardev config = socket_config(path);
+    int fd;
+
+    temp_path(path, sizeof(path), "nobody");
+    user_new(u, &config, false);
+    user_open(u);
+    u->room = 0;
+    user_start(u, &user_frontend);
+    fd = connect_to(path);
+    user_until(u, &u->opened, 1);
+    close(fd);
+    user_turn(u, SHORT_NS);
+    assert_int_equal(u->closed, 0);
+    assert_int_equal(chardev_write(u->chardev, "x", 1), 1);
+    user_until(u, &u->closed, 1);
+    fd = connect_to(path);
+    user_until(u, &u->opened, 2);
+    assert_int_equal(chardev_write(u->chardev, "y", 1), 1);
+    assert_reads(fd, "y");
+    close(fd);
+}
+
+static void a_path_that_became_somebody_elses_stays(void **state)
+{
+    struct user *u = *state;
+    char path[96];
+    struct config_chardev config = socket_config(path);
+    struct stat st;
+
+    temp_path(path, sizeof(path), "else");
+    user_new(u, &config, false);
+    user_open(u);
+    unlink(path);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    chardev_free(u->chardev);
+    u->chardev = NULL;
+    assert_int_equal(stat(path, &st), 0);
+    unlink(path);
+}
+
 static void a_client_stays_connected_over_a_handover(void **state)
 {
     struct user *u = *state;
@@ -862,6 +907,10 @@ static void stdin_may_be_a_file(void **state)
     assert_int_equal(u->closed, 1);
     assert_int_equal(chardev_write(u->chardev, "still", 5), 5);
     assert_reads(s.master, "still");
+    assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    chardev_free(u->chardev);
+    u->chardev = NULL;
+    assert_false(fcntl(fd, F_GETFL) & O_NONBLOCK);
     swap_back(&s);
     close(fd);
     unlink(path);
@@ -896,6 +945,8 @@ int main(void)
         T(input_waits_until_there_is_room),
         T(a_full_peer_takes_the_rest_later),
         T(who_waits_to_write_is_told_when_the_peer_goes),
+        T(a_write_that_finds_nobody_makes_way_for_the_next),
+        T(a_path_that_became_somebody_elses_stays),
         T(a_client_stays_connected_over_a_handover),
         T(a_failed_handover_goes_on_in_the_old_process),
         T(what_arrives_is_verified),

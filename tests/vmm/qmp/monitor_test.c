@@ -382,6 +382,9 @@ static void arguments(void **state)
          "\"path\":\"x\"}}]}}",
          ERROR("Parameter 'channels[0].addr.path' is unexpected")},
         {"{\"execute\":\"echo\",\"arguments\":{\"channels\":[{\"addr\":{\"type\":\"unix\","
+         "\"path\":\"x\",\"zz\":1}}]}}",
+         ERROR("Parameter 'channels[0].addr.zz' is unexpected")},
+        {"{\"execute\":\"echo\",\"arguments\":{\"channels\":[{\"addr\":{\"type\":\"unix\","
          "\"path\":\"x\",\"mode\":7},\"colour\":\"red\"}],\"sn\":null,\"u\":18446744073709551615}}",
          "{\"return\": {\"channels\": [{\"addr\": {\"type\": \"unix\", \"path\": \"x\", \"mode\": "
          "7}, \"colour\": \"red\"}], \"sn\": null, \"u\": 18446744073709551615}}\r\n"},
@@ -558,7 +561,7 @@ static void out_of_band_overtakes(void **state)
 static void a_client_that_sent_its_last_command_gets_its_answers(void **state)
 {
     struct bench *b = *state;
-    int fd = client_negotiated(b, false);
+    int fd = client_negotiated(b, true); /* with room in the queue its end is seen at once */
 
     client_send(fd, "{\"execute\":\"later\",\"id\":1}{\"execute\":\"echo\",\"id\":2}");
     shutdown(fd, SHUT_WR);

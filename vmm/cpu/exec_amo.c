@@ -6,6 +6,8 @@
  * LR remembers the value it read, SC stores if memory still holds it. Another hart that changed it
  * and changed it back meanwhile goes unnoticed, which programs written with LR and SC bear.
  */
+#include <sched.h>
+
 #include "vmm/cpu/exec.h"
 #include "vmm/cpu/mmu.h"
 
@@ -91,8 +93,10 @@
 OPS_OF_WIDTH(w, int32_t, uint32_t)
 OPS_OF_WIDTH(d, int64_t, uint64_t)
 
-/* --- Fences ---------------------------------------------------------------------------------- */
+/* --- Waiting and fences
+ * ---------------------------------------------------------------------------------- */
 
+#define PAUSES_PER_YIELD   32
 #define FENCE_WRITE_BEFORE (1 << 24 | 1 << 26) /* pw, po */
 #define FENCE_READ_AFTER   (1 << 21 | 1 << 23) /* sr, si */
 
@@ -106,9 +110,20 @@ OP(fence)
     NEXT();
 }
 
-/* The guest waits in a loop for another hart. */
+/*
+ * The guest waits in a loop for another hart. If that one has no host CPU now, waiting for it here
+ * only keeps it from one.
+ */
+SLOW(give_way)
+{
+    sched_yield();
+    NEXT();
+}
+
 OP(pause)
 {
+    if (UNLIKELY(++h->pauses % PAUSES_PER_YIELD == 0))
+        TAIL(give_way);
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #endif

@@ -28,6 +28,7 @@
 struct card {
     struct net *net;
     unsigned room;
+    unsigned turn; /* frames it takes at a time; 0 = all */
     unsigned frames;
     size_t last_bytes;
     uint8_t last[NET_FRAME_BYTES_MAX];
@@ -51,7 +52,7 @@ static void readable(void *arg)
     const uint8_t *frame;
     size_t bytes;
 
-    while ((frame = net_peek(c->net, &bytes))) {
+    for (unsigned i = 0; (c->turn == 0 || i < c->turn) && (frame = net_peek(c->net, &bytes)); i++) {
         if (c->room == 0) {
             net_stall(c->net);
             return;
@@ -328,6 +329,18 @@ static void many_frames_read_ahead_all_arrive(void **state)
         peer_sends_frame(f, i, 100);
     run_until(f, &f->card.frames, 300);
     card_got(&f->card, 299, 100);
+}
+
+static void what_was_read_ahead_needs_no_more_from_the_peer(void **state)
+{
+    struct fix *f = *state;
+
+    connected(f);
+    f->card.turn = 2;
+    for (unsigned i = 0; i < 9; i++)
+        peer_sends_frame(f, i, 100);
+    run_until(f, &f->card.frames, 9);
+    card_got(&f->card, 8, 100);
 }
 
 static void a_frame_that_cannot_be_ends_the_connection(void **state)
@@ -845,6 +858,7 @@ int main(void)
         T(a_frame_may_come_in_any_pieces),
         T(frames_of_nothing_are_skipped),
         T(many_frames_read_ahead_all_arrive),
+        T(what_was_read_ahead_needs_no_more_from_the_peer),
         T(a_frame_that_cannot_be_ends_the_connection),
         T(a_peer_that_goes_takes_the_link_down),
         T(a_guest_without_room_makes_the_peer_wait),

@@ -295,8 +295,6 @@ void virtqueue_fill(struct virtio_dev *v, struct virtio_queue *q, uint16_t head,
 
 void virtqueue_publish(struct virtio_dev *v, struct virtio_queue *q, uint16_t count)
 {
-    uint16_t old = q->used_idx;
-
     q->in_use -= count;
     if (!virtqueue_ready(q))
         return;
@@ -304,9 +302,6 @@ void virtqueue_publish(struct virtio_dev *v, struct virtio_queue *q, uint16_t co
     q->used_idx += count;
     ring_store16(q->used + 2, q->used_idx);
     used_dirty(v, q, q->used, RING_HEAD_BYTES);
-    /* The ring went once round since the last interrupt: its event index says nothing any more. */
-    if ((uint16_t)(q->used_idx - q->signalled_used) < (uint16_t)(q->used_idx - old))
-        q->signalled_valid = false;
 }
 
 void virtqueue_push(struct virtio_dev *v, struct virtio_queue *q, uint16_t head, uint32_t bytes)

@@ -148,9 +148,10 @@ static void chardev_part_pause(void *obj)
 {
     struct chardev *c = obj;
 
+    /* The guest stands still: what is watched is only dropped if it fires before somebody
+     * resumes or frees us (chardev_is_paused). */
     c->running = false;
     c->handed = true;
-    chardev_unwatch(c);
     if (c->type->stop)
         c->type->stop(c);
 }

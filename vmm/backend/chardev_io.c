@@ -131,10 +131,20 @@ static void chardev_writable(struct chardev *c)
         c->frontend->writable(c->frontend_arg);
 }
 
+/* Paused, it takes no event any more, and is not to be woken by the same one again and again. */
+static bool chardev_is_paused(struct chardev *c)
+{
+    if (!c->running)
+        chardev_unwatch(c);
+    return !c->running;
+}
+
 static void chardev_in_event(void *arg, short revents)
 {
     struct chardev *c = arg;
 
+    if (chardev_is_paused(c))
+        return;
     chardev_hold(c);
     if (revents & POLLOUT)
         chardev_writable(c);
@@ -149,6 +159,8 @@ static void chardev_out_event(void *arg, short revents)
 {
     struct chardev *c = arg;
 
+    if (chardev_is_paused(c))
+        return;
     chardev_hold(c);
     chardev_writable(c);
     if (!c->freed)

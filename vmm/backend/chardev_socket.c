@@ -25,6 +25,7 @@ struct chardev_socket {
     int client_fd; /* owned; -1 = none */
     struct loop_watch *listen_watch;
     struct stat path_stat; /* what the path led to: is it still ours to remove? */
+    bool path_known;       /* path_stat is set */
 };
 
 static int socket_create(struct chardev *c, struct ferry_err *err)
@@ -99,6 +100,7 @@ static int socket_listen(struct chardev_socket *s, const struct sockaddr_un *add
         unlink(addr->sun_path);
         return rc;
     }
+    s->path_known = true;
     s->listen_fd = take_fd(&fd);
     return 0;
 }
@@ -181,20 +183,29 @@ static int socket_adopt(struct chardev *c, const char *what, int *fd, struct fer
         return err_set(err, EINVAL, "is not a UNIX stream socket");
     if (socket_option(*fd, SO_ACCEPTCONN) != (listener ? 1 : 0))
         return err_set(err, EINVAL, listener ? "is not listening" : "is listening");
-    if (listener)
-        lstat(c->config->path, &s->path_stat);
     *slot = take_fd(fd);
     return 0;
+}
+
+static void socket_unwatch(struct chardev_socket *s)
+{
+    loop_watch_free(s->listen_watch);
+    s->listen_watch = NULL;
 }
 
 static void socket_accept(void *arg, short revents)
 {
     struct chardev *c = arg;
     struct chardev_socket *s = arg;
-    OWN_FD int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    OWN_FD int fd = -1;
     struct chardev *client;
     struct ferry_err err;
 
+    if (!c->running) { /* the client is for whoever resumes */
+        socket_unwatch(s);
+        return;
+    }
+    fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0 || !c->frontend)
         return;
     if (!c->frontend->accept) {
@@ -212,6 +223,9 @@ static void socket_update(struct chardev *c)
     bool listening = c->running && c->frontend && s->listen_fd >= 0 && s->client_fd < 0;
     struct ferry_err err;
 
+    /* Of a socket that arrived, only now: not while the guest stands still. */
+    if (c->running && s->listen_fd >= 0 && !s->path_known)
+        s->path_known = lstat(c->config->path, &s->path_stat) == 0;
     if (s->listen_watch)
         loop_watch_set(s->listen_watch, listening ? POLLIN : 0);
     else if (listening && loop_watch_new(&s->listen_watch, c->loop, s->listen_fd, POLLIN,
@@ -227,14 +241,6 @@ static void socket_start(struct chardev *c)
         chardev_use_fds(c, s->client_fd, s->client_fd);
 }
 
-static void socket_stop(struct chardev *c)
-{
-    struct chardev_socket *s = (struct chardev_socket *)c;
-
-    loop_watch_free(s->listen_watch);
-    s->listen_watch = NULL;
-}
-
 static void socket_hangup(struct chardev *c)
 {
     own_close_fd(&((struct chardev_socket *)c)->client_fd);
@@ -245,9 +251,9 @@ static void socket_destroy(struct chardev *c)
     struct chardev_socket *s = (struct chardev_socket *)c;
     struct stat st;
 
-    socket_stop(c);
+    socket_unwatch(s);
     own_close_fd(&s->client_fd);
-    if (s->listen_fd >= 0 && !c->handed && lstat(c->config->path, &st) == 0 &&
+    if (s->listen_fd >= 0 && !c->handed && s->path_known && lstat(c->config->path, &st) == 0 &&
         st.st_dev == s->path_stat.st_dev && st.st_ino == s->path_stat.st_ino)
         unlink(c->config->path);
     own_close_fd(&s->listen_fd);
@@ -273,7 +279,6 @@ const struct chardev_type chardev_socket_type = {
     .adopt = socket_adopt,
     .start = socket_start,
     .update = socket_update,
-    .stop = socket_stop,
     .hangup = socket_hangup,
     .destroy = socket_destroy,
     .filename = socket_filename,

@@ -46,7 +46,8 @@ struct chardev_stdio {
     struct chardev base;
     int in_fd, out_fd, terminal_fd; /* owned; -1 = not attached */
     struct terminal found;
-    bool raw; /* in our mode now */
+    bool raw;            /* in our mode now */
+    bool stored_pending; /* found.escape_pending as the memfd has it */
 };
 
 /* --- The memfd --- */
@@ -203,6 +204,7 @@ static int stdio_adopt(struct chardev *c, const char *what, int *fd, struct ferr
         if (rc < 0)
             return rc;
         s->raw = s->found.is_tty; /* as its last user left it; see stdio_update */
+        s->stored_pending = s->found.escape_pending;
     }
     *slot = take_fd(fd);
     return 0;
@@ -230,9 +232,11 @@ static void stdio_stop(struct chardev *c)
 {
     struct chardev_stdio *s = (struct chardev_stdio *)c;
 
+    if (s->terminal_fd < 0 || s->stored_pending == s->found.escape_pending)
+        return;
     /* Cannot fail: the memfd has had this size since it was made. */
-    if (s->terminal_fd >= 0)
-        (void)terminal_store(s->terminal_fd, &s->found);
+    (void)terminal_store(s->terminal_fd, &s->found);
+    s->stored_pending = s->found.escape_pending;
 }
 
 static void stdio_destroy(struct chardev *c)

@@ -6,8 +6,9 @@
  *   priv_spec=v1.12.0,sv48=on
  *
  * Differences from what QEMU 10.0 does with them:
- *   - QEMU forgets fflags. They travel in load_val, which has no meaning without a reservation
- *     (load_res all ones), behind a mark no program leaves there by chance.
+ *   - QEMU forgets fflags, and which of software and PLIC set SEIP. Both travel in load_val, which
+ *     has no meaning without a reservation (load_res all ones), behind a mark no program leaves
+ *     there by chance.
  *   - No reservation is sent, and one that comes is dropped: the SC fails, as it may.
  *   - mip is sent as the guest would read it; the timer bit of stimecmp is derived on both sides.
  */
@@ -24,8 +25,11 @@
 #include "vmm/cpu/run.h"
 
 #define NO_RESERVATION     (~UINT64_C(0))
-#define FFLAGS_MARK        UINT64_C(0x666c616773000000) /* "flags" */
-#define FFLAGS_MASK        UINT64_C(0x1f)
+#define EXTRA_MARK         UINT64_C(0x666c616773000000) /* "flags" */
+#define EXTRA_FFLAGS       UINT64_C(0x1f)
+#define EXTRA_SEIP_SOFT    UINT64_C(0x20) /* mip.SEIP as the guest wrote it */
+#define EXTRA_SEIP_LINE    UINT64_C(0x40) /* ... and as the PLIC drives it */
+#define EXTRA_MASK         (EXTRA_FFLAGS | EXTRA_SEIP_SOFT | EXTRA_SEIP_LINE)
 #define PRIV_VERSION_1_12  2
 #define VEXT_VERSION_1_0   0x10000
 #define MISA_MXL_64        2
@@ -155,7 +159,8 @@ static void cpu_pre_save(void *obj)
     r->wire.siprio[HART_IRQ_SEI] = 0x00;
     r->wire.siprio[HART_IRQ_MEI] = 0x10;
     r->wire.load_res = NO_RESERVATION;
-    r->wire.load_val = FFLAGS_MARK | h->fp.fflags;
+    r->wire.load_val = EXTRA_MARK | h->fp.fflags | (h->mip_soft & MIP_SEIP ? EXTRA_SEIP_SOFT : 0) |
+                       (atomic_load(&h->lines) & MIP_SEIP ? EXTRA_SEIP_LINE : 0);
     r->wire.frm = h->fp.frm;
     r->wire.priv_ver = PRIV_VERSION_1_12;
     r->wire.vext_ver = VEXT_VERSION_1_0;
@@ -242,14 +247,19 @@ static void cpu_post_load(void *obj)
     struct hart *h = hart_of(obj);
     struct hart_regs *r = obj;
     bool marked =
-        r->wire.load_res == NO_RESERVATION && (r->wire.load_val & ~FFLAGS_MASK) == FFLAGS_MARK;
+        r->wire.load_res == NO_RESERVATION && (r->wire.load_val & ~EXTRA_MASK) == EXTRA_MARK;
+    uint64_t lines = r->wire.mip & LINE_BITS, soft = r->wire.mip & (MIP_SSIP | MIP_STIP);
 
     csr_mask_all(h);
     h->fp.frm = (uint8_t)r->wire.frm;
-    h->fp.fflags = marked ? r->wire.load_val & FFLAGS_MASK : 0;
+    h->fp.fflags = marked ? r->wire.load_val & EXTRA_FFLAGS : 0;
+    if (marked && !(r->wire.load_val & EXTRA_SEIP_LINE))
+        lines &= ~MIP_SEIP;
+    if (marked && r->wire.load_val & EXTRA_SEIP_SOFT)
+        soft |= MIP_SEIP;
     h->reserved_va = NO_RESERVATION;
-    atomic_store(&h->lines, r->wire.mip & LINE_BITS);
-    h->mip_soft = r->wire.mip & (MIP_SSIP | MIP_STIP);
+    atomic_store(&h->lines, lines);
+    h->mip_soft = soft;
     csr_counter_set(h, COUNTER_CYCLE, r->wire.pmu[COUNTER_CYCLE].val);
     csr_counter_set(h, COUNTER_INSTRET, r->wire.pmu[COUNTER_INSTRET].val);
     /* Pending: it has fired. 0 and not pending: never written, for that would have fired. */

@@ -238,7 +238,7 @@ struct hart {
     _Atomic uint64_t lines; /* bits of mip that devices drive */
     _Atomic uint32_t doorbell, state, command;
     _Atomic uint32_t flush_wanted, flush_done;
-    _Atomic int32_t thread_id;
+    _Atomic uint32_t thread_id; /* 0 until the thread has started */
     pthread_t thread;
     bool thread_made;
 

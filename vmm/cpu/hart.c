@@ -33,6 +33,8 @@ static int start_thread(struct hart *h, struct ferry_err *err)
     if (r != 0)
         return err_sys(err, r, "no thread for hart %u", (unsigned)h->r.mhartid);
     h->thread_made = true;
+    while (atomic_load(&h->thread_id) == 0)
+        futex_wait(&h->thread_id, 0, INT64_MAX);
     return 0;
 }
 
@@ -113,5 +115,5 @@ void hart_reset(struct hart *h)
 
 int hart_thread_id(const struct hart *h)
 {
-    return atomic_load(&h->thread_id);
+    return (int)atomic_load(&h->thread_id);
 }

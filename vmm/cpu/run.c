@@ -113,7 +113,8 @@ void *run_thread(void *arg)
     prctl(PR_SET_NAME, "ferry-hart");
     /* Timers of the guest that are waited for shall not be late for the sake of company. */
     prctl(PR_SET_TIMERSLACK, 1);
-    atomic_store(&h->thread_id, (int32_t)syscall(SYS_gettid));
+    atomic_store(&h->thread_id, (uint32_t)syscall(SYS_gettid));
+    futex_wake_all(&h->thread_id);
     while (atomic_load(&h->command) != HART_EXIT) {
         if (atomic_load(&h->state) == HART_PARKED) {
             wait_for_run(h);

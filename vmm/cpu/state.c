@@ -242,24 +242,36 @@ static int cpu_check(const void *scratch, struct ferry_err *err)
     return r < 0 ? r : check_csrs(scratch, err);
 }
 
+/* What is in load_val if this program wrote it; else as QEMU has it. */
+static uint64_t extra(const struct hart_regs *r)
+{
+    if (r->wire.load_res == NO_RESERVATION && (r->wire.load_val & ~EXTRA_MASK) == EXTRA_MARK)
+        return r->wire.load_val;
+    return EXTRA_SEIP_LINE;
+}
+
+static void load_mip(struct hart *h, uint64_t mip, uint64_t flags)
+{
+    uint64_t lines = mip & LINE_BITS, soft = mip & (MIP_SSIP | MIP_STIP | MIP_SEIP);
+
+    if (!(flags & EXTRA_SEIP_LINE))
+        lines &= ~MIP_SEIP;
+    if (!(flags & EXTRA_SEIP_SOFT))
+        soft &= ~MIP_SEIP;
+    atomic_store(&h->lines, lines);
+    h->mip_soft = soft;
+}
+
 static void cpu_post_load(void *obj)
 {
     struct hart *h = hart_of(obj);
     struct hart_regs *r = obj;
-    bool marked =
-        r->wire.load_res == NO_RESERVATION && (r->wire.load_val & ~EXTRA_MASK) == EXTRA_MARK;
-    uint64_t lines = r->wire.mip & LINE_BITS, soft = r->wire.mip & (MIP_SSIP | MIP_STIP);
 
     csr_mask_all(h);
     h->fp.frm = (uint8_t)r->wire.frm;
-    h->fp.fflags = marked ? r->wire.load_val & EXTRA_FFLAGS : 0;
-    if (marked && !(r->wire.load_val & EXTRA_SEIP_LINE))
-        lines &= ~MIP_SEIP;
-    if (marked && r->wire.load_val & EXTRA_SEIP_SOFT)
-        soft |= MIP_SEIP;
+    h->fp.fflags = extra(r) & EXTRA_FFLAGS;
     h->reserved_va = NO_RESERVATION;
-    atomic_store(&h->lines, lines);
-    h->mip_soft = soft;
+    load_mip(h, r->wire.mip, extra(r));
     csr_counter_set(h, COUNTER_CYCLE, r->wire.pmu[COUNTER_CYCLE].val);
     csr_counter_set(h, COUNTER_INSTRET, r->wire.pmu[COUNTER_INSTRET].val);
     /* Pending: it has fired. 0 and not pending: never written, for that would have fired. */

@@ -211,6 +211,27 @@ static void everything_arrives(void **state)
     destroy(to);
 }
 
+/* Who set SEIP: nobody, software, the line, both. */
+static void external_interrupt_keeps_its_source(void **state)
+{
+    for (unsigned who = 0; who < 4; who++) {
+        void *from = make(NULL), *to = make(NULL);
+        struct hart *a = hart_of(from), *b = hart_of(to);
+        struct buf out = {0};
+        struct ferry_err err;
+
+        a->mip_soft = who & 1 ? MIP_SEIP : 0;
+        hart_set_irq(a, HART_IRQ_SEI, who & 2);
+        save(from, CPU, &out);
+        assert_int_equal(load(to, CPU, out.data, out.len_bytes, &err), 0);
+        assert_int_equal(b->mip_soft, a->mip_soft);
+        assert_int_equal(hart_get_irq(b, HART_IRQ_SEI), hart_get_irq(a, HART_IRQ_SEI));
+        buf_free(&out);
+        destroy(from);
+        destroy(to);
+    }
+}
+
 static void timer_bit_is_sent_as_it_is(void **state)
 {
     void *from = make(NULL), *to = make(NULL);
@@ -403,6 +424,7 @@ int main(void)
         cmocka_unit_test(parts_have_qemus_names),
         cmocka_unit_test(keeps_the_contract),
         cmocka_unit_test(everything_arrives),
+        cmocka_unit_test(external_interrupt_keeps_its_source),
         cmocka_unit_test(timer_bit_is_sent_as_it_is),
         cmocka_unit_test(refuses_what_cannot_be),
         cmocka_unit_test(refuses_another_cpu),

@@ -197,6 +197,37 @@ static void test_foreign(void **state)
     lane_free(&l);
 }
 
+/* One byte more than a page, and then nothing: no input is left over that could tell. */
+static void test_one_byte(void **state)
+{
+    struct lane l;
+    z_stream z = {0};
+    ZSTD_CCtx *c = ZSTD_createCCtx();
+    ZSTD_inBuffer from;
+    ZSTD_outBuffer to;
+
+    lane_init(&l, codec_find("zlib"), 1);
+    fill(&l, 2, 0);
+    assert_int_equal(deflateInit(&z, 1), Z_OK);
+    z.next_in = l.from;
+    z.avail_in = WIRE_PAGE_BYTES + 1;
+    z.next_out = l.data;
+    z.avail_out = WIRE_MULTIFD_DATA_MAX_BYTES;
+    assert_int_equal(deflate(&z, Z_SYNC_FLUSH), Z_OK);
+    must_refuse(&l, z.total_out, 1);
+    deflateEnd(&z);
+    lane_free(&l);
+
+    lane_init(&l, codec_find("zstd"), 1);
+    fill(&l, 2, 0);
+    from = (ZSTD_inBuffer){.src = l.from, .size = WIRE_PAGE_BYTES + 1};
+    to = (ZSTD_outBuffer){.dst = l.data, .size = WIRE_MULTIFD_DATA_MAX_BYTES};
+    assert_int_equal(ZSTD_compressStream2(c, &to, &from, ZSTD_e_flush), 0);
+    must_refuse(&l, to.pos, 1);
+    ZSTD_freeCCtx(c);
+    lane_free(&l);
+}
+
 static void test_table(void **state)
 {
     for (size_t i = 0; codec_types[i]; i++) {
@@ -219,7 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_exactly),
         cmocka_unit_test(test_surplus),    cmocka_unit_test(test_foreign),
-        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_one_byte),   cmocka_unit_test(test_table),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,7 @@ static void test_place(void **state)
     check_place(4089, 0x1000, 0x1000, "overlap its bitmap, which ends at 0x1001");
     check_place(0x3000, 0x1000, 0x1000, "overlap its bitmap");
     check_place(100, 0x1000, 0x10000, "the file has only 0x10000 bytes");
+    check_place(100, 0x1001, 0xf000, "end at 0x10001, but the file has only 0x10000 bytes");
     check_place(100, 0x11000, 0, "the file has only 0x10000 bytes");
     check_place(100, ~(uint64_t)0xfff, 0x2000, "overflow");
     check_place(UINT64_MAX - 4, 0x1000, 0x1000, "overflow");

@@ -35,7 +35,7 @@ struct board {
     enum side side; /* of the deed */
     enum deed deed;
     enum ferry_live_point point;
-    int64_t pause_timeout_ns;
+    int64_t prepare_timeout_ns, pause_timeout_ns;
     _Atomic int fate[2]; /* as each process sees it; DEAD is the test's finding */
     _Atomic uint64_t ticks[2];
     _Atomic uint32_t switches, broken;
@@ -126,7 +126,7 @@ static void be_source(struct actor *a, int fd)
         .description = TOY_DESCRIPTION,
         .version = "1.0",
         .running = true,
-        .prepare_timeout_ns = a->board->pause_timeout_ns,
+        .prepare_timeout_ns = a->board->prepare_timeout_ns,
         .pause_timeout_ns = a->board->pause_timeout_ns,
         .trace = act,
         .opaque = a,
@@ -204,8 +204,8 @@ static void play_start(struct play *p)
     close(fds[1]);
 }
 
-/* Until both have a fate; a stopped one is woken up wake_ms after it was found stopped. */
-static void play_watch(struct play *p, int wake_ms)
+/* Until both have a fate; a stopped one is woken up when the other has one, or cannot get one. */
+static void play_watch(struct play *p)
 {
     int64_t end_ns = clock_monotonic_ns() + 20000 * MS, wake_ns = INT64_MAX;
 
@@ -221,11 +221,12 @@ static void play_watch(struct play *p, int wake_ms)
                 if (!WIFSTOPPED(status))
                     p->board->fate[side] = DEAD;
                 else
-                    wake_ns = clock_monotonic_ns() + wake_ms * MS;
+                    wake_ns = clock_monotonic_ns() + 1500 * MS;
             }
             settled &= p->board->fate[side] != BUSY;
         }
-        if (clock_monotonic_ns() >= wake_ns) {
+        if (wake_ns != INT64_MAX &&
+            (p->board->fate[!p->board->side] != BUSY || clock_monotonic_ns() >= wake_ns)) {
             if (p->board->deed == OUTLIVE) {
                 kill(p->pid[!p->board->side], SIGKILL);
                 waitpid(p->pid[!p->board->side], NULL, 0);
@@ -279,9 +280,11 @@ static void expect(enum side side, enum deed deed, enum ferry_live_point point, 
     p.board->side = side;
     p.board->deed = deed;
     p.board->point = point;
-    p.board->pause_timeout_ns = deed == STOP || deed == OUTLIVE ? 100 * MS : 5000 * MS;
+    /* Who hangs is waited for; a busy machine that is merely slow must not look like one. */
+    p.board->prepare_timeout_ns = deed == STOP || deed == OUTLIVE ? 1000 * MS : 10000 * MS;
+    p.board->pause_timeout_ns = deed == STOP || deed == OUTLIVE ? 300 * MS : 10000 * MS;
     play_start(&p);
-    play_watch(&p, 300);
+    play_watch(&p);
     for (int s = 0; s < 2; s++)
         ticks[s] = ticks_now(&p, (enum side)s);
     play_end(&p);

@@ -51,7 +51,11 @@ void hart_free(struct hart *h);
 void hart_reset(struct hart *h);
 
 void hart_run(struct hart *h);
-/* Ask and do not wait, so that many harts stop at the same time; then wait for each. */
+/*
+ * Ask and do not wait, so that many harts stop at the same time; then wait for each. Not with the
+ * machine lock held, which a hart may be waiting for; nor may a harvest of the dirty log begin with
+ * it held.
+ */
 void hart_stop_request(struct hart *h);
 void hart_stop_wait(struct hart *h);
 

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/chan/address.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "lib/chan/chan.h"
+
+struct ferry_address *address_new(const struct chan_type *type, struct ferry_err *err)
+{
+    struct ferry_address *a = calloc(1, sizeof(*a));
+
+    if (!a) {
+        err_set(err, ENOMEM, "no memory for an address");
+        return NULL;
+    }
+    a->type = type;
+    a->fd = -1;
+    return a;
+}
+
+int address_describe(struct ferry_address *a, struct ferry_err *err, const char *fmt, ...)
+{
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vasprintf(&a->text, fmt, ap);
+    va_end(ap);
+    if (n < 0) {
+        a->text = NULL;
+        return err_set(err, ENOMEM, "no memory for an address");
+    }
+    return 0;
+}
+
+void ferry_address_free(struct ferry_address *a)
+{
+    if (!a)
+        return;
+    for (size_t i = 0; a->argv && a->argv[i]; i++)
+        free(a->argv[i]);
+    free(a->argv);
+    free(a->text);
+    free(a->host);
+    free(a->port);
+    free(a->path);
+    own_close_fd(&a->fd);
+    free(a);
+}
+
+int ferry_address_parse(struct ferry_address **ret, const char *uri,
+                        const struct ferry_fd_names *names, int flags, struct ferry_err *err)
+{
+    if (strlen(uri) > ADDRESS_TEXT_MAX_BYTES)
+        return err_set(err, E2BIG, "the address has %zu bytes, the limit is %u", strlen(uri),
+                       ADDRESS_TEXT_MAX_BYTES);
+    for (size_t i = 0; chan_types[i]; i++) {
+        size_t n = strlen(chan_types[i]->scheme);
+        struct ferry_address *a;
+        int r;
+
+        if (strncmp(uri, chan_types[i]->scheme, n) != 0)
+            continue;
+        a = address_new(chan_types[i], err);
+        if (!a)
+            return -ENOMEM;
+        r = chan_types[i]->parse(a, uri + n, names, flags, err);
+        if (r < 0) {
+            ferry_address_free(a);
+            return r;
+        }
+        *ret = a;
+        return 0;
+    }
+    return err_set(err, EINVAL,
+                   "unknown migration protocol: %s (known are tcp:, unix:, fd:, exec: and file:)",
+                   uri);
+}
+
+enum ferry_address_kind ferry_address_kind(const struct ferry_address *a)
+{
+    return a->type->kind;
+}
+
+const char *ferry_address_text(const struct ferry_address *a)
+{
+    return a->text;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* struct ferry_address from the inside (<ferry/chan.h>): a parsed place, nothing is open yet. */
+#pragma once
+
+#include <sys/un.h>
+
+#include <ferry/chan.h>
+
+/* A shell's command line, a path: what fits a monitor's line. */
+#define ADDRESS_TEXT_MAX_BYTES 8192u
+#define ADDRESS_ARGS_MAX       256u
+
+struct chan_type;
+
+struct ferry_address {
+    const struct chan_type *type;
+    char *text; /* owned, like all that follow */
+    char *host; /* TCP; "" = any */
+    char *port;
+    char *path; /* UNIX, FILE */
+    char **argv;
+    int fd;                /* FD; FILE from an fd set */
+    uint64_t offset_bytes; /* FILE */
+};
+
+/* Empty, of this type; NULL and err on failure. */
+struct ferry_address *address_new(const struct chan_type *type, struct ferry_err *err);
+/* Makes ->text; -errno. */
+int address_describe(struct ferry_address *a, struct ferry_err *err, const char *fmt,
+                     ...) FERRY_MUST_CHECK __attribute__((format(printf, 3, 4)));

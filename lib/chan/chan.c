@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/chan/chan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "lib/chan/socket.h"
+
+int chan_new(struct ferry_chan **ret, int *fd, const char *name, struct ferry_err *err)
+{
+    struct ferry_chan *c;
+    struct stat st;
+    int flags;
+
+    if (fstat(*fd, &st) < 0)
+        return err_sys(err, errno, "%s: fd %d", name, *fd);
+    flags = fcntl(*fd, F_GETFL);
+    if (flags < 0 || fcntl(*fd, F_SETFD, FD_CLOEXEC) < 0 ||
+        (!S_ISREG(st.st_mode) && fcntl(*fd, F_SETFL, flags | O_NONBLOCK) < 0))
+        return err_sys(err, errno, "%s: cannot prepare fd %d", name, *fd);
+    c = calloc(1, sizeof(*c));
+    if (!c || !(c->name = strdup(name))) {
+        free(c);
+        return err_set(err, ENOMEM, "no memory for a channel");
+    }
+    c->fd = take_fd(fd);
+    c->pidfd = -1;
+    c->socket = S_ISSOCK(st.st_mode);
+    c->traits.both_ways = c->socket;
+    c->traits.seekable = S_ISREG(st.st_mode);
+    if (c->socket)
+        socket_tune(c->fd);
+    *ret = c;
+    return 0;
+}
+
+int ferry_chan_from_fd(struct ferry_chan **ret, int *fd, struct ferry_err *err)
+{
+    return chan_new(ret, fd, "the file descriptor", err);
+}
+
+int ferry_chan_pair(struct ferry_chan *ret[2], struct ferry_err *err)
+{
+    struct ferry_chan *c[2] = {0};
+    OWN_FD int a = -1;
+    OWN_FD int b = -1;
+    int fds[2];
+    int r;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return err_sys(err, errno, "cannot make a pair of sockets");
+    a = fds[0];
+    b = fds[1];
+    r = chan_new(&c[0], &a, "the other end of the pair", err);
+    if (r == 0)
+        r = chan_new(&c[1], &b, "the other end of the pair", err);
+    if (r < 0) {
+        ferry_chan_free(c[0]);
+        return r;
+    }
+    memcpy(ret, c, sizeof(c));
+    return 0;
+}
+
+void ferry_chan_free(struct ferry_chan *c)
+{
+    if (!c)
+        return;
+    own_close_fd(&c->fd);
+    if (c->pidfd >= 0) {
+        siginfo_t info;
+
+        /* A command that lost its stream has nothing more to do; it must not stay a zombie. */
+        (void)!syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
+        (void)!waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED);
+    }
+    own_close_fd(&c->pidfd);
+    free(c->name);
+    free(c);
+}
+
+/* A pipe whose reader is gone raises a signal, which is not for the program to see. */
+static ssize_t chan_write_quietly(int fd, const struct iovec *iov, int n)
+{
+    const struct timespec now = {0};
+    sigset_t pipe_set, before, pending;
+    ssize_t r;
+    int saved_errno;
+
+    sigemptyset(&pipe_set);
+    sigaddset(&pipe_set, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe_set, &before);
+    r = writev(fd, iov, n);
+    saved_errno = errno;
+    if (r < 0 && errno == EPIPE && !sigismember(&pending, SIGPIPE))
+        while (sigtimedwait(&pipe_set, NULL, &now) < 0 && errno == EINTR)
+            continue;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = saved_errno;
+    return r;
+}
+
+ssize_t chan_send(struct ferry_chan *c, const struct iovec *iov, size_t n, struct ferry_err *err)
+{
+    ssize_t r;
+
+    if (n > IOV_MAX)
+        n = IOV_MAX;
+    do {
+        if (c->socket) {
+            /* sendmsg only reads them. */
+            struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n};
+
+            r = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        } else {
+            r = chan_write_quietly(c->fd, iov, (int)n);
+        }
+    } while (r < 0 && errno == EINTR);
+    if (r >= 0) {
+        c->sent_bytes += (uint64_t)r;
+        return r;
+    }
+    if (errno == EAGAIN)
+        return -EAGAIN;
+    if (errno == EPIPE || errno == ECONNRESET)
+        return err_set(err, EPIPE, "%s: the peer closed the connection", c->name);
+    return err_sys(err, errno, "%s: cannot write", c->name);
+}
+
+ssize_t chan_recv(struct ferry_chan *c, void *data, size_t n, struct ferry_err *err)
+{
+    ssize_t r;
+
+    do {
+        r = c->socket ? recv(c->fd, data, n, MSG_DONTWAIT) : read(c->fd, data, n);
+    } while (r < 0 && errno == EINTR);
+    if (r >= 0) {
+        c->received_bytes += (uint64_t)r;
+        return r;
+    }
+    if (errno == EAGAIN)
+        return -EAGAIN;
+    if (errno == ECONNRESET || errno == EPIPE)
+        return 0;
+    return err_sys(err, errno, "%s: cannot read", c->name);
+}
+
+static int chan_reap(struct ferry_chan *c, struct ferry_err *err)
+{
+    siginfo_t info = {0};
+
+    if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0)
+        return err_sys(err, errno, "%s: cannot wait for the command", c->name);
+    if (info.si_pid == 0)
+        return -EAGAIN;
+    own_close_fd(&c->pidfd);
+    if (info.si_code != CLD_EXITED)
+        return err_set(err, EPIPE, "%s: the command was ended by signal %d", c->name,
+                       info.si_status);
+    if (info.si_status != 0)
+        return err_set(err, EPIPE, "%s: the command ended with status %d", c->name, info.si_status);
+    return 0;
+}
+
+int chan_finish(struct ferry_chan *c, struct ferry_err *err)
+{
+    if (c->traits.seekable && fdatasync(c->fd) < 0)
+        return err_sys(err, errno, "%s: cannot write to the disk", c->name);
+    if (c->pidfd < 0)
+        return 0;
+    if (!c->finishing) {
+        c->finishing = true;
+        own_close_fd(&c->fd); /* the command sees the end */
+    }
+    return chan_reap(c, err);
+}
+
+int chan_finish_fd(const struct ferry_chan *c)
+{
+    return c->pidfd;
+}
+
+void chan_shutdown(struct ferry_chan *c)
+{
+    if (c->socket)
+        shutdown(c->fd, SHUT_RDWR);
+}
+
+void chan_shutdown_write(struct ferry_chan *c)
+{
+    if (c->socket)
+        shutdown(c->fd, SHUT_WR);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/chan/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/own.h"
+
+static const char fdset_prefix[] = "/dev/fdset/";
+
+static void address_freep(struct ferry_address **a)
+{
+    ferry_address_free(*a);
+}
+
+static int file_fill(struct ferry_address *a, const char *path, size_t path_bytes,
+                     uint64_t offset_bytes, const struct ferry_fd_names *names, int flags,
+                     struct ferry_err *err)
+{
+    if (path_bytes == 0)
+        return err_set(err, EINVAL, "the address has no path (expected file:PATH)");
+    if (offset_bytes > INT64_MAX)
+        return err_set(err, EINVAL, "offset %" PRIu64 " is beyond any file", offset_bytes);
+    a->path = strndup(path, path_bytes);
+    if (!a->path)
+        return err_set(err, ENOMEM, "no memory for an address");
+    a->offset_bytes = offset_bytes;
+    if (strncmp(a->path, fdset_prefix, strlen(fdset_prefix)) == 0) {
+        char *end;
+        uint64_t id = strtoull(a->path + strlen(fdset_prefix), &end, 10);
+
+        if (*end || end == a->path + strlen(fdset_prefix) || !names || !names->open_set)
+            return err_set(err, ENOENT, "there is no fd set '%s'", a->path);
+        a->fd = names->open_set(names->opaque, id, flags, err);
+        if (a->fd < 0)
+            return a->fd;
+    }
+    return address_describe(a, err, offset_bytes ? "file:%s,offset=%" PRIu64 : "file:%s", a->path,
+                            offset_bytes);
+}
+
+static int file_parse(struct ferry_address *a, const char *rest, const struct ferry_fd_names *names,
+                      int flags, struct ferry_err *err)
+{
+    const char *option = strstr(rest, ",offset=");
+    uint64_t offset = 0;
+    char *end;
+
+    if (!option)
+        return file_fill(a, rest, strlen(rest), 0, names, flags, err);
+    errno = 0;
+    offset = strtoull(option + 8, &end, 0);
+    if (errno == 0 && end != option + 8 && *end && !end[1]) {
+        const char *unit = strchr("KMGT", *end & ~0x20);
+        unsigned shift = unit ? 10 * (unsigned)(unit - "KMGT" + 1) : 0;
+
+        if (unit && offset <= (UINT64_MAX >> shift)) {
+            offset <<= shift;
+            end++;
+        }
+    }
+    if (errno || end == option + 8 || *end || option[8] == '-')
+        return err_set(err, EINVAL, "'%s' is not an offset in bytes", option + 8);
+    return file_fill(a, rest, (size_t)(option - rest), offset, names, flags, err);
+}
+
+static int file_open(const struct ferry_address *a, bool out, struct ferry_chan **ret,
+                     struct ferry_err *err)
+{
+    /* With an offset something in front of the stream is somebody's: keep what is there. */
+    int flags = out ? O_RDWR | O_CREAT | (a->offset_bytes ? 0 : O_TRUNC) : O_RDONLY;
+    OWN_FD int fd = a->fd >= 0 ? fcntl(a->fd, F_DUPFD_CLOEXEC, 3)
+                               : open(a->path, flags | O_CLOEXEC | O_NONBLOCK, 0600);
+
+    if (fd < 0)
+        return err_sys(err, errno, "cannot open '%s'", a->path);
+    if (a->offset_bytes && lseek(fd, (off_t)a->offset_bytes, SEEK_SET) < 0)
+        return err_sys(err, errno, "cannot go to byte %" PRIu64 " of '%s'", a->offset_bytes,
+                       a->path);
+    return chan_new(ret, &fd, a->text, err);
+}
+
+const struct chan_type chan_file = {
+    .kind = FERRY_ADDRESS_FILE, .scheme = "file:", .parse = file_parse, .open = file_open};
+
+int ferry_address_file(struct ferry_address **ret, const char *path, uint64_t offset_bytes,
+                       const struct ferry_fd_names *names, int flags, struct ferry_err *err)
+{
+    OWN(address_freep) struct ferry_address *a = address_new(&chan_file, err);
+    int r;
+
+    if (!a)
+        return -ENOMEM;
+    r = file_fill(a, path, strlen(path), offset_bytes, names, flags, err);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(a);
+    return 0;
+}
+
+/* --- fd: --- */
+
+static int fd_parse(struct ferry_address *a, const char *rest, const struct ferry_fd_names *names,
+                    int flags, struct ferry_err *err)
+{
+    char *end;
+    unsigned long number;
+
+    if (rest[0] >= '0' && rest[0] <= '9') {
+        number = strtoul(rest, &end, 10);
+        if (*end || number > INT32_MAX)
+            return err_set(err, EINVAL, "'%s' is not the number of an fd", rest);
+        /* Inherited: the number stays whose it was. */
+        a->fd = fcntl((int)number, F_DUPFD_CLOEXEC, 3);
+        if (a->fd < 0)
+            return err_sys(err, errno, "fd %lu", number);
+    } else {
+        if (!names || !names->take)
+            return err_set(err, ENOENT, "File descriptor named '%s' has not been found", rest);
+        a->fd = names->take(names->opaque, rest, err);
+        if (a->fd < 0)
+            return a->fd;
+    }
+    return address_describe(a, err, "fd:%s", rest);
+}
+
+static int fd_open(const struct ferry_address *a, bool out, struct ferry_chan **ret,
+                   struct ferry_err *err)
+{
+    OWN_FD int fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 3);
+
+    if (fd < 0)
+        return err_sys(err, errno, "%s", a->text);
+    return chan_new(ret, &fd, a->text, err);
+}
+
+const struct chan_type chan_fd_type = {
+    .kind = FERRY_ADDRESS_FD, .scheme = "fd:", .parse = fd_parse, .open = fd_open};
+
+int ferry_address_fd(struct ferry_address **ret, int *fd, struct ferry_err *err)
+{
+    OWN(address_freep) struct ferry_address *a = address_new(&chan_fd_type, err);
+    int r;
+
+    if (!a)
+        return -ENOMEM;
+    r = address_describe(a, err, "fd:%d", *fd);
+    if (r < 0)
+        return r;
+    a->fd = take_fd(fd);
+    *ret = TAKE_PTR(a);
+    return 0;
+}

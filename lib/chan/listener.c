@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/chan/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "lib/chan/resolve.h"
+#include "lib/chan/socket.h"
+
+#define LISTENER_BACKLOG   256
+/* The one wait there is: a name to listen on is looked up before anything runs. */
+#define LISTENER_LOOKUP_MS 5000
+
+struct ferry_listener {
+    int fd; /* owned; -1 if there is just `one` */
+    struct ferry_chan *one;
+    char *text;
+    char *unix_path; /* to remove */
+    dev_t dev;
+    ino_t ino;
+};
+
+static int listener_bind(struct ferry_listener *l, const struct sockaddr *name, socklen_t n)
+{
+    OWN_FD int fd = socket(name->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int on = 1;
+
+    if (fd < 0)
+        return -errno;
+    if (name->sa_family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+        return -errno;
+    if (bind(fd, name, n) < 0 || listen(fd, LISTENER_BACKLOG) < 0)
+        return -errno;
+    l->fd = take_fd(&fd);
+    return 0;
+}
+
+static int listener_tcp(struct ferry_listener *l, const struct ferry_address *a,
+                        struct ferry_err *err)
+{
+    struct sockaddr_storage name = {0};
+    socklen_t n = sizeof(name);
+    struct addrinfo *found = NULL;
+    struct resolve *resolve;
+    struct pollfd p = {.events = POLLIN};
+    char text[300];
+    int r = resolve_start(&resolve, a->host, a->port, true, err);
+
+    if (r < 0)
+        return r;
+    p.fd = resolve_fd(resolve);
+    (void)!poll(&p, 1, LISTENER_LOOKUP_MS);
+    r = resolve_result(resolve, &found, err);
+    if (r == -EAGAIN)
+        err_set(err, ETIMEDOUT, "'%s' could not be looked up in %d ms", a->host,
+                LISTENER_LOOKUP_MS);
+    resolve_leave(resolve);
+    if (r < 0)
+        return r;
+    r = -EADDRNOTAVAIL;
+    for (const struct addrinfo *ai = found; ai && l->fd < 0; ai = ai->ai_next)
+        r = listener_bind(l, ai->ai_addr, ai->ai_addrlen);
+    freeaddrinfo(found);
+    if (r < 0)
+        return err_sys(err, -r, "cannot listen on %s", a->text);
+    if (getsockname(l->fd, (struct sockaddr *)&name, &n) < 0)
+        return err_sys(err, errno, "cannot listen on %s", a->text);
+    socket_text(text, sizeof(text), &name);
+    l->text = strdup(text);
+    return l->text ? 0 : err_set(err, ENOMEM, "no memory for a listener");
+}
+
+static int listener_unix(struct ferry_listener *l, const struct ferry_address *a,
+                         struct ferry_err *err)
+{
+    struct sockaddr_un name;
+    struct stat st;
+    socklen_t n;
+    int r = socket_unix_name(a, &name, &n, err);
+
+    if (r < 0)
+        return r;
+    r = listener_bind(l, (const struct sockaddr *)&name, n);
+    /* As QEMU does: the socket of one who is gone is in nobody's way. */
+    if (r == -EADDRINUSE && lstat(a->path, &st) == 0 && S_ISSOCK(st.st_mode)) {
+        OWN_FD int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        if (probe >= 0 && connect(probe, (const struct sockaddr *)&name, n) < 0 &&
+            errno == ECONNREFUSED && unlink(a->path) == 0)
+            r = listener_bind(l, (const struct sockaddr *)&name, n);
+    }
+    if (r < 0)
+        return err_sys(err, -r, "cannot listen on %s", a->text);
+    if (lstat(a->path, &st) == 0) {
+        l->dev = st.st_dev;
+        l->ino = st.st_ino;
+        l->unix_path = strdup(a->path);
+    }
+    l->text = strdup(a->text);
+    return l->text && l->unix_path ? 0 : err_set(err, ENOMEM, "no memory for a listener");
+}
+
+/* An fd may be a socket that listens already. */
+static int listener_fd_kind(struct ferry_listener *l, const struct ferry_address *a,
+                            struct ferry_err *err)
+{
+    socklen_t n = sizeof(int);
+    int listening = 0;
+
+    if (getsockopt(a->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n) == 0 && listening) {
+        l->fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 3);
+        if (l->fd < 0 || fcntl(l->fd, F_SETFL, O_NONBLOCK) < 0)
+            return err_sys(err, errno, "%s", a->text);
+    }
+    return 0;
+}
+
+int ferry_listener_new(struct ferry_listener **ret, const struct ferry_address *a,
+                       struct ferry_err *err)
+{
+    struct ferry_listener *l = calloc(1, sizeof(*l));
+    int r;
+
+    if (!l)
+        return err_set(err, ENOMEM, "no memory for a listener");
+    l->fd = -1;
+    switch (a->type->kind) {
+    case FERRY_ADDRESS_TCP:
+        r = listener_tcp(l, a, err);
+        break;
+    case FERRY_ADDRESS_UNIX:
+        r = listener_unix(l, a, err);
+        break;
+    default:
+        r = a->type->kind == FERRY_ADDRESS_FD ? listener_fd_kind(l, a, err) : 0;
+        if (r == 0 && l->fd < 0)
+            r = a->type->open(a, false, &l->one, err);
+        if (r == 0 && !(l->text = strdup(a->text)))
+            r = err_set(err, ENOMEM, "no memory for a listener");
+        break;
+    }
+    if (r < 0) {
+        ferry_listener_free(l);
+        return r;
+    }
+    *ret = l;
+    return 0;
+}
+
+void ferry_listener_free(struct ferry_listener *l)
+{
+    struct stat st;
+
+    if (!l)
+        return;
+    own_close_fd(&l->fd);
+    if (l->unix_path && lstat(l->unix_path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
+        unlink(l->unix_path);
+    ferry_chan_free(l->one);
+    free(l->unix_path);
+    free(l->text);
+    free(l);
+}
+
+const char *ferry_listener_text(const struct ferry_listener *l)
+{
+    return l->text;
+}
+
+int listener_fd(const struct ferry_listener *l)
+{
+    return l->fd;
+}
+
+bool listener_many(const struct ferry_listener *l)
+{
+    return l->fd >= 0;
+}
+
+int listener_accept(struct ferry_listener *l, struct ferry_chan **ret, struct ferry_err *err)
+{
+    struct sockaddr_storage name = {0};
+    socklen_t n = sizeof(name);
+    OWN_FD int fd = -1;
+    char text[300];
+    int r;
+
+    if (l->fd < 0) {
+        if (!l->one)
+            return 0;
+        *ret = TAKE_PTR(l->one);
+        return 1;
+    }
+    fd = accept4(l->fd, (struct sockaddr *)&name, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0 && (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR))
+        return 0;
+    if (fd < 0)
+        return err_sys(err, errno, "cannot accept a connection on %s", l->text);
+    if (name.ss_family == AF_UNIX)
+        r = chan_new(ret, &fd, l->text, err);
+    else {
+        socket_text(text, sizeof(text), &name);
+        r = chan_new(ret, &fd, text, err);
+    }
+    if (r < 0)
+        return r;
+    (*ret)->traits.many = true;
+    return 1;
+}

@@ -225,11 +225,8 @@ struct ferry_migrate_target_params {
     /* May be NULL: */
     ferry_migrate_trace_fn *trace;
     ferry_migrate_clock_fn *clock;
-    /*
-     * All is loaded and committed. running: as it was in the source; resume the parts is the
-     * library's, starting the harts too, unless this returns true: then it stays paused (-S).
-     */
-    bool (*hold)(void *opaque, bool running);
+    /* All is loaded and committed: shall the harts start? NULL: yes. */
+    bool (*run)(void *opaque);
     void *opaque;
 };
 /* One of the two, taken on success. */

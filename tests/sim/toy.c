@@ -115,6 +115,15 @@ void toy_tick(struct toy *t)
         atomic_fetch_add(&m->switches, 1);
     if (atomic_fetch_add(&m->ticks, 1) + 1 != ++t->counter.ticks)
         atomic_store(&m->broken, 1);
+    ferry_ram_mark_dirty(t->region, 0);
+    if (t->scribble_pages) {
+        uint64_t page =
+            1 + ++t->scribbles * UINT64_C(0x9e3779b97f4a7c15) / 65536 % t->scribble_pages;
+
+        memcpy(ferry_ram_host(t->region) + page * FERRY_PAGE_BYTES, &t->scribbles,
+               sizeof(t->scribbles));
+        ferry_ram_mark_dirty(t->region, page);
+    }
 }
 
 static void *toy_thread(void *arg)
@@ -209,6 +218,7 @@ void toy_fresh(struct toy *t)
         fprintf(stderr, "cannot make a toy: %s\n", err.text);
         abort();
     }
+    t->region = region;
     t->memory = (struct toy_memory *)ferry_ram_host(region);
     t->pipe.in_use = t->extra.in_use = true;
     t->blob.mode = 3;
@@ -231,6 +241,7 @@ int toy_build(void *opaque, struct ferry_live_target *target, const char *descri
     r = ferry_live_target_take_region(target, t->ram, "toy.ram", TOY_RAM_BYTES, &region, err);
     if (r < 0)
         return r;
+    t->region = region;
     t->memory = (struct toy_memory *)ferry_ram_host(region);
     r = toy_vm(t, err);
     if (r < 0)

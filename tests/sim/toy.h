@@ -51,6 +51,9 @@ struct toy {
     struct toy_pipe extra; /* only with_extra: declares one more pipe */
     bool with_extra;
     bool refuse_adopt;
+    struct ferry_ram_region *region;
+    uint32_t scribble_pages; /* each tick writes to one of so many pages behind the first */
+    uint64_t scribbles;
     int64_t clock_ns; /* what clock_advance was told */
     atomic_bool running;
     bool threaded;

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/migrate/hello.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/be.h"
+#include "base/err.h"
+#include "lib/state/text.h"
+
+static const struct {
+    uint32_t bit;
+    const char *name;
+} hello_names[] = {
+    {HELLO_CAP_XBZRLE, "xbzrle"},
+    {HELLO_CAP_MULTIFD, "multifd"},
+    {HELLO_CAP_MAPPED_RAM, "mapped-ram"},
+    {HELLO_CAP_IGNORE_SHARED, "x-ignore-shared"},
+};
+
+uint32_t hello_capabilities(const struct ferry_migrate_capabilities *c)
+{
+    return (c->xbzrle ? HELLO_CAP_XBZRLE : 0u) | (c->multifd ? HELLO_CAP_MULTIFD : 0u) |
+           (c->mapped_ram ? HELLO_CAP_MAPPED_RAM : 0u) |
+           (c->ignore_shared ? HELLO_CAP_IGNORE_SHARED : 0u) |
+           (c->validate_uuid ? HELLO_CAP_VALIDATE_UUID : 0u);
+}
+
+static void hello_text8(struct buf *out, const char *text)
+{
+    size_t n = strnlen(text, WIRE_TEXT8_MAX_BYTES);
+
+    buf_u8(out, (uint8_t)n);
+    buf_put(out, text, n);
+}
+
+static void hello_put_parts(struct buf *out, const struct ferry_vm *vm)
+{
+    uint16_t count = 0;
+    const struct ferry_part *part;
+
+    for (size_t i = 0; (part = ferry_vm_part(vm, i)); i++)
+        count = (uint16_t)(count + (part->table != NULL));
+    buf_be16(out, count);
+    for (size_t i = 0; (part = ferry_vm_part(vm, i)); i++) {
+        if (!part->table)
+            continue;
+        hello_text8(out, part->idstr);
+        buf_be32(out, part->instance_id);
+        buf_be32(out, part->table->version);
+        buf_u8(out, part->table->needed != NULL);
+    }
+}
+
+void hello_put(struct buf *out, const char *version, bool dry_run, uint32_t capabilities,
+               const struct ram_blocks *blocks, const struct ferry_vm *vm, const char *description)
+{
+    size_t start = out->len_bytes, n = strlen(description);
+
+    buf_be32(out, 0);
+    buf_be16(out, WIRE_FERRY_PROTOCOL);
+    buf_be16(out, WIRE_FERRY_OLDEST);
+    hello_text8(out, version);
+    buf_u8(out, dry_run ? 1 : 0);
+    buf_be32(out, capabilities);
+    buf_be16(out, (uint16_t)blocks->count);
+    for (size_t i = 0; i < blocks->count; i++) {
+        hello_text8(out, blocks->at[i].name);
+        buf_be64(out, blocks->at[i].used_bytes);
+    }
+    hello_put_parts(out, vm);
+    buf_be32(out, (uint32_t)n);
+    buf_put(out, description, n);
+    if (!out->failed)
+        be32_store(out->data + start, (uint32_t)(out->len_bytes - start - 4));
+}
+
+/* --- Reading --- */
+
+/* A name of 1 to 255 bytes; "" and r failed otherwise. */
+static void hello_get_text8(struct rd *r, char text[static WIRE_TEXT8_MAX_BYTES + 1])
+{
+    uint8_t n = rd_u8(r);
+    const uint8_t *data = rd_take(r, n);
+
+    if (!data || n == 0 || memchr(data, 0, n)) {
+        r->failed = true;
+        n = 0;
+    } else {
+        memcpy(text, data, n);
+    }
+    text[n] = '\0';
+}
+
+/* A list of fixed form, skipped: n entries of a text8 and tail bytes. */
+static struct rd hello_list(struct rd *r, uint16_t n, size_t tail_bytes)
+{
+    size_t start = r->pos_bytes;
+    char name[WIRE_TEXT8_MAX_BYTES + 1];
+
+    for (uint16_t i = 0; i < n && !r->failed; i++) {
+        hello_get_text8(r, name);
+        rd_take(r, tail_bytes);
+    }
+    return r->failed ? rd_make(NULL, 0) : rd_make(r->data + start, r->pos_bytes - start);
+}
+
+int hello_get(struct rd *in, bool final, struct hello *ret, struct ferry_err *err)
+{
+    const uint8_t *head = rd_peek(in, 4);
+    uint32_t n = head ? be32_load(head) : 0;
+    const uint8_t *data;
+    struct rd r;
+
+    if (n > HELLO_MAX_BYTES)
+        return err_set(err, EPROTO, "ferry/hello has %u bytes, the limit is %u", n,
+                       HELLO_MAX_BYTES);
+    if (!head || !rd_peek(in, 4 + (size_t)n))
+        return final ? err_set(err, EPROTO, "the stream ends in the middle of ferry/hello")
+                     : -ENODATA;
+    rd_take(in, 4);
+    data = rd_take(in, n);
+    r = rd_make(data, n);
+    ret->protocol = rd_be16(&r);
+    ret->oldest = rd_be16(&r);
+    hello_get_text8(&r, ret->version);
+    ret->dry_run = rd_u8(&r) & 1;
+    ret->capabilities = rd_be32(&r);
+    ret->block_count = rd_be16(&r);
+    if (ret->block_count > WIRE_RAM_BLOCKS_MAX)
+        r.failed = true;
+    ret->blocks = hello_list(&r, ret->block_count, 8);
+    ret->part_count = rd_be16(&r);
+    if (ret->part_count > HELLO_PARTS_MAX)
+        r.failed = true;
+    ret->parts = hello_list(&r, ret->part_count, 9);
+    ret->description_bytes = rd_be32(&r);
+    if (ret->description_bytes > HELLO_DESCRIPTION_MAX_BYTES)
+        r.failed = true;
+    ret->description = (const char *)rd_take(&r, ret->description_bytes);
+    if (r.failed || memchr(ret->description, 0, ret->description_bytes))
+        return err_set(err, EPROTO, "ferry/hello is not as it should be");
+    return 0;
+}
+
+/* --- Comparing --- */
+
+struct differences {
+    char text[FERRY_ERR_TEXT_BYTES];
+    size_t n;
+    unsigned count;
+};
+
+static void differs(struct differences *d, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+static void differs(struct differences *d, const char *fmt, ...)
+{
+    va_list ap;
+    int n;
+
+    d->count++;
+    if (d->n && d->n + 3 < sizeof(d->text)) {
+        memcpy(d->text + d->n, "; ", 3);
+        d->n += 2;
+    }
+    va_start(ap, fmt);
+    n = vsnprintf(d->text + d->n, sizeof(d->text) - d->n, fmt, ap);
+    va_end(ap);
+    if (n > 0)
+        d->n += (size_t)n;
+    if (d->n >= sizeof(d->text))
+        d->n = sizeof(d->text) - 1;
+}
+
+static void compare_blocks(struct differences *d, const struct hello *theirs,
+                           const struct ram_blocks *blocks)
+{
+    bool seen[WIRE_RAM_BLOCKS_MAX] = {false};
+    struct rd r = theirs->blocks;
+
+    for (uint16_t i = 0; i < theirs->block_count; i++) {
+        char name[WIRE_TEXT8_MAX_BYTES + 1], shown[TEXT_NAME_BYTES];
+        uint64_t length;
+        int k;
+
+        hello_get_text8(&r, name);
+        length = rd_be64(&r);
+        k = ram_find(blocks, name, strlen(name));
+        text_name(shown, name, strlen(name));
+        if (k < 0) {
+            differs(d, "RAM '%s' is not here", shown);
+            continue;
+        }
+        seen[k] = true;
+        if (blocks->at[k].used_bytes != length)
+            differs(d, "RAM '%s' has %" PRIu64 " bytes there and %" PRIu64 " here", shown, length,
+                    blocks->at[k].used_bytes);
+    }
+    for (size_t k = 0; k < blocks->count; k++)
+        if (!seen[k])
+            differs(d, "RAM '%s' is only here", blocks->at[k].name);
+}
+
+static void compare_parts(struct differences *d, const struct hello *theirs,
+                          const struct ferry_vm *vm)
+{
+    struct rd r = theirs->parts;
+    const struct ferry_part *part;
+    size_t met = 0, have = 0;
+
+    for (uint16_t i = 0; i < theirs->part_count; i++) {
+        char name[WIRE_TEXT8_MAX_BYTES + 1], shown[TEXT_NAME_BYTES];
+        uint32_t instance, version;
+        bool optional;
+
+        hello_get_text8(&r, name);
+        instance = rd_be32(&r);
+        version = rd_be32(&r);
+        optional = rd_u8(&r);
+        text_name(shown, name, strlen(name));
+        part = vm_find_part(vm, name, instance);
+        if (!part || !part->table) {
+            if (!optional)
+                differs(d, "device '%s' %u is not here", shown, instance);
+            continue;
+        }
+        met++;
+        if (version > part->table->version || version < part->table->minimum_version)
+            differs(d, "the state of '%s' has version %u there, here %u to %u are understood",
+                    shown, version, part->table->minimum_version, part->table->version);
+    }
+    for (size_t i = 0; (part = ferry_vm_part(vm, i)); i++)
+        have += part->table != NULL;
+    if (met >= have)
+        return;
+    for (size_t i = 0; (part = ferry_vm_part(vm, i)); i++) {
+        bool found = false;
+
+        r = theirs->parts;
+        for (uint16_t k = 0; k < theirs->part_count && !found; k++) {
+            char name[WIRE_TEXT8_MAX_BYTES + 1];
+
+            hello_get_text8(&r, name);
+            found = rd_be32(&r) == part->instance_id && strcmp(name, part->idstr) == 0;
+            rd_take(&r, 5);
+        }
+        if (!found && part->table && !part->table->needed)
+            differs(d, "device '%s' %u is only here", part->idstr, part->instance_id);
+    }
+}
+
+int hello_compare(const struct hello *theirs, uint32_t capabilities,
+                  const struct ram_blocks *blocks, const struct ferry_vm *vm, struct ferry_err *err)
+{
+    struct differences d = {0};
+
+    if (theirs->oldest > WIRE_FERRY_PROTOCOL || theirs->protocol < WIRE_FERRY_OLDEST)
+        differs(&d, "ferry %s speaks protocols %u to %u, this one %u to %u", theirs->version,
+                theirs->oldest, theirs->protocol, WIRE_FERRY_OLDEST, WIRE_FERRY_PROTOCOL);
+    for (size_t i = 0; i < sizeof(hello_names) / sizeof(hello_names[0]); i++)
+        if ((theirs->capabilities ^ capabilities) & hello_names[i].bit)
+            differs(&d, "capability %s is %s there and %s here", hello_names[i].name,
+                    theirs->capabilities & hello_names[i].bit ? "on" : "off",
+                    capabilities & hello_names[i].bit ? "on" : "off");
+    compare_blocks(&d, theirs, blocks);
+    compare_parts(&d, theirs, vm);
+    if (!d.count)
+        return 0;
+    return err_set(err, EINVAL, "%s", d.text);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a ferry source tells about itself before the first page: the data of section "ferry/hello"
+ * (FULL, version 1). Pure.
+ *
+ *     u32 length of what follows
+ *     u16 protocol, u16 oldest protocol it can speak, text8 ferry version
+ *     u8 flags: 1 dry run
+ *     u32 capabilities (enum hello_capability, or'ed)
+ *     u16 blocks, per block: text8 name, u64 length
+ *     u16 parts, per part with state: text8 idstr, u32 instance, u32 version, u8 1 if it may be
+ * left out u32 length and text: the machine's description what a newer protocol adds, skipped
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ferry/migrate.h>
+
+#include "base/buf.h"
+#include "lib/state/vm.h"
+#include "lib/wire/ram.h"
+
+#define HELLO_VERSION               1u
+#define HELLO_MAX_BYTES             (2u << 20)
+#define HELLO_DESCRIPTION_MAX_BYTES (1u << 20) /* hundreds of devices: ~100 KiB */
+#define HELLO_PARTS_MAX             4096u
+
+/* Wire numbers: never reused. */
+enum hello_capability {
+    HELLO_CAP_XBZRLE = 1 << 0,
+    HELLO_CAP_MULTIFD = 1 << 1,
+    HELLO_CAP_MAPPED_RAM = 1 << 2,
+    HELLO_CAP_IGNORE_SHARED = 1 << 3,
+    HELLO_CAP_VALIDATE_UUID = 1 << 4,
+};
+
+struct hello {
+    uint16_t protocol, oldest;
+    char version[WIRE_TEXT8_MAX_BYTES + 1];
+    bool dry_run;
+    uint32_t capabilities;
+    struct rd blocks, parts; /* loans: the lists, checked for form */
+    uint16_t block_count, part_count;
+    const char *description; /* a loan without NUL */
+    uint32_t description_bytes;
+};
+
+uint32_t hello_capabilities(const struct ferry_migrate_capabilities *c);
+
+/* The section's data. blocks and vm: what this side has. */
+void hello_put(struct buf *out, const char *version, bool dry_run, uint32_t capabilities,
+               const struct ram_blocks *blocks, const struct ferry_vm *vm, const char *description);
+/*
+ * Data from in: 0, -ENODATA if more bytes are needed (not final), or a refusal. Loans are in's.
+ */
+int hello_get(struct rd *in, bool final, struct hello *ret, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Refused if anything differs from this side; the sentence names everything that does. */
+int hello_compare(const struct hello *theirs, uint32_t capabilities,
+                  const struct ram_blocks *blocks, const struct ferry_vm *vm,
+                  struct ferry_err *err) FERRY_MUST_CHECK;

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/migrate/lane.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/own.h"
+
+struct lane {
+    pthread_t thread;
+    int wake; /* owned eventfd */
+    atomic_bool stop;
+    lane_step_fn *step;
+    void *self;
+};
+
+static void lane_wait(struct lane *lane, const struct lane_want *want)
+{
+    struct pollfd p[2] = {{.fd = lane->wake, .events = POLLIN},
+                          {.fd = want->fd, .events = want->events}};
+    struct timespec ts, *timeout = NULL;
+    uint64_t count;
+
+    if (want->until_ns != INT64_MAX) {
+        int64_t left_ns = want->until_ns - clock_monotonic_ns();
+
+        if (left_ns < 0)
+            left_ns = 0;
+        ts = (struct timespec){.tv_sec = left_ns / 1000000000, .tv_nsec = left_ns % 1000000000};
+        timeout = &ts;
+    }
+    (void)!ppoll(p, 2, timeout, NULL);
+    if (p[0].revents)
+        (void)!read(lane->wake, &count, sizeof(count));
+}
+
+static void *lane_run(void *arg)
+{
+    struct lane *lane = arg;
+
+    while (!atomic_load(&lane->stop)) {
+        struct lane_want want = {.fd = -1, .until_ns = INT64_MAX};
+
+        lane->step(lane->self, &want);
+        if (!want.more)
+            lane_wait(lane, &want);
+    }
+    return NULL;
+}
+
+int lane_start(struct lane **ret, const char *name, lane_step_fn *step, void *self,
+               struct ferry_err *err)
+{
+    struct lane *lane = calloc(1, sizeof(*lane));
+    sigset_t all, before;
+    int r;
+
+    if (!lane)
+        return err_set(err, ENOMEM, "no memory for a lane");
+    lane->step = step;
+    lane->self = self;
+    lane->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (lane->wake < 0) {
+        free(lane);
+        return err_sys(err, errno, "cannot make an eventfd");
+    }
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    r = pthread_create(&lane->thread, NULL, lane_run, lane);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r) {
+        own_close_fd(&lane->wake);
+        free(lane);
+        return err_sys(err, r, "cannot start a thread for a lane");
+    }
+    pthread_setname_np(lane->thread, name);
+    *ret = lane;
+    return 0;
+}
+
+void lane_kick(struct lane *lane)
+{
+    uint64_t one = 1;
+
+    (void)!write(lane->wake, &one, sizeof(one));
+}
+
+void lane_stop(struct lane *lane)
+{
+    if (!lane)
+        return;
+    atomic_store(&lane->stop, true);
+    lane_kick(lane);
+    pthread_join(lane->thread, NULL);
+    own_close_fd(&lane->wake);
+    free(lane);
+}

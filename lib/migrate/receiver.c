@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/migrate/receiver.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "lib/codec/zero.h"
+
+/* Small enough to be copied out of the cache, large enough for few system calls. */
+#define RECEIVER_STAGING_BYTES (256u << 10)
+#define RECEIVER_STEP_BYTES    (4u << 20)
+
+struct receiver {
+    struct receiver_params params;
+    struct lane *lane;
+    struct receiver_counters counters;
+
+    pthread_mutex_t lock; /* guards what follows, up to the empty line */
+    bool busy;
+    bool failed;
+    struct ferry_err err;
+
+    /* The lane's while busy, else the main thread's. */
+    struct ram_in in;
+    struct ram_event event; /* the page whose body is being read */
+    uint32_t body_left_bytes;
+    bool waiting_done; /* what the stream reader had waiting is used up */
+    uint8_t staging[RECEIVER_STAGING_BYTES];
+};
+
+int receiver_new(struct receiver **ret, const struct receiver_params *params, struct ferry_err *err)
+{
+    struct receiver *r = calloc(1, sizeof(*r));
+    int failure;
+
+    if (!r)
+        return err_set(err, ENOMEM, "no memory to receive RAM");
+    r->params = *params;
+    pthread_mutex_init(&r->lock, NULL);
+    failure = ram_check_rules(&params->rules, &params->guest->blocks, err);
+    if (failure == 0) {
+        ram_in_init(&r->in, &params->guest->blocks, &params->rules);
+        if (params->thread)
+            failure = lane_start(&r->lane, "ferry-receive", receiver_step, r, err);
+    }
+    if (failure < 0) {
+        receiver_free(r);
+        return failure;
+    }
+    *ret = r;
+    return 0;
+}
+
+void receiver_free(struct receiver *r)
+{
+    if (!r)
+        return;
+    lane_stop(r->lane);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
+
+int receiver_begin(struct receiver *r, const struct stream_section *section, struct ferry_err *err)
+{
+    int failure = ram_in_section(&r->in, section->type, section->version, err);
+
+    if (failure < 0)
+        return failure;
+    r->waiting_done = false;
+    pthread_mutex_lock(&r->lock);
+    r->busy = true;
+    pthread_mutex_unlock(&r->lock);
+    if (r->lane)
+        lane_kick(r->lane);
+    return 0;
+}
+
+int receiver_state(struct receiver *r, struct ferry_err *err)
+{
+    int state;
+
+    pthread_mutex_lock(&r->lock);
+    state = r->failed ? -r->err.errnum : r->busy ? RECEIVER_BUSY : RECEIVER_IDLE;
+    if (r->failed)
+        *err = r->err;
+    pthread_mutex_unlock(&r->lock);
+    return state;
+}
+
+bool receiver_has_list(const struct receiver *r)
+{
+    return r->in.has_list && !r->in.in_list;
+}
+
+const struct receiver_counters *receiver_counters(const struct receiver *r)
+{
+    return &r->counters;
+}
+
+/* --- The lane's side --- */
+
+static void receiver_end(struct receiver *r, const struct ferry_err *err)
+{
+    uint64_t one = 1;
+
+    pthread_mutex_lock(&r->lock);
+    r->busy = false;
+    if (err) {
+        r->failed = true;
+        r->err = *err;
+    }
+    pthread_mutex_unlock(&r->lock);
+    (void)!write(r->params.notify, &one, sizeof(one));
+}
+
+static int receiver_zero(struct receiver *r, const struct ram_event *event, struct ferry_err *err)
+{
+    struct guest_ram *g = r->params.guest;
+    uint64_t page = event->offset_bytes / WIRE_PAGE_BYTES;
+    uint8_t *to = guest_ram_page(g, event->block, event->offset_bytes);
+
+    if (!to)
+        return err_set(err, EINVAL, "a page at %" PRIu64 " is not in the block",
+                       event->offset_bytes);
+    atomic_fetch_add(&r->counters.zero_pages, 1);
+    /* What nobody touched is zero, and looking would allocate it. */
+    if (guest_bit(g->backed[event->block], page) && !zero_check(to, WIRE_PAGE_BYTES))
+        memset(to, 0, WIRE_PAGE_BYTES);
+    return 0;
+}
+
+/* As much of the page's body as there is. */
+static int receiver_body(struct receiver *r, struct rd *bytes, struct ferry_err *err)
+{
+    size_t n = rd_left(bytes) < r->body_left_bytes ? rd_left(bytes) : r->body_left_bytes;
+    uint8_t *to = guest_ram_page(r->params.guest, r->event.block, r->event.offset_bytes);
+    const uint8_t *from = rd_take(bytes, n);
+
+    if (!to || !from)
+        return err_set(err, EINVAL, "a page at %" PRIu64 " is not in the block",
+                       r->event.offset_bytes);
+    memcpy(to + (WIRE_PAGE_BYTES - r->body_left_bytes), from, n);
+    r->body_left_bytes -= (uint32_t)n;
+    return 0;
+}
+
+/* 1: the section's data ends here, 0: all bytes are used up. */
+static int receiver_take(struct receiver *r, struct rd *bytes, struct ferry_err *err)
+{
+    for (;;) {
+        int n;
+
+        if (r->body_left_bytes) {
+            if (!rd_left(bytes))
+                return 0;
+            n = receiver_body(r, bytes, err);
+            if (n < 0)
+                return n;
+            continue;
+        }
+        n = ram_in_next(&r->in, bytes, &r->event, err);
+        if (n <= 0)
+            return n;
+        switch (r->event.kind) {
+        case RAM_BLOCK:
+            break;
+        case RAM_ZERO:
+            n = receiver_zero(r, &r->event, err);
+            if (n < 0)
+                return n;
+            break;
+        case RAM_PAGE:
+            atomic_fetch_add(&r->counters.normal_pages, 1);
+            guest_bit_set(r->params.guest->backed[r->event.block],
+                          r->event.offset_bytes / WIRE_PAGE_BYTES);
+            r->body_left_bytes = r->event.body_bytes;
+            break;
+        case RAM_EOS:
+            return 1;
+        case RAM_XBZRLE:
+        case RAM_FLUSH:
+            return err_set(err, EPROTO, "the RAM section has a record that was not agreed on");
+        }
+    }
+}
+
+/* What the stream reader has; it stays its. */
+static int receiver_waiting(struct receiver *r, struct ferry_err *err)
+{
+    struct rd in = stream_in_data(r->params.stream);
+    int n = receiver_take(r, &in, err);
+
+    stream_in_data_used(r->params.stream, in.pos_bytes);
+    if (n == 0 && stream_in_data_final(r->params.stream))
+        return err_set(err, EPROTO, "the stream ends in the middle of RAM");
+    r->waiting_done = n == 0;
+    return n;
+}
+
+/* What is on the channel. 1: done; 0: see want. */
+static int receiver_read(struct receiver *r, struct lane_want *want, struct ferry_err *err)
+{
+    uint64_t budget = RECEIVER_STEP_BYTES;
+
+    while (budget > 0) {
+        ssize_t n = chan_recv(r->params.chan, r->staging, sizeof(r->staging), err);
+        struct rd in;
+        int done;
+
+        if (n == -EAGAIN) {
+            want->fd = chan_fd(r->params.chan);
+            want->events = POLLIN;
+            return 0;
+        }
+        if (n < 0)
+            return (int)n;
+        if (n == 0)
+            return err_set(err, ECONNRESET,
+                           "the source closed the connection in the middle of RAM");
+        atomic_fetch_add(&r->counters.bytes, (uint64_t)n);
+        in = rd_make(r->staging, (size_t)n);
+        done = receiver_take(r, &in, err);
+        stream_in_data_elsewhere(r->params.stream, in.pos_bytes);
+        if (done < 0)
+            return done;
+        if (done > 0) {
+            done = stream_in_feed(r->params.stream, r->staging + in.pos_bytes, rd_left(&in), err);
+            return done < 0 ? done : 1;
+        }
+        budget -= (uint64_t)n < budget ? (uint64_t)n : budget;
+    }
+    want->more = true;
+    return 0;
+}
+
+void receiver_step(void *self, struct lane_want *want)
+{
+    struct receiver *r = self;
+    struct ferry_err err;
+    bool busy;
+    int done = 0;
+
+    pthread_mutex_lock(&r->lock);
+    busy = r->busy;
+    pthread_mutex_unlock(&r->lock);
+    if (!busy)
+        return;
+    if (!r->waiting_done)
+        done = receiver_waiting(r, &err);
+    if (done == 0)
+        done = receiver_read(r, want, &err);
+    if (done == 0)
+        return;
+    if (done > 0)
+        stream_in_data_end(r->params.stream);
+    receiver_end(r, done < 0 ? &err : NULL);
+}

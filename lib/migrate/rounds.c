@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/migrate/rounds.h"
+
+#include "lib/wire/format.h"
+
+#define ROUNDS_SECOND_NS     INT64_C(1000000000)
+#define ROUNDS_DOWNTIME_NS   INT64_C(300000000)
+/* Less than this says nothing about a bandwidth. */
+#define ROUNDS_MEASURE_BYTES (256u << 10)
+
+void rounds_set(struct rounds *r, const struct ferry_migrate_parameters *p)
+{
+    r->downtime_limit_ns = p->downtime_limit_ns ? p->downtime_limit_ns : ROUNDS_DOWNTIME_NS;
+    r->given_bps = p->avail_switchover_bandwidth_bps;
+}
+
+void rounds_init(struct rounds *r, const struct ferry_migrate_parameters *p)
+{
+    *r = (struct rounds){.fixed_ns = ROUNDS_FIXED_NS};
+    rounds_set(r, p);
+}
+
+static uint64_t per_second(uint64_t n, int64_t duration_ns)
+{
+    return (uint64_t)((__uint128_t)n * (uint64_t)ROUNDS_SECOND_NS /
+                      (uint64_t)(duration_ns > 0 ? duration_ns : 1));
+}
+
+void rounds_account(struct rounds *r, uint64_t sent_bytes, int64_t duration_ns,
+                    uint64_t dirty_pages)
+{
+    r->count++;
+    if (sent_bytes >= ROUNDS_MEASURE_BYTES || !r->bandwidth_bps)
+        r->bandwidth_bps = per_second(sent_bytes, duration_ns);
+    r->dirty_pages_rate = per_second(dirty_pages, duration_ns);
+}
+
+bool rounds_fits(struct rounds *r, uint64_t left_pages)
+{
+    uint64_t bps = r->given_bps ? r->given_bps : r->bandwidth_bps;
+    __uint128_t send_ns =
+        (__uint128_t)left_pages * WIRE_PAGE_BYTES * (uint64_t)ROUNDS_SECOND_NS / (bps ? bps : 1);
+
+    r->expected_ns = send_ns > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)send_ns;
+    r->expected_ns += r->fixed_ns;
+    /* With nothing left, waiting longer does not help. */
+    return left_pages == 0 || r->expected_ns <= r->downtime_limit_ns;
+}
+
+unsigned rounds_throttle(struct rounds *r, const struct ferry_migrate_parameters *p,
+                         uint64_t sent_bytes, uint64_t dirty_pages)
+{
+    unsigned trigger = p->throttle_trigger_percent ? p->throttle_trigger_percent : 50;
+    unsigned initial = p->throttle_initial_percent ? p->throttle_initial_percent : 20;
+    unsigned increment = p->throttle_increment_percent ? p->throttle_increment_percent : 10;
+    unsigned max = p->throttle_max_percent ? p->throttle_max_percent : 99;
+
+    if (dirty_pages * WIRE_PAGE_BYTES <= sent_bytes / 100 * trigger)
+        return r->throttle_percent;
+    /* Once may be chance. */
+    if (++r->worse < 2)
+        return r->throttle_percent;
+    r->worse = 0;
+    r->throttle_percent = r->throttle_percent ? r->throttle_percent + increment : initial;
+    if (r->throttle_percent > max)
+        r->throttle_percent = max;
+    return r->throttle_percent;
+}

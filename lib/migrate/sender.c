@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/migrate/sender.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "lib/codec/zero.h"
+#include "lib/wire/ram_out.h"
+#include "lib/wire/stream_out.h"
+
+/* One system call's worth: the kernel takes 1024 vectors, a page has two. */
+#define SENDER_VECTORS      1024u
+#define SENDER_HEADS_BYTES  (64u << 10)
+/* The queue is as long as the longest burst: command, RAM, devices, end. */
+#define SENDER_JOBS         8u
+/* Of one step. */
+#define SENDER_STEP_BATCHES 4u
+/* Zero pages cost no bandwidth but time. */
+#define SENDER_LOOK_PAGES   4096u
+/* How finely a rate is kept. */
+#define SENDER_WINDOW_NS    INT64_C(10000000)
+
+enum job_kind { JOB_BYTES = 1, JOB_RAM, JOB_FINISH };
+
+struct job {
+    enum job_kind kind;
+    struct buf bytes;
+    enum wire_item type;
+};
+
+struct sender {
+    struct sender_params params;
+    struct lane *lane;
+    struct sender_counters counters;
+    atomic_uint_fast64_t rate_bps;
+
+    pthread_mutex_t lock; /* guards what follows, up to the empty line */
+    struct job jobs[SENDER_JOBS];
+    size_t job_count;
+    bool failed;
+    struct ferry_err err;
+
+    /* The lane's: the batch under way, and how far the first job is. */
+    struct iovec iov[SENDER_VECTORS];
+    size_t iov_first, iov_count;
+    uint8_t heads[SENDER_HEADS_BYTES];
+    size_t heads_bytes;
+    struct ram_out out;
+    bool began, ended;
+    size_t block;
+    uint64_t page;
+    int64_t window_ns;
+    uint64_t window_bytes;
+};
+
+int sender_new(struct sender **ret, const struct sender_params *params, struct ferry_err *err)
+{
+    struct sender *s = calloc(1, sizeof(*s));
+    int r;
+
+    if (!s)
+        return err_set(err, ENOMEM, "no memory to send from");
+    s->params = *params;
+    pthread_mutex_init(&s->lock, NULL);
+    ram_out_init(&s->out, &params->guest->blocks);
+    r = params->thread ? lane_start(&s->lane, "ferry-send", sender_step, s, err) : 0;
+    if (r < 0) {
+        sender_free(s);
+        return r;
+    }
+    *ret = s;
+    return 0;
+}
+
+void sender_free(struct sender *s)
+{
+    if (!s)
+        return;
+    lane_stop(s->lane);
+    for (size_t i = 0; i < s->job_count; i++)
+        buf_free(&s->jobs[i].bytes);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* --- The main thread's side --- */
+
+static void sender_queue(struct sender *s, struct job job)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->job_count < SENDER_JOBS) {
+        s->jobs[s->job_count++] = job;
+    } else {
+        s->failed = true;
+        err_set(&s->err, ENOBUFS, "the sender's queue is full");
+        buf_free(&job.bytes);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (s->lane)
+        lane_kick(s->lane);
+}
+
+void sender_bytes(struct sender *s, struct buf *bytes)
+{
+    struct job job = {.kind = JOB_BYTES, .bytes = *bytes};
+
+    *bytes = (struct buf){.limit_bytes = bytes->limit_bytes};
+    sender_queue(s, job);
+}
+
+void sender_ram(struct sender *s, enum wire_item type)
+{
+    sender_queue(s, (struct job){.kind = JOB_RAM, .type = type});
+}
+
+void sender_finish(struct sender *s)
+{
+    sender_queue(s, (struct job){.kind = JOB_FINISH});
+}
+
+int sender_state(struct sender *s, struct ferry_err *err)
+{
+    int r;
+
+    pthread_mutex_lock(&s->lock);
+    r = s->failed ? -s->err.errnum : s->job_count ? SENDER_BUSY : SENDER_IDLE;
+    if (s->failed)
+        *err = s->err;
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
+void sender_set_rate(struct sender *s, uint64_t rate_bps)
+{
+    atomic_store(&s->rate_bps, rate_bps);
+    if (s->lane)
+        lane_kick(s->lane);
+}
+
+const struct sender_counters *sender_counters(const struct sender *s)
+{
+    return &s->counters;
+}
+
+/* --- The lane's side --- */
+
+static void sender_notify(struct sender *s)
+{
+    uint64_t one = 1;
+
+    (void)!write(s->params.notify, &one, sizeof(one));
+}
+
+static void sender_fail(struct sender *s, const struct ferry_err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    s->failed = true;
+    s->err = *err;
+    pthread_mutex_unlock(&s->lock);
+    sender_notify(s);
+}
+
+static void sender_put(struct sender *s, const void *data, size_t n)
+{
+    s->iov[s->iov_count++] = (struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = n};
+}
+
+/* n more bytes of heads were written: heads that follow each other are one vector. */
+static void sender_put_head(struct sender *s, size_t n)
+{
+    uint8_t *head = s->heads + s->heads_bytes;
+    struct iovec *last = s->iov_count ? &s->iov[s->iov_count - 1] : NULL;
+
+    s->heads_bytes += n;
+    if (last && (uint8_t *)last->iov_base + last->iov_len == head)
+        last->iov_len += n;
+    else
+        sender_put(s, head, n);
+}
+
+static void sender_put_frame(struct sender *s, const struct buf *frame)
+{
+    memcpy(s->heads + s->heads_bytes, frame->data, frame->len_bytes);
+    sender_put_head(s, frame->len_bytes);
+}
+
+static void sender_put_page(struct sender *s, size_t block, uint64_t page)
+{
+    const struct sender_params *p = &s->params;
+    uint64_t offset = page * WIRE_PAGE_BYTES;
+    uint8_t *head = s->heads + s->heads_bytes;
+    const uint8_t *data = guest_ram_page(p->guest, block, offset);
+    /* A page that was never touched stays so: looking at it would allocate it. */
+    bool zero = !guest_bit(p->guest->backed[block], page);
+
+    if (!zero && p->look_for_zeros)
+        zero = zero_check(data, WIRE_PAGE_BYTES);
+    if (zero && p->look_for_zeros) {
+        sender_put_head(s, ram_out_zero(&s->out, head, block, offset));
+        atomic_fetch_add(&s->counters.zero_pages, 1);
+        return;
+    }
+    sender_put_head(s, ram_out_page(&s->out, head, block, offset));
+    sender_put(s, data, WIRE_PAGE_BYTES);
+    atomic_fetch_add(&s->counters.normal_pages, 1);
+}
+
+/* The next batch of a RAM section. */
+static int sender_fill_ram(struct sender *s, enum wire_item type, struct ferry_err *err)
+{
+    struct guest_ram *g = s->params.guest;
+    struct buf frame = {0};
+    unsigned looked = 0;
+
+    if (!s->began) {
+        stream_put_section_next(&frame, type, s->params.section_id);
+        s->began = true;
+        s->block = 0;
+        s->page = 0;
+        if (!frame.failed)
+            sender_put_frame(s, &frame);
+    }
+    while (s->block < g->blocks.count && looked < SENDER_LOOK_PAGES &&
+           s->iov_count + 4 < SENDER_VECTORS &&
+           s->heads_bytes + 2 * RAM_HEAD_MAX_BYTES < SENDER_HEADS_BYTES) {
+        uint64_t pages = guest_ram_pages(g, s->block);
+
+        s->page = guest_bit_next(g->pending[s->block], s->page, pages);
+        if (s->page == pages) {
+            s->block++;
+            s->page = 0;
+            continue;
+        }
+        guest_bit_clear(g->pending[s->block], s->page);
+        sender_put_page(s, s->block, s->page);
+        s->page++;
+        looked++;
+    }
+    atomic_fetch_add(&s->counters.pages_done, looked);
+    if (s->block == g->blocks.count) {
+        sender_put_head(s, ram_out_eos(s->heads + s->heads_bytes));
+        buf_reset(&frame);
+        stream_put_footer(&frame, s->params.section_id);
+        if (!frame.failed)
+            sender_put_frame(s, &frame);
+        s->ended = true;
+    }
+    if (frame.failed)
+        return err_set(err, frame.failed, "no memory to send RAM");
+    buf_free(&frame);
+    return 0;
+}
+
+/* 1: there is a batch to send, 0: the job is done, -EAGAIN: wait for chan_finish_fd(). */
+static int sender_fill(struct sender *s, const struct job *job, struct ferry_err *err)
+{
+    int r;
+
+    s->iov_first = s->iov_count = s->heads_bytes = 0;
+    if (s->ended)
+        return 0;
+    switch (job->kind) {
+    case JOB_BYTES:
+        s->ended = true;
+        if (job->bytes.len_bytes)
+            sender_put(s, job->bytes.data, job->bytes.len_bytes);
+        return job->bytes.len_bytes ? 1 : 0;
+    case JOB_RAM:
+        r = sender_fill_ram(s, job->type, err);
+        return r < 0 ? r : 1;
+    case JOB_FINISH:
+        return chan_finish(s->params.chan, err);
+    }
+    return 0;
+}
+
+static void sender_advance(struct sender *s, size_t n)
+{
+    while (n > 0) {
+        struct iovec *v = &s->iov[s->iov_first];
+
+        if (n < v->iov_len) {
+            v->iov_base = (uint8_t *)v->iov_base + n;
+            v->iov_len -= n;
+            return;
+        }
+        n -= v->iov_len;
+        s->iov_first++;
+    }
+}
+
+/* How long to wait because enough was sent in this window; 0: send. */
+static int64_t sender_hold_until(struct sender *s)
+{
+    uint64_t rate = atomic_load(&s->rate_bps);
+    int64_t now = s->params.clock(s->params.opaque);
+
+    if (!rate)
+        return 0;
+    if (now - s->window_ns >= SENDER_WINDOW_NS) {
+        s->window_ns = now;
+        s->window_bytes = 0;
+    }
+    if (s->window_bytes < rate / (UINT64_C(1000000000) / (uint64_t)SENDER_WINDOW_NS) + 1)
+        return 0;
+    return s->window_ns + SENDER_WINDOW_NS;
+}
+
+/* 1: the batch is gone, 0: wait as want says. */
+static int sender_send(struct sender *s, struct lane_want *want, struct ferry_err *err)
+{
+    while (s->iov_first < s->iov_count) {
+        int64_t hold_ns = sender_hold_until(s);
+        ssize_t n;
+
+        if (hold_ns) {
+            want->until_ns = hold_ns;
+            return 0;
+        }
+        n = chan_send(s->params.chan, s->iov + s->iov_first, s->iov_count - s->iov_first, err);
+        if (n == -EAGAIN) {
+            want->fd = chan_fd(s->params.chan);
+            want->events = POLLOUT;
+            return 0;
+        }
+        if (n < 0)
+            return (int)n;
+        atomic_fetch_add(&s->counters.bytes, (uint64_t)n);
+        s->window_bytes += (uint64_t)n;
+        sender_advance(s, (size_t)n);
+    }
+    return 1;
+}
+
+static bool sender_pop(struct sender *s)
+{
+    bool empty;
+
+    pthread_mutex_lock(&s->lock);
+    buf_free(&s->jobs[0].bytes);
+    s->job_count--;
+    memmove(&s->jobs[0], &s->jobs[1], s->job_count * sizeof(s->jobs[0]));
+    empty = s->job_count == 0;
+    pthread_mutex_unlock(&s->lock);
+    s->began = s->ended = false;
+    return empty;
+}
+
+void sender_step(void *self, struct lane_want *want)
+{
+    struct sender *s = self;
+    struct ferry_err err;
+    int r = 1;
+
+    for (unsigned i = 0; i < SENDER_STEP_BATCHES && r > 0; i++) {
+        struct job job;
+        bool idle;
+
+        pthread_mutex_lock(&s->lock);
+        idle = s->failed || s->job_count == 0;
+        if (!idle)
+            job = s->jobs[0];
+        pthread_mutex_unlock(&s->lock);
+        if (idle)
+            return;
+        r = s->iov_first < s->iov_count ? 1 : sender_fill(s, &job, &err);
+        if (r == -EAGAIN) {
+            want->fd = chan_finish_fd(s->params.chan);
+            want->events = POLLIN;
+            return;
+        }
+        if (r > 0)
+            r = sender_send(s, want, &err);
+        else if (r == 0) {
+            if (sender_pop(s))
+                sender_notify(s);
+            r = 1;
+        }
+    }
+    if (r < 0)
+        sender_fail(s, &err);
+    want->more = r > 0;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything that goes out on a source's main channel, in order: bytes that the main thread wrote,
+ * and RAM sections made of the pending pages, sent from where they are. A lane thread drives it, or
+ * without threads who calls sender_step().
+ *
+ *     sender_bytes, sender_ram, sender_finish     queue jobs       main thread
+ *     sender_state                                are they done?   main thread
+ *     the eventfd `notify` is written when the queue is empty or a job failed
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "lib/chan/chan.h"
+#include "lib/migrate/guest.h"
+#include "lib/migrate/lane.h"
+#include "lib/wire/format.h"
+
+struct sender;
+
+struct sender_params {
+    struct ferry_chan *chan; /* loan */
+    struct guest_ram *guest; /* loan */
+    int notify;              /* loan */
+    uint32_t section_id;     /* of RAM */
+    bool look_for_zeros;
+    bool thread;
+    int64_t (*clock)(void *opaque);
+    void *opaque;
+};
+
+/* Any thread; only grow. */
+struct sender_counters {
+    atomic_uint_fast64_t bytes;
+    atomic_uint_fast64_t zero_pages;
+    atomic_uint_fast64_t normal_pages;
+    atomic_uint_fast64_t pages_done; /* taken from pending */
+};
+
+enum sender_state { SENDER_BUSY = 0, SENDER_IDLE };
+
+int sender_new(struct sender **ret, const struct sender_params *params,
+               struct ferry_err *err) FERRY_MUST_CHECK;
+/* Ends the thread at once, whatever it does. */
+void sender_free(struct sender *s);
+
+/* Takes what is in bytes, which is empty then. */
+void sender_bytes(struct sender *s, struct buf *bytes);
+/* PART or END with all pending pages; the bitmaps are the sender's until it is idle. */
+void sender_ram(struct sender *s, enum wire_item type);
+/* Nothing will follow: wait for what chan_finish() waits for. */
+void sender_finish(struct sender *s);
+/* Or the failure. */
+int sender_state(struct sender *s, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Bytes per second; 0 = no limit. Any time. */
+void sender_set_rate(struct sender *s, uint64_t rate_bps);
+const struct sender_counters *sender_counters(const struct sender *s);
+/* Without a thread only. */
+void sender_step(void *self, struct lane_want *want);

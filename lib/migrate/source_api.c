@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* <ferry/migrate.h> for the source, and where its events come from. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/own.h"
+#include "lib/migrate/hello.h"
+#include "lib/migrate/source.h"
+#include "lib/migrate/support.h"
+#include "lib/state/vm.h"
+
+#define SOURCE_SETUP_NS INT64_C(30000000000)
+#define SOURCE_PAUSE_NS INT64_C(10000000000)
+
+static void source_fire(struct ferry_migrate_source *s, enum source_event event)
+{
+    machine_run(&migrate_source_table, s, &s->state, (int)event, &s->err);
+    s->again = true;
+}
+
+/* --- Events from outside --- */
+
+static enum source_event source_event_of(struct ferry_migrate_source *s)
+{
+    switch (s->message.type) {
+    case WIRE_RP_SHUT:
+        /* A ferry asks for COMMIT first. */
+        if (s->ferry && s->state != SOURCE_COMMIT && s->message.value == 0)
+            return SOURCE_EV_OTHER;
+        return s->message.value ? SOURCE_EV_SHUT_BAD : SOURCE_EV_SHUT;
+    case WIRE_RP_PONG:
+        return s->message.value == WIRE_PING_FERRY ? SOURCE_EV_PONG : SOURCE_EV_NONE;
+    case WIRE_RP_FERRY_HELLO:
+        return SOURCE_EV_HELLO;
+    case WIRE_RP_FERRY_ACCEPT:
+        return SOURCE_EV_ACCEPT;
+    case WIRE_RP_FERRY_REFUSE:
+        return SOURCE_EV_REFUSE;
+    case WIRE_RP_FERRY_LOADED:
+        return SOURCE_EV_LOADED;
+    case WIRE_RP_FERRY_LEDGER:
+        support_ledger_get(&s->ledger, s->message.ledger, s->message.ledger_bytes);
+        return SOURCE_EV_NONE;
+    case WIRE_RP_SWITCHOVER_ACK:
+        return SOURCE_EV_NONE;
+    default:
+        return SOURCE_EV_OTHER;
+    }
+}
+
+static void source_hear(struct ferry_migrate_source *s)
+{
+    uint8_t data[4096];
+
+    while (s->chan && !s->gone && s->state > SOURCE_CONNECT && s->state < SOURCE_DONE) {
+        ssize_t n = chan_recv(s->chan, data, sizeof(data), &s->err);
+        struct rd bytes;
+        int r;
+
+        if (n == -EAGAIN)
+            return;
+        if (n < 0) {
+            source_fire(s, SOURCE_EV_FAULT);
+            return;
+        }
+        if (n == 0) {
+            s->gone = true;
+            source_fire(s, SOURCE_EV_GONE);
+            return;
+        }
+        bytes = rd_make(data, (size_t)n);
+        while (s->state < SOURCE_DONE &&
+               (r = return_path_in_next(&s->back, &bytes, &s->message, &s->err)) != 0)
+            source_fire(s, r < 0 ? SOURCE_EV_FAULT : source_event_of(s));
+    }
+}
+
+static void source_send_some(struct ferry_migrate_source *s)
+{
+    struct ferry_err err;
+    int r;
+
+    if (!s->sender)
+        return;
+    if (s->no_threads) {
+        s->want = (struct lane_want){.fd = -1, .until_ns = INT64_MAX};
+        sender_step(s->sender, &s->want);
+    }
+    r = sender_state(s->sender, &err);
+    if (r < 0) {
+        /* What the target said last is a better reason than that it has gone. */
+        if (chan_traits(s->chan)->both_ways)
+            source_hear(s);
+        if (s->state >= SOURCE_DONE)
+            return;
+        s->err = err;
+        source_fire(s, SOURCE_EV_FAULT);
+    } else if (r == SENDER_IDLE && (s->state == SOURCE_ACTIVE || s->state == SOURCE_LAST)) {
+        source_fire(s, SOURCE_EV_IDLE);
+    }
+}
+
+static void source_connect(struct ferry_migrate_source *s)
+{
+    int r = chan_connect_step(s->connect, &s->chan, &s->err);
+
+    if (r == 0)
+        return;
+    session_watch(&s->session, SESSION_MAIN, -1, 0);
+    chan_connect_free(TAKE_PTR(s->connect));
+    source_fire(s, r < 0 ? SOURCE_EV_FAULT : SOURCE_EV_CONNECTED);
+}
+
+static void source_watch(struct ferry_migrate_source *s)
+{
+    if (s->state >= SOURCE_DONE)
+        return;
+    if (s->connect)
+        session_watch(&s->session, SESSION_MAIN, chan_connect_fd(s->connect),
+                      chan_connect_events(s->connect));
+    else if (s->chan)
+        session_watch(&s->session, SESSION_MAIN, chan_fd(s->chan),
+                      (short)((chan_traits(s->chan)->both_ways && !s->gone ? POLLIN : 0) |
+                              (s->want.fd == chan_fd(s->chan) ? s->want.events : 0)));
+}
+
+/* As long as something moves, a pause may last. */
+static void source_look_at_clock(struct ferry_migrate_source *s)
+{
+    int64_t now = source_now(s);
+
+    if (s->sender && s->state == SOURCE_LAST) {
+        uint64_t bytes = atomic_load(&sender_counters(s->sender)->bytes);
+
+        if (bytes != s->seen_progress)
+            s->deadline_ns = now + s->pause_timeout_ns;
+        s->seen_progress = bytes;
+    }
+    if (s->state < SOURCE_DONE && now >= s->deadline_ns) {
+        s->deadline_ns = INT64_MAX;
+        source_fire(s, SOURCE_EV_DUE);
+    }
+}
+
+/* --- <ferry/migrate.h> --- */
+
+static int source_init(struct ferry_migrate_source *s,
+                       const struct ferry_migrate_source_params *params, struct ferry_err *err)
+{
+    int r;
+
+    s->vm = params->vm;
+    s->description = strdup(params->description ? params->description : "");
+    s->version = strdup(params->version);
+    if (!s->description || !s->version)
+        return err_set(err, ENOMEM, "no memory for a migration");
+    s->running = params->running;
+    s->dry_run = params->dry_run;
+    s->peer = params->peer;
+    s->capabilities = params->capabilities;
+    s->parameters = params->parameters;
+    s->parameters.multifd_compression = NULL;
+    s->has_uuid = params->uuid != NULL;
+    if (params->uuid)
+        memcpy(s->uuid, params->uuid, sizeof(s->uuid));
+    s->setup_timeout_ns = params->setup_timeout_ns ? params->setup_timeout_ns : SOURCE_SETUP_NS;
+    s->pause_timeout_ns = params->pause_timeout_ns ? params->pause_timeout_ns : SOURCE_PAUSE_NS;
+    s->no_threads = params->no_threads;
+    s->throttle = params->throttle;
+    s->trace = params->trace;
+    s->opaque = params->opaque;
+    s->deadline_ns = INT64_MAX;
+    s->want.fd = -1;
+    rounds_init(&s->rounds, &s->parameters);
+    return_path_in_init(&s->back);
+    r = session_init(&s->session, params->clock, params->opaque, err);
+    if (r == 0)
+        r = guest_ram_init(&s->guest, ferry_vm_ram(s->vm), err);
+    if (r == 0)
+        r = wire_config_make(&s->config, vm_machine_name(s->vm), err);
+    if (r == 0)
+        r = support_config(&s->config, &s->capabilities, s->has_uuid ? s->uuid : NULL, err);
+    return r;
+}
+
+int ferry_migrate_source_new(struct ferry_migrate_source **ret,
+                             const struct ferry_migrate_source_params *params,
+                             const struct ferry_address *address, struct ferry_chan **chan,
+                             struct ferry_err *err)
+{
+    struct ferry_migrate_source *s;
+    int r;
+
+    if (params->size_bytes != sizeof(*params))
+        return err_set(err, EINVAL,
+                       "ferry_migrate_source_params has %zu bytes, this library knows %zu",
+                       params->size_bytes, sizeof(*params));
+    if (params->description && strlen(params->description) > HELLO_DESCRIPTION_MAX_BYTES)
+        return err_set(err, E2BIG, "the machine's description has %zu bytes, the limit is %u",
+                       strlen(params->description), HELLO_DESCRIPTION_MAX_BYTES);
+    r = support_check(&params->capabilities, &params->parameters, err);
+    if (r < 0)
+        return r;
+    s = calloc(1, sizeof(*s));
+    if (!s)
+        return err_set(err, ENOMEM, "no memory for a migration");
+    s->session.epoll = s->session.notify = -1;
+    r = source_init(s, params, err);
+    if (r == 0 && address)
+        r = chan_connect_new(&s->connect, address, err);
+    if (r < 0) {
+        ferry_migrate_source_free(s);
+        return r;
+    }
+    if (!address)
+        s->chan = TAKE_PTR(*chan);
+    *ret = s;
+    return 0;
+}
+
+int ferry_migrate_source_fd(const struct ferry_migrate_source *s)
+{
+    return s->session.epoll;
+}
+
+int64_t ferry_migrate_source_deadline_ns(const struct ferry_migrate_source *s)
+{
+    int64_t deadline = s->deadline_ns;
+
+    if (s->state == SOURCE_NEW || s->again || s->want.more ||
+        (s->drained && s->state == SOURCE_QUIESCE) ||
+        (s->connect && chan_connect_fd(s->connect) < 0))
+        return 0;
+    if (s->want.until_ns && s->want.until_ns < deadline)
+        deadline = s->want.until_ns;
+    return deadline;
+}
+
+enum ferry_migrate_status ferry_migrate_source_step(struct ferry_migrate_source *s,
+                                                    struct ferry_err *err)
+{
+    s->again = false;
+    session_noticed(&s->session);
+    if (s->state == SOURCE_NEW)
+        source_fire(s, SOURCE_EV_BEGIN);
+    if (s->state == SOURCE_CONNECT && s->connect)
+        source_connect(s);
+    if (s->drained && s->state == SOURCE_QUIESCE)
+        source_fire(s, SOURCE_EV_DRAINED);
+    if (s->chan && chan_traits(s->chan)->both_ways)
+        source_hear(s);
+    source_send_some(s);
+    source_look_at_clock(s);
+    source_watch(s);
+    switch (s->state) {
+    case SOURCE_DONE:
+        return FERRY_MIGRATE_DONE;
+    case SOURCE_CHECKED:
+        return FERRY_MIGRATE_CHECKED;
+    case SOURCE_FAILED:
+        *err = s->err;
+        return FERRY_MIGRATE_FAILED;
+    case SOURCE_LOST:
+        *err = s->err;
+        return FERRY_MIGRATE_LOST;
+    default:
+        return FERRY_MIGRATE_BUSY;
+    }
+}
+
+int ferry_migrate_source_set_running(struct ferry_migrate_source *s, bool running,
+                                     struct ferry_err *err)
+{
+    if (s->paused || s->state >= SOURCE_DONE)
+        return err_set(err, EBUSY, "the guest is being moved");
+    s->running = running;
+    return 0;
+}
+
+void ferry_migrate_source_set_parameters(struct ferry_migrate_source *s,
+                                         const struct ferry_migrate_parameters *parameters)
+{
+    s->parameters = *parameters;
+    s->parameters.multifd_compression = NULL;
+    rounds_set(&s->rounds, parameters);
+    if (s->sender && s->state <= SOURCE_SWITCHOVER)
+        sender_set_rate(s->sender, parameters->max_bandwidth_bps);
+}
+
+int ferry_migrate_source_proceed(struct ferry_migrate_source *s, struct ferry_err *err)
+{
+    if (s->state != SOURCE_SWITCHOVER)
+        return err_set(err, EINVAL, "the migration does not wait to be continued: it is %s",
+                       source_doing(s));
+    source_fire(s, SOURCE_EV_PROCEED);
+    return 0;
+}
+
+int ferry_migrate_source_cancel(struct ferry_migrate_source *s, struct ferry_err *err)
+{
+    struct ferry_err ignored;
+
+    if ((s->state >= SOURCE_COMMIT && s->state < SOURCE_DONE) ||
+        (s->state == SOURCE_LAST && !s->ferry && sender_state(s->sender, &ignored) == SENDER_IDLE))
+        return err_set(err, EBUSY, "too late to cancel: the target may run the guest");
+    if (s->state < SOURCE_DONE)
+        source_fire(s, SOURCE_EV_CANCEL);
+    return 0;
+}
+
+static enum ferry_migrate_phase source_phase(const struct ferry_migrate_source *s)
+{
+    switch (s->state) {
+    case SOURCE_ACTIVE:
+    case SOURCE_QUIESCE:
+        return FERRY_MIGRATE_ACTIVE;
+    case SOURCE_SWITCHOVER:
+        return FERRY_MIGRATE_PRE_SWITCHOVER;
+    case SOURCE_LAST:
+    case SOURCE_LOAD:
+    case SOURCE_COMMIT:
+    case SOURCE_AWAIT:
+        return FERRY_MIGRATE_DEVICE;
+    case SOURCE_DONE:
+    case SOURCE_CHECKED:
+        return FERRY_MIGRATE_COMPLETED;
+    case SOURCE_FAILED:
+        return s->err.errnum == ECANCELED ? FERRY_MIGRATE_CANCELLED : FERRY_MIGRATE_ENDED_FAILED;
+    case SOURCE_LOST:
+        return FERRY_MIGRATE_ENDED_FAILED;
+    default:
+        return FERRY_MIGRATE_SETUP;
+    }
+}
+
+void ferry_migrate_source_info(const struct ferry_migrate_source *s, struct ferry_migrate_info *ret)
+{
+    struct source_totals t = source_totals(s);
+    /* A const session's clock: nothing is changed. */
+    int64_t now = s->session.clock ? s->session.clock(s->session.opaque) : clock_monotonic_ns();
+    size_t size = ret->size_bytes;
+    uint64_t taken = t.pages_done - s->done_before;
+
+    memset(ret, 0, sizeof(*ret));
+    ret->size_bytes = size;
+    ret->phase = source_phase(s);
+    ret->peer_is_ferry = s->ferry;
+    if (s->begin_ns)
+        ret->total_time_ns = (s->end_ns ? s->end_ns : now) - s->begin_ns;
+    ret->setup_time_ns = s->ledger.setup_ns;
+    ret->downtime_ns = s->ledger.total_ns;
+    ret->expected_downtime_ns = s->rounds.expected_ns;
+    ret->transferred_bytes = t.bytes;
+    ret->bandwidth_bps = s->rounds.bandwidth_bps;
+    ret->ram_total_bytes = ram_total_bytes(&s->guest.blocks);
+    if (s->active_ns && s->state < SOURCE_DONE && s->pending_pages > taken)
+        ret->ram_remaining_bytes = (s->pending_pages - taken) * WIRE_PAGE_BYTES;
+    ret->zero_pages = t.zero_pages;
+    ret->normal_pages = t.normal_pages;
+    ret->dirty_pages_rate = s->rounds.dirty_pages_rate;
+    ret->rounds = s->active_ns ? s->rounds.count + 1 : 0;
+    ret->precopy_bytes = s->precopy_bytes ? s->precopy_bytes : t.bytes;
+    ret->downtime_bytes = s->precopy_bytes ? t.bytes - s->precopy_bytes : 0;
+    ret->throttle_percent = s->rounds.throttle_percent;
+}
+
+const struct ferry_migrate_ledger *ferry_migrate_source_ledger(const struct ferry_migrate_source *s)
+{
+    return &s->ledger;
+}
+
+void ferry_migrate_source_free(struct ferry_migrate_source *s)
+{
+    struct ferry_err ignored;
+
+    if (!s)
+        return;
+    if (s->begin_ns)
+        (void)!ferry_migrate_source_cancel(s, &ignored);
+    sender_free(s->sender);
+    chan_connect_free(s->connect);
+    ferry_chan_free(s->chan);
+    if (s->logging)
+        ferry_ram_log_stop(s->guest.ram);
+    guest_ram_free(&s->guest);
+    session_free(&s->session);
+    free(s->description);
+    free(s->version);
+    free(s);
+}

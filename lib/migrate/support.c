@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/migrate/support.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "lib/wire/return_path.h"
+
+const char *ferry_migrate_phase_name(enum ferry_migrate_phase phase)
+{
+    static const char *const names[] = {
+        [FERRY_MIGRATE_SETUP] = "setup",
+        [FERRY_MIGRATE_ACTIVE] = "active",
+        [FERRY_MIGRATE_PRE_SWITCHOVER] = "pre-switchover",
+        [FERRY_MIGRATE_DEVICE] = "device",
+        [FERRY_MIGRATE_COMPLETED] = "completed",
+        [FERRY_MIGRATE_ENDED_FAILED] = "failed",
+        [FERRY_MIGRATE_CANCELLED] = "cancelled",
+    };
+    size_t i = (size_t)phase;
+
+    return i < sizeof(names) / sizeof(names[0]) && names[i] ? names[i] : "none";
+}
+
+int support_check(const struct ferry_migrate_capabilities *capabilities,
+                  const struct ferry_migrate_parameters *parameters, struct ferry_err *err)
+{
+    const char *what = capabilities->xbzrle          ? "xbzrle"
+                       : capabilities->multifd       ? "multifd"
+                       : capabilities->mapped_ram    ? "mapped-ram"
+                       : capabilities->ignore_shared ? "x-ignore-shared"
+                                                     : NULL;
+
+    if (what)
+        return err_set(err, ENOTSUP, "capability %s is not served", what);
+    if (parameters->direct_io)
+        return err_set(err, ENOTSUP, "parameter direct-io is not served without mapped-ram");
+    return 0;
+}
+
+int support_config(struct wire_config *config, const struct ferry_migrate_capabilities *c,
+                   const uint8_t *uuid, struct ferry_err *err)
+{
+    if (c->validate_uuid && uuid) {
+        config->has_uuid = true;
+        memcpy(config->uuid, uuid, sizeof(config->uuid));
+    }
+    return 0;
+}
+
+void support_ledger_put(struct buf *out, const struct ferry_migrate_ledger *ledger)
+{
+    struct buf data = {0};
+
+    buf_be64(&data, (uint64_t)ledger->target_load_ns);
+    buf_be64(&data, (uint64_t)ledger->target_start_ns);
+    if (!data.failed)
+        return_path_put_ledger(out, data.data, data.len_bytes);
+    buf_free(&data);
+}
+
+/* A peer's number: whatever it says, it is not negative. */
+static int64_t ledger_ns(uint64_t v)
+{
+    return v > INT64_MAX ? 0 : (int64_t)v;
+}
+
+void support_ledger_get(struct ferry_migrate_ledger *ledger, const uint8_t *data, size_t n)
+{
+    struct rd r = rd_make(data, n);
+    uint64_t load = rd_be64(&r), start = rd_be64(&r);
+
+    if (r.failed)
+        return;
+    ledger->target_load_ns = ledger_ns(load);
+    ledger->target_start_ns = ledger_ns(start);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is served, and how a ledger travels. Pure. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/migrate.h>
+
+#include "base/buf.h"
+#include "lib/wire/config.h"
+
+/* -ENOTSUP, naming what is not served. */
+int support_check(const struct ferry_migrate_capabilities *capabilities,
+                  const struct ferry_migrate_parameters *parameters,
+                  struct ferry_err *err) FERRY_MUST_CHECK;
+/* What of it a stream's configuration says. uuid: may be NULL. */
+int support_config(struct wire_config *config, const struct ferry_migrate_capabilities *c,
+                   const uint8_t *uuid, struct ferry_err *err) FERRY_MUST_CHECK;
+
+/* The target's half of a ledger: i64 load ns, i64 start ns. What a newer one adds is skipped. */
+void support_ledger_put(struct buf *out, const struct ferry_migrate_ledger *ledger);
+void support_ledger_get(struct ferry_migrate_ledger *ledger, const uint8_t *data, size_t n);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A migration's target from the inside: what target.c (states and what is done between them),
+ * target_items.c (what comes in the stream) and target_api.c share.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ferry/migrate.h>
+
+#include "base/machine.h"
+#include "lib/chan/listener.h"
+#include "lib/migrate/guest.h"
+#include "lib/migrate/receiver.h"
+#include "lib/migrate/session.h"
+#include "lib/wire/config.h"
+#include "lib/wire/stream_in.h"
+#include "lib/wire/vm_load.h"
+
+/* Answers that the source does not read: then it asks for too much. */
+#define TARGET_ANSWERS_MAX_BYTES (64u << 10)
+
+enum target_state {
+    TARGET_NEW = 0,
+    TARGET_LISTEN,
+    TARGET_READ,   /* the main thread reads the channel */
+    TARGET_RAM,    /* the receiver does */
+    TARGET_COMMIT, /* all is loaded, the source must say go */
+    TARGET_DRAIN,  /* failed; the reason must reach the source before the connection goes */
+    /* ends */
+    TARGET_DONE,
+    TARGET_CHECKED,
+    TARGET_FAILED,
+};
+
+enum target_event {
+    TARGET_EV_NONE = 0,
+    TARGET_EV_BEGIN,
+    TARGET_EV_CONNECTED,
+    TARGET_EV_RAM,  /* a RAM section begins */
+    TARGET_EV_IDLE, /* it has been read */
+    TARGET_EV_CHECKED,
+    TARGET_EV_END, /* of the stream */
+    TARGET_EV_COMMIT,
+    TARGET_EV_GONE,
+    TARGET_EV_DUE,
+    TARGET_EV_CANCEL,
+    TARGET_EV_FAULT,
+    TARGET_EV_CLOSE, /* nobody is there to be told */
+};
+
+struct ferry_migrate_target {
+    struct session session;
+    int state;
+    struct ferry_err err;
+    int64_t deadline_ns;
+    bool again;
+
+    char *version;
+    struct ferry_vm *vm; /* loan */
+    int (*build)(void *opaque, const char *description, struct ferry_vm **vm,
+                 struct ferry_err *err);
+    bool has_uuid;
+    uint8_t uuid[WIRE_UUID_BYTES];
+    struct ferry_migrate_capabilities capabilities;
+    int64_t commit_timeout_ns;
+    bool no_threads;
+    ferry_migrate_trace_fn *trace;
+    bool (*run)(void *opaque);
+    void *opaque;
+
+    struct ferry_listener *listener; /* owned */
+    struct ferry_chan *chan;
+    struct stream_in *stream;
+    const struct stream_section *section; /* the one whose data comes next; NULL: an item does */
+    struct stream_section section_copy;
+    struct wire_config config; /* the source's */
+    bool has_config;
+    struct guest_ram guest;
+    struct receiver *receiver;
+    struct lane_want want; /* of the receiver, without threads */
+    struct vm_load *load;
+    bool ready; /* guest, receiver and load are there */
+    bool ended; /* everything of the stream was read */
+    bool gone;
+
+    bool may_answer, asked; /* the return path is open; the source is ferry */
+    bool greeted, dry_run;
+    struct buf answers;
+    size_t answered_bytes;
+
+    int64_t begin_ns, switchover_ns, load_ns, end_ns;
+    bool running;
+    uint64_t received_bytes, zero_pages, normal_pages; /* of a receiver that is gone */
+    struct ferry_migrate_ledger ledger;
+};
+
+extern const struct machine_table migrate_target_table;
+
+int64_t target_now(struct ferry_migrate_target *t);
+void target_trace(struct ferry_migrate_target *t, enum ferry_migrate_point point);
+/* Sends what can be sent of the answers. */
+void target_answer(struct ferry_migrate_target *t);
+/* The next item, or a piece of it: an event, TARGET_EV_NONE: more bytes are needed, or -errno. */
+int target_item(struct ferry_migrate_target *t);

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* <ferry/migrate.h> for the target, and where its events come from. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/be.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/own.h"
+#include "lib/migrate/support.h"
+#include "lib/migrate/target.h"
+
+#define TARGET_COMMIT_NS  INT64_C(30000000000)
+/* Read at once by the main thread, which has other things to do. */
+#define TARGET_READ_BYTES (32u << 10)
+/* Items of one step. */
+#define TARGET_STEP_ITEMS 64u
+#define TARGET_GO_BYTES   5u /* the command COMMIT */
+
+static void target_fire(struct ferry_migrate_target *t, enum target_event event)
+{
+    machine_run(&migrate_target_table, t, &t->state, (int)event, &t->err);
+    t->again = true;
+}
+
+static void target_accept(struct ferry_migrate_target *t)
+{
+    int r = listener_accept(t->listener, &t->chan, &t->err);
+
+    if (r == 0)
+        return;
+    session_watch(&t->session, SESSION_MAIN, -1, 0);
+    ferry_listener_free(TAKE_PTR(t->listener));
+    target_fire(t, r < 0 ? TARGET_EV_FAULT : TARGET_EV_CONNECTED);
+}
+
+/* 1: some bytes more, 0: none now. */
+static int target_feed(struct ferry_migrate_target *t)
+{
+    uint8_t data[TARGET_READ_BYTES];
+    ssize_t n;
+
+    if (t->gone)
+        return 0;
+    n = chan_recv(t->chan, data, sizeof(data), &t->err);
+    if (n == -EAGAIN)
+        return 0;
+    if (n < 0)
+        return (int)n;
+    if (n > 0) {
+        int r = stream_in_feed(t->stream, data, (size_t)n, &t->err);
+
+        return r < 0 ? r : 1;
+    }
+    t->gone = true;
+    stream_in_finish(t->stream);
+    return 1;
+}
+
+/* Items until bytes are missing, RAM begins, or it is somebody else's turn. */
+static void target_read(struct ferry_migrate_target *t)
+{
+    for (unsigned i = 0; i < TARGET_STEP_ITEMS && t->state == TARGET_READ; i++) {
+        int r;
+
+        t->again = false;
+        r = target_item(t);
+        if (r != 0) {
+            target_fire(t, r < 0 ? TARGET_EV_FAULT : (enum target_event)r);
+            continue;
+        }
+        target_answer(t);
+        if (t->again)
+            continue;
+        if (t->gone) {
+            target_fire(t, TARGET_EV_GONE);
+            return;
+        }
+        r = target_feed(t);
+        if (r < 0)
+            target_fire(t, TARGET_EV_FAULT);
+        if (r == 0)
+            return;
+        t->again = true;
+    }
+}
+
+static void target_ram(struct ferry_migrate_target *t)
+{
+    int r;
+
+    if (t->no_threads) {
+        t->want = (struct lane_want){.fd = -1, .until_ns = INT64_MAX};
+        receiver_step(t->receiver, &t->want);
+    }
+    r = receiver_state(t->receiver, &t->err);
+    if (r != RECEIVER_BUSY)
+        target_fire(t, r < 0 ? TARGET_EV_FAULT : TARGET_EV_IDLE);
+}
+
+/* Behind the stream: five bytes that start the guest. */
+static void target_wait_for_go(struct ferry_migrate_target *t)
+{
+    static const uint8_t go[TARGET_GO_BYTES] = {WIRE_COMMAND, WIRE_CMD_FERRY_COMMIT >> 8,
+                                                WIRE_CMD_FERRY_COMMIT & 0xff, 0, 0};
+    int r = target_feed(t);
+    struct rd in;
+
+    if (r < 0) {
+        target_fire(t, TARGET_EV_FAULT);
+        return;
+    }
+    in = stream_in_data(t->stream);
+    if (rd_left(&in) >= TARGET_GO_BYTES) {
+        if (memcmp(rd_peek(&in, TARGET_GO_BYTES), go, TARGET_GO_BYTES) == 0) {
+            target_fire(t, TARGET_EV_COMMIT);
+        } else {
+            err_set(&t->err, EPROTO, "something else than COMMIT follows the stream");
+            target_fire(t, TARGET_EV_FAULT);
+        }
+    } else if (t->gone) {
+        target_fire(t, TARGET_EV_GONE);
+    }
+}
+
+static void target_drain(struct ferry_migrate_target *t)
+{
+    uint8_t data[TARGET_READ_BYTES];
+    struct ferry_err ignored;
+
+    target_answer(t);
+    for (unsigned i = 0; i < TARGET_STEP_ITEMS && t->state == TARGET_DRAIN; i++) {
+        ssize_t n = chan_recv(t->chan, data, sizeof(data), &ignored);
+
+        if (n == -EAGAIN)
+            return;
+        if (n <= 0)
+            target_fire(t, TARGET_EV_GONE);
+        t->again = true;
+    }
+}
+
+static void target_watch(struct ferry_migrate_target *t)
+{
+    short events = POLLIN;
+
+    if (t->state == TARGET_LISTEN && t->listener) {
+        session_watch(&t->session, SESSION_MAIN, listener_fd(t->listener), POLLIN);
+        return;
+    }
+    if (!t->chan)
+        return;
+    /* The receiver's thread reads it. */
+    if (t->state == TARGET_RAM && !t->no_threads)
+        events = 0;
+    if (t->answers.len_bytes)
+        events |= POLLOUT;
+    session_watch(&t->session, SESSION_MAIN, chan_fd(t->chan), events);
+}
+
+/* --- <ferry/migrate.h> --- */
+
+static int target_init(struct ferry_migrate_target *t,
+                       const struct ferry_migrate_target_params *params, struct ferry_err *err)
+{
+    int r;
+
+    t->version = strdup(params->version);
+    if (!t->version)
+        return err_set(err, ENOMEM, "no memory for a migration");
+    t->vm = params->vm;
+    t->build = params->build;
+    t->has_uuid = params->uuid != NULL;
+    if (params->uuid)
+        memcpy(t->uuid, params->uuid, sizeof(t->uuid));
+    t->capabilities = params->capabilities;
+    t->commit_timeout_ns = params->commit_timeout_ns ? params->commit_timeout_ns : TARGET_COMMIT_NS;
+    t->no_threads = params->no_threads;
+    t->trace = params->trace;
+    t->run = params->run;
+    t->opaque = params->opaque;
+    t->deadline_ns = INT64_MAX;
+    t->want.until_ns = INT64_MAX;
+    r = session_init(&t->session, params->clock, params->opaque, err);
+    return r < 0 ? r : stream_in_new(&t->stream, err);
+}
+
+int ferry_migrate_target_new(struct ferry_migrate_target **ret,
+                             const struct ferry_migrate_target_params *params,
+                             struct ferry_listener **listener, struct ferry_chan **chan,
+                             struct ferry_err *err)
+{
+    struct ferry_migrate_target *t;
+    int r;
+
+    if (params->size_bytes != sizeof(*params))
+        return err_set(err, EINVAL,
+                       "ferry_migrate_target_params has %zu bytes, this library knows %zu",
+                       params->size_bytes, sizeof(*params));
+    r = support_check(&params->capabilities, &params->parameters, err);
+    if (r < 0)
+        return r;
+    t = calloc(1, sizeof(*t));
+    if (!t)
+        return err_set(err, ENOMEM, "no memory for a migration");
+    t->session.epoll = t->session.notify = -1;
+    r = target_init(t, params, err);
+    if (r < 0) {
+        ferry_migrate_target_free(t);
+        return r;
+    }
+    if (listener)
+        t->listener = TAKE_PTR(*listener);
+    else
+        t->chan = TAKE_PTR(*chan);
+    *ret = t;
+    return 0;
+}
+
+int ferry_migrate_target_fd(const struct ferry_migrate_target *t)
+{
+    return t->session.epoll;
+}
+
+int64_t ferry_migrate_target_deadline_ns(const struct ferry_migrate_target *t)
+{
+    bool file = t->chan && chan_traits(t->chan)->seekable && t->state == TARGET_READ;
+
+    if (t->state == TARGET_NEW || t->again || t->want.more || file ||
+        (t->state == TARGET_LISTEN && t->listener && listener_fd(t->listener) < 0))
+        return 0;
+    return t->deadline_ns;
+}
+
+enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target *t,
+                                                    struct ferry_err *err)
+{
+    t->again = false;
+    session_noticed(&t->session);
+    if (t->state == TARGET_NEW)
+        target_fire(t, TARGET_EV_BEGIN);
+    if (t->state == TARGET_LISTEN && t->listener)
+        target_accept(t);
+    if (t->state == TARGET_RAM)
+        target_ram(t);
+    if (t->state == TARGET_READ)
+        target_read(t);
+    if (t->state == TARGET_COMMIT)
+        target_wait_for_go(t);
+    if (t->state == TARGET_DRAIN)
+        target_drain(t);
+    if (t->state < TARGET_DONE && target_now(t) >= t->deadline_ns) {
+        t->deadline_ns = INT64_MAX;
+        target_fire(t, TARGET_EV_DUE);
+    }
+    if (t->state < TARGET_DONE) {
+        target_answer(t);
+        target_watch(t);
+    }
+    switch (t->state) {
+    case TARGET_DONE:
+        return FERRY_MIGRATE_DONE;
+    case TARGET_CHECKED:
+        return FERRY_MIGRATE_CHECKED;
+    case TARGET_FAILED:
+        *err = t->err;
+        return FERRY_MIGRATE_FAILED;
+    default:
+        return FERRY_MIGRATE_BUSY;
+    }
+}
+
+bool ferry_migrate_target_running(const struct ferry_migrate_target *t)
+{
+    return t->running;
+}
+
+int ferry_migrate_target_cancel(struct ferry_migrate_target *t, struct ferry_err *err)
+{
+    if (t->state == TARGET_DONE)
+        return err_set(err, EBUSY, "too late to cancel: the guest has started");
+    if (t->state < TARGET_DONE)
+        target_fire(t, TARGET_EV_CANCEL);
+    return 0;
+}
+
+void ferry_migrate_target_info(const struct ferry_migrate_target *t, struct ferry_migrate_info *ret)
+{
+    const struct receiver_counters *c = t->receiver ? receiver_counters(t->receiver) : NULL;
+    int64_t now = t->session.clock ? t->session.clock(t->session.opaque) : clock_monotonic_ns();
+    size_t size = ret->size_bytes;
+
+    memset(ret, 0, sizeof(*ret));
+    ret->size_bytes = size;
+    ret->phase = t->state == TARGET_FAILED || t->state == TARGET_DRAIN ? FERRY_MIGRATE_ENDED_FAILED
+                 : t->state >= TARGET_DONE                             ? FERRY_MIGRATE_COMPLETED
+                 : t->state >= TARGET_READ                             ? FERRY_MIGRATE_ACTIVE
+                                                                       : FERRY_MIGRATE_SETUP;
+    ret->peer_is_ferry = t->asked || t->greeted;
+    if (t->begin_ns)
+        ret->total_time_ns = (t->end_ns ? t->end_ns : now) - t->begin_ns;
+    ret->downtime_ns = t->ledger.total_ns;
+    ret->transferred_bytes = c ? atomic_load(&c->bytes) : t->received_bytes;
+    ret->zero_pages = c ? atomic_load(&c->zero_pages) : t->zero_pages;
+    ret->normal_pages = c ? atomic_load(&c->normal_pages) : t->normal_pages;
+    ret->ram_total_bytes = ram_total_bytes(&t->guest.blocks);
+}
+
+const struct ferry_migrate_ledger *ferry_migrate_target_ledger(const struct ferry_migrate_target *t)
+{
+    return &t->ledger;
+}
+
+void ferry_migrate_target_free(struct ferry_migrate_target *t)
+{
+    if (!t)
+        return;
+    receiver_free(t->receiver);
+    vm_load_free(t->load);
+    stream_in_free(t->stream);
+    guest_ram_free(&t->guest);
+    ferry_chan_free(t->chan);
+    ferry_listener_free(t->listener);
+    buf_free(&t->answers);
+    session_free(&t->session);
+    free(t->version);
+    free(t);
+}

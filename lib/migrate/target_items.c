@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What comes in a target's stream, but for RAM, which is the receiver's. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "lib/migrate/hello.h"
+#include "lib/migrate/support.h"
+#include "lib/migrate/target.h"
+#include "lib/wire/command.h"
+#include "lib/wire/return_path.h"
+
+/* Everything that takes the stream, as soon as there is a VM. */
+static int items_ready(struct ferry_migrate_target *t)
+{
+    struct receiver_params params = {
+        .chan = t->chan,
+        .stream = t->stream,
+        .guest = &t->guest,
+        .notify = t->session.notify,
+        .thread = !t->no_threads,
+    };
+    struct wire_config here;
+    int r;
+
+    if (t->ready)
+        return 0;
+    if (!t->vm)
+        return err_set(&t->err, EINVAL,
+                       "the stream does not say what machine it needs (QEMU never does): start "
+                       "this side with the machine's options");
+    r = wire_config_make(&here, vm_machine_name(t->vm), &t->err);
+    if (r == 0)
+        r = support_config(&here, &t->capabilities, NULL, &t->err);
+    if (r == 0 && t->has_uuid) {
+        here.has_uuid = true;
+        memcpy(here.uuid, t->uuid, sizeof(here.uuid));
+    }
+    if (r == 0)
+        r = wire_config_match(&t->config, &here, &t->err);
+    if (r == 0 && !t->guest.ram)
+        r = guest_ram_init(&t->guest, ferry_vm_ram(t->vm), &t->err);
+    if (r == 0)
+        r = vm_load_new(&t->load, t->vm, &t->err);
+    if (r == 0)
+        r = receiver_new(&t->receiver, &params, &t->err);
+    if (r < 0)
+        return r;
+    guest_ram_find_backed(&t->guest);
+    vm_load_begin(t->load);
+    t->ready = true;
+    return 0;
+}
+
+static int items_hello(struct ferry_migrate_target *t)
+{
+    struct rd in = stream_in_data(t->stream);
+    OWN_MEM char *description = NULL;
+    struct hello hello;
+    int r = hello_get(&in, stream_in_data_final(t->stream), &hello, &t->err);
+
+    if (r < 0)
+        return r;
+    description = strndup(hello.description, hello.description_bytes);
+    if (!description)
+        return err_set(&t->err, ENOMEM, "no memory for the machine's description");
+    t->dry_run = hello.dry_run;
+    if (t->build)
+        r = t->build(t->opaque, description, &t->vm, &t->err);
+    if (r == 0 && t->vm)
+        r = guest_ram_init(&t->guest, ferry_vm_ram(t->vm), &t->err);
+    if (r == 0 && t->vm)
+        r = hello_compare(&hello, hello_capabilities(&t->capabilities), &t->guest.blocks, t->vm,
+                          &t->err);
+    if (r == 0)
+        r = items_ready(t);
+    if (r < 0)
+        return r;
+    stream_in_data_used(t->stream, in.pos_bytes);
+    t->greeted = true;
+    target_trace(t, FERRY_MIGRATE_ACCEPTED);
+    if (t->may_answer && t->asked)
+        return_path_put_plain(&t->answers, WIRE_RP_FERRY_ACCEPT);
+    return t->dry_run ? TARGET_EV_CHECKED : 0;
+}
+
+static int items_command(struct ferry_migrate_target *t, const struct stream_item *item)
+{
+    struct command c;
+    int r = command_get(item->command, item->payload, &c, &t->err);
+
+    if (r < 0)
+        return r;
+    switch (item->command) {
+    case WIRE_CMD_OPEN_RETURN_PATH:
+        if (!chan_traits(t->chan)->both_ways)
+            return err_set(&t->err, EINVAL,
+                           "the source wants answers, but %s goes one way: switch the capability "
+                           "return-path off there",
+                           chan_name(t->chan));
+        t->may_answer = true;
+        return 0;
+    case WIRE_CMD_PING:
+        if (!t->may_answer)
+            return 0;
+        if (c.value == WIRE_PING_FERRY && !t->asked) {
+            t->asked = true;
+            return_path_put_hello(&t->answers, t->version);
+        }
+        return_path_put_pong(&t->answers, c.value);
+        if (t->answers.len_bytes - t->answered_bytes > TARGET_ANSWERS_MAX_BYTES)
+            return err_set(&t->err, EPROTO, "the source asks and does not read the answers");
+        return 0;
+    case WIRE_CMD_SWITCHOVER_START:
+        t->switchover_ns = target_now(t);
+        return 0;
+    default:
+        return err_set(&t->err, ENOTSUP, "the command %s of the stream is not served",
+                       command_name(item->command));
+    }
+}
+
+/* The data of a section that is not RAM. */
+static int items_section(struct ferry_migrate_target *t)
+{
+    const struct stream_section *section = &t->section_copy;
+    int r;
+
+    if (strcmp(section->idstr, WIRE_FERRY_IDSTR) == 0 && section->type == WIRE_SECTION_FULL) {
+        if (t->greeted || t->ready)
+            return err_set(&t->err, EPROTO, "ferry/hello comes too late or twice");
+        r = items_hello(t);
+    } else {
+        struct rd in = stream_in_data(t->stream);
+        int64_t begin_ns = target_now(t);
+
+        r = vm_load_section(t->load, section, &in, stream_in_data_final(t->stream), &t->err);
+        if (r == 0)
+            stream_in_data_used(t->stream, in.pos_bytes);
+        t->load_ns += target_now(t) - begin_ns;
+    }
+    if (r == -ENODATA && !stream_in_data_final(t->stream))
+        return 0;
+    if (r < 0)
+        return r;
+    stream_in_data_end(t->stream);
+    t->section = NULL;
+    t->again = true;
+    return r;
+}
+
+static int items_section_begins(struct ferry_migrate_target *t, const struct stream_item *item)
+{
+    bool hello = strcmp(item->section->idstr, WIRE_FERRY_IDSTR) == 0;
+    int r;
+
+    t->section_copy = *item->section;
+    t->section = &t->section_copy;
+    if (!hello) {
+        r = items_ready(t);
+        if (r < 0)
+            return r;
+    }
+    if (strcmp(item->section->idstr, WIRE_RAM_IDSTR) == 0) {
+        r = receiver_begin(t->receiver, &t->section_copy, &t->err);
+        return r < 0 ? r : TARGET_EV_RAM;
+    }
+    if (item->section->type != WIRE_SECTION_FULL)
+        return err_set(&t->err, EPROTO, "section '%s' does not come in pieces",
+                       item->section->idstr);
+    if (!hello) {
+        r = vm_load_accepts(t->load, item->section, &t->err);
+        if (r < 0)
+            return r;
+    }
+    return items_section(t);
+}
+
+static int items_end_mark(struct ferry_migrate_target *t)
+{
+    if (!t->ready || !receiver_has_list(t->receiver))
+        return err_set(&t->err, EPROTO, "the stream ends without RAM");
+    return vm_load_complete(t->load, &t->err);
+}
+
+int target_item(struct ferry_migrate_target *t)
+{
+    struct stream_item item;
+    int r;
+
+    if (t->section)
+        return items_section(t);
+    r = stream_in_next(t->stream, &item, &t->err);
+    if (r <= 0)
+        return r;
+    t->again = true;
+    switch (item.kind) {
+    case STREAM_CONFIG:
+        t->config = *item.config;
+        t->has_config = true;
+        return 0;
+    case STREAM_SECTION:
+        return items_section_begins(t, &item);
+    case STREAM_COMMAND:
+        return items_command(t, &item);
+    case STREAM_EOF:
+        return items_end_mark(t);
+    case STREAM_DESCRIPTION:
+        return 0;
+    case STREAM_END:
+        t->ended = true;
+        return TARGET_EV_END;
+    case STREAM_PACKAGE_END:
+        break;
+    }
+    return err_set(&t->err, ENOTSUP, "packages of postcopy are not served");
+}

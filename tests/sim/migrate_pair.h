@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Source and target of a migration in one process, with two toys and the test in the middle of the
+ * wire: it forwards bytes and cuts. With `threads` unset one thread does everything, under a clock
+ * that only the test moves.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/migrate.h>
+
+#include "tests/sim/toy.h"
+
+struct migrate_pair {
+    struct toy from, to;
+    struct ferry_migrate_source_params source_params;
+    struct ferry_migrate_target_params target_params;
+    struct ferry_migrate_source *source;
+    struct ferry_migrate_target *target;
+    enum ferry_migrate_status source_status, target_status;
+    struct ferry_err source_err, target_err;
+    bool threads;
+    int64_t now_ns;         /* without threads */
+    int wire[2];            /* the test's ends: [0] to the source, [1] to the target */
+    size_t passed_bytes[2]; /* from the source, to the source */
+    size_t cut_at_bytes[2]; /* then both ends hang up; SIZE_MAX: never */
+    bool cut;
+    unsigned points; /* trace points of the source, or'ed as bits */
+    /* At this point of the source, when it is not 0. */
+    enum ferry_migrate_point act_at;
+    void (*act)(struct migrate_pair *p);
+    char described[64];         /* what build was told */
+    struct ferry_err build_err; /* with errnum: build refuses */
+};
+
+/* Both toys are fresh, the target's does not run; the params are filled in. */
+void migrate_pair_init(struct migrate_pair *p, bool threads);
+void migrate_pair_start(struct migrate_pair *p);
+/* One turn of the source, the wire and the target. */
+void migrate_pair_step(struct migrate_pair *p);
+/* Until both have ended; fails the test after limit_ms of real time. */
+void migrate_pair_run(struct migrate_pair *p, int limit_ms);
+/* The guest is in the target, whole, and runs there if `running`. */
+void migrate_pair_check_moved(struct migrate_pair *p, bool running);
+/* The guest is in the source, whole, and runs. */
+void migrate_pair_check_stayed(struct migrate_pair *p);
+void migrate_pair_free(struct migrate_pair *p);

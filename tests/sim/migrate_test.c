@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "tests/sim/migrate_pair.h"
+
+static struct migrate_pair *pair_new(bool threads)
+{
+    struct migrate_pair *p = malloc(sizeof(*p));
+
+    assert_non_null(p);
+    migrate_pair_init(p, threads);
+    return p;
+}
+
+static void pair_delete(struct migrate_pair *p)
+{
+    migrate_pair_free(p);
+    free(p);
+}
+
+/* The same toys, once more. */
+static void pair_again(struct migrate_pair *p)
+{
+    ferry_migrate_source_free(p->source);
+    ferry_migrate_target_free(p->target);
+    p->source = NULL;
+    p->target = NULL;
+    p->cut_at_bytes[0] = p->cut_at_bytes[1] = SIZE_MAX;
+    p->act = NULL;
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    migrate_pair_check_moved(p, true);
+}
+
+static void test_moves(void **state)
+{
+    struct ferry_migrate_info info = {.size_bytes = sizeof(info)};
+    struct migrate_pair *p = pair_new(false);
+
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    migrate_pair_check_moved(p, true);
+    assert_string_equal(p->described, TOY_DESCRIPTION);
+    assert_true(toy_pipe_works(&p->to));
+    ferry_migrate_source_info(p->source, &info);
+    assert_int_equal(info.phase, FERRY_MIGRATE_COMPLETED);
+    assert_true(info.peer_is_ferry);
+    assert_int_equal(info.ram_total_bytes, TOY_RAM_BYTES);
+    assert_true(info.zero_pages > 700);
+    assert_in_range(info.normal_pages, 100, 400);
+    assert_true(info.rounds >= 2);
+    pair_delete(p);
+}
+
+static void test_moves_with_threads(void **state)
+{
+    for (int i = 0; i < 5; i++) {
+        struct migrate_pair *p = pair_new(true);
+
+        p->from.scribble_pages = 900;
+        migrate_pair_start(p);
+        migrate_pair_run(p, 20000);
+        atomic_store(&p->to.running, false);
+        if (p->to.thread_started)
+            pthread_join(p->to.thread, NULL);
+        p->to.thread_started = false;
+        migrate_pair_check_moved(p, false);
+        pair_delete(p);
+    }
+}
+
+static void test_a_paused_guest_stays_paused(void **state)
+{
+    struct migrate_pair *p = pair_new(false);
+
+    for (int i = 0; i < 300; i++)
+        toy_tick(&p->from);
+    atomic_store(&p->from.running, false);
+    p->source_params.running = false;
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    assert_int_equal(p->source_status, FERRY_MIGRATE_DONE);
+    assert_int_equal(p->to.counter.ticks, 300);
+    pair_delete(p);
+}
+
+static void test_dry_run_moves_nothing(void **state)
+{
+    struct migrate_pair *p = pair_new(false);
+
+    p->source_params.dry_run = true;
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    assert_int_equal(p->source_status, FERRY_MIGRATE_CHECKED);
+    assert_int_equal(p->target_status, FERRY_MIGRATE_CHECKED);
+    migrate_pair_check_stayed(p);
+    assert_int_equal(p->to.counter.ticks, 0);
+    p->source_params.dry_run = false;
+    pair_again(p);
+    pair_delete(p);
+}
+
+static void test_the_reason_travels(void **state)
+{
+    struct migrate_pair *p = pair_new(false);
+
+    err_set(&p->build_err, EINVAL, "device 'extra' is not here");
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
+    assert_string_equal(p->source_err.text, "the target refused: device 'extra' is not here");
+    assert_string_equal(p->target_err.text, "device 'extra' is not here");
+    migrate_pair_check_stayed(p);
+    p->build_err.errnum = 0;
+    pair_again(p);
+    pair_delete(p);
+}
+
+static void test_bad_state_is_refused_in_the_pause(void **state)
+{
+    struct migrate_pair *p = pair_new(false);
+
+    p->from.blob.mode = 7; /* the loader's bound is 3 */
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
+    assert_non_null(strstr(p->source_err.text, "the target refused: "));
+    assert_non_null(strstr(p->source_err.text, "mode"));
+    migrate_pair_check_stayed(p);
+    p->from.blob.mode = 3;
+    pair_again(p);
+    pair_delete(p);
+}
+
+static void do_cancel(struct migrate_pair *p)
+{
+    struct ferry_err err;
+
+    (void)!ferry_migrate_source_cancel(p->source, &err);
+}
+
+/* Between two steps, wherever the source is then. */
+static void test_cancel_after_each_step(void **state)
+{
+    bool done = false;
+
+    for (int n = 0; !done; n++) {
+        struct migrate_pair *p = pair_new(false);
+        struct ferry_err err;
+        int r;
+
+        p->source_params.capabilities.pause_before_switchover = n % 2;
+        migrate_pair_start(p);
+        for (int i = 0; i < n / 2 && p->source_status == FERRY_MIGRATE_BUSY; i++)
+            migrate_pair_step(p);
+        if (n % 2 && ferry_migrate_source_proceed(p->source, &err) == 0)
+            assert_int_equal(p->source_status, FERRY_MIGRATE_BUSY);
+        done = p->source_status != FERRY_MIGRATE_BUSY;
+        r = ferry_migrate_source_cancel(p->source, &err);
+        migrate_pair_run(p, 20000);
+        if (p->source_status == FERRY_MIGRATE_FAILED) {
+            assert_int_equal(r, 0);
+            assert_int_equal(p->source_err.errnum, ECANCELED);
+            migrate_pair_check_stayed(p);
+            p->source_params.capabilities.pause_before_switchover = false;
+            pair_again(p);
+        } else {
+            assert_true(r == -EBUSY || done);
+            migrate_pair_check_moved(p, true);
+        }
+        pair_delete(p);
+        assert_true(n < 2000);
+    }
+    (void)do_cancel;
+}
+
+/* Cut in either direction after some byte: one of them has the guest, the source goes on if it may
+ * and then moves to the end. */
+static void cut_at(int way, size_t at)
+{
+    struct migrate_pair *p = pair_new(false);
+
+    p->from.scribble_pages = 4;
+    p->cut_at_bytes[way] = at;
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    switch (p->source_status) {
+    case FERRY_MIGRATE_FAILED:
+        migrate_pair_check_stayed(p);
+        assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
+        pair_again(p);
+        break;
+    case FERRY_MIGRATE_LOST:
+        /* COMMIT was under way. */
+        assert_false(atomic_load(&p->from.running));
+        assert_non_null(strstr(p->source_err.text, "stays paused here"));
+        break;
+    default:
+        migrate_pair_check_moved(p, true);
+    }
+    pair_delete(p);
+}
+
+static size_t passed(int way)
+{
+    struct migrate_pair *p = pair_new(false);
+    size_t n;
+
+    p->from.scribble_pages = 4;
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    n = p->passed_bytes[way];
+    pair_delete(p);
+    return n;
+}
+
+static void test_cut_anywhere(void **state)
+{
+    size_t there = passed(0), back = passed(1);
+
+    /* The heads and the ends byte by byte, RAM in steps that meet every kind of place. */
+    for (size_t at = 0; at < there; at += at < 300 || at + 300 > there ? 3 : 577)
+        cut_at(0, at);
+    for (size_t at = 0; at < back; at++)
+        cut_at(1, at);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_moves_with_threads),
+        cmocka_unit_test(test_a_paused_guest_stays_paused),
+        cmocka_unit_test(test_dry_run_moves_nothing),
+        cmocka_unit_test(test_the_reason_travels),
+        cmocka_unit_test(test_bad_state_is_refused_in_the_pause),
+        cmocka_unit_test(test_cancel_after_each_step),
+        cmocka_unit_test(test_cut_anywhere),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -221,6 +221,7 @@ struct hart {
     uint64_t counter_base[3]; /* csr.h: what to add to retired, or the value while inhibited */
     uint64_t reserved_va, reserved_value; /* LR; va ~0 = none */
     bool stimer_armed;
+    bool filled; /* something is in a TLB or a jump cache since all were emptied */
     uint8_t tlb_mode;
     uint8_t pmp_count;
     struct pmp_rule pmp_rules[PMP_ENTRIES];

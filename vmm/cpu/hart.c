@@ -58,6 +58,7 @@ int hart_new(struct hart **ret, const struct hart_params *params, struct ferry_e
     h->clock = params->clock;
     h->r.mhartid = params->id;
     h->r.resetvec = params->reset_pc;
+    h->filled = true; /* with zeros */
     fp_init(&h->fp);
     r = block_cache_init(h, err);
     if (r < 0)

@@ -63,7 +63,7 @@ static struct session *monitor_new_session(struct listener *l, struct chardev *l
 
 static void monitor_free_client(struct monitor *m, struct client *c)
 {
-    session_free(c->session);
+    session_close(c->session);
     free(c);
     m->client_count--;
 }

@@ -74,7 +74,7 @@ static void session_queue_pop(struct session *s)
     memmove(&s->queue[0], &s->queue[1], s->queue_count * sizeof(s->queue[0]));
 }
 
-void session_free(struct session *s)
+void session_close(struct session *s)
 {
     if (!s)
         return;

@@ -25,7 +25,7 @@ struct session;
 /* link is a loan, or taken if owns_link; the session is not its frontend yet. NULL: no memory. */
 struct session *session_new(struct monitor *m, struct chardev *link, bool owns_link, bool pretty);
 /* Does not tell the monitor. A deferred call loses its session and goes on. */
-void session_free(struct session *s);
+void session_close(struct session *s);
 
 /* The frontend's callbacks of its link. */
 size_t session_can_receive(struct session *s);

@@ -109,7 +109,10 @@ class Program:
         self.memory_weight = rng.choice([1, 3])
         self.system_weight = rng.choice([0, 1, 3])
         self.odd_weight = rng.choice([0, 1])
-        self.wild_x9 = rng.random() < 0.5
+        self.status_bit = rng.choice([0, 0, 0, 1 << 20, 1 << 21, 1 << 22])  # TVM TW TSR
+        # With TVM the SFENCE.VMA after a change of a page table may be illegal.
+        self.may_edit_ptes = self.status_bit != 1 << 20 and (self.mode != M or
+                                                             not self.system_weight)
 
     # ---- pieces ----
 
@@ -393,6 +396,8 @@ class Program:
     def self_modify(self):
         """Write an instruction a little ahead, fence.i, run it."""
         rng = self.rng
+        if self.mode == M and self.system_weight:
+            return  # one machine forgets MPRV for data in the page that it runs from
         t, v = rng.sample([10, 11, 12, 13, 14, 15, 16], 2)
         word = rng.choice([self.alu(), self.alu(), isa.addi(self.rd(), self.rs(), rng.getrandbits(12))])
         self.next_label += 1
@@ -488,7 +493,7 @@ class Program:
             (self.system_weight * .7, self.status),
             (self.odd_weight * 3, self.odd_access),
             (self.system_weight * .3, self.satp),
-            (self.odd_weight * .6, self.pte_edit),
+            (self.odd_weight * self.may_edit_ptes * .8, self.pte_edit),
             (self.system_weight * .3, self.trap_return),
             (.3, self.self_modify),
             (.3, lambda: self.emit(rng.choice([0x30200073, 0x10200073]) if self.mode == U else
@@ -549,7 +554,7 @@ def make(seed, number, steps=60, flags=0, cut_bytes=None):
     f = [p.f_value() for _ in range(32)]
     mode = p.mode
     mstatus = mode << 11 | 0x6000 | rng.choice([0, 0, 1 << 18]) | rng.choice([0, 0, 1 << 19])
-    mstatus |= rng.choice([0, 0, 0, 1 << 20, 1 << 21, 1 << 22])
+    mstatus |= p.status_bit
     mstatus |= rng.choice([0, 1 << 5]) | rng.choice([0, 1 << 7]) | rng.choice([0, 1 << 1])
     satp = p.vm << 60 | rng.choice([0, 1, 0xFFFF]) << 44 if p.vm else 0
     user = mode == U or (mode == M and rng.randrange(2))

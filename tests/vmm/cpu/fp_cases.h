@@ -11,24 +11,20 @@
 #include <stdint.h>
 
 /* name, operands, what the first operand is: s, d or x (integer). */
-#define FP_CASES(F)                                                                               \
-    F(add_s, 2, s)                                                                                \
-    F(sub_s, 2, s)                                                                                \
-    F(mul_s, 2, s)                                                                                \
-    F(div_s, 2, s) F(sqrt_s, 1, s) F(madd_s, 3, s) F(msub_s, 3, s) F(nmsub_s, 3, s)               \
-        F(nmadd_s, 3, s) F(add_d, 2, d) F(sub_d, 2, d) F(mul_d, 2, d) F(div_d, 2, d)              \
-            F(sqrt_d, 1, d) F(madd_d, 3, d) F(msub_d, 3, d) F(nmsub_d, 3, d) F(nmadd_d, 3, d)     \
-                F(cvt_w_s, 1, s) F(cvt_wu_s, 1, s) F(cvt_l_s, 1, s) F(cvt_lu_s, 1, s)             \
-                    F(cvt_w_d, 1, d) F(cvt_wu_d, 1, d) F(cvt_l_d, 1, d) F(cvt_lu_d, 1, d)         \
-                        F(cvt_s_d, 1, d) F(cvt_d_s, 1, s) F(from_w_s, 1, x) F(from_wu_s, 1, x)    \
-                            F(from_l_s, 1, x) F(from_lu_s, 1, x) F(from_w_d, 1, x)                \
-                                F(from_wu_d, 1, x) F(from_l_d, 1, x) F(from_lu_d, 1, x)           \
-                                    F(min_s, 2, s) F(max_s, 2, s) F(eq_s, 2, s) F(lt_s, 2, s)     \
-                                        F(le_s, 2, s) F(min_d, 2, d) F(max_d, 2, d) F(eq_d, 2, d) \
-                                            F(lt_d, 2, d) F(le_d, 2, d) F(class_s, 1, s)          \
-                                                F(class_d, 1, d) F(sgnj_s, 2, s) F(sgnjn_s, 2, s) \
-                                                    F(sgnjx_s, 2, s) F(sgnj_d, 2, d)              \
-                                                        F(sgnjn_d, 2, d) F(sgnjx_d, 2, d)
+/* clang-format off */
+#define FP_CASES(F) \
+    F(add_s, 2, s) F(sub_s, 2, s) F(mul_s, 2, s) F(div_s, 2, s) F(sqrt_s, 1, s) \
+    F(madd_s, 3, s) F(msub_s, 3, s) F(nmsub_s, 3, s) F(nmadd_s, 3, s) F(add_d, 2, d) \
+    F(sub_d, 2, d) F(mul_d, 2, d) F(div_d, 2, d) F(sqrt_d, 1, d) F(madd_d, 3, d) \
+    F(msub_d, 3, d) F(nmsub_d, 3, d) F(nmadd_d, 3, d) F(cvt_w_s, 1, s) F(cvt_wu_s, 1, s) \
+    F(cvt_l_s, 1, s) F(cvt_lu_s, 1, s) F(cvt_w_d, 1, d) F(cvt_wu_d, 1, d) F(cvt_l_d, 1, d) \
+    F(cvt_lu_d, 1, d) F(cvt_s_d, 1, d) F(cvt_d_s, 1, s) F(from_w_s, 1, x) F(from_wu_s, 1, x) \
+    F(from_l_s, 1, x) F(from_lu_s, 1, x) F(from_w_d, 1, x) F(from_wu_d, 1, x) \
+    F(from_l_d, 1, x) F(from_lu_d, 1, x) F(min_s, 2, s) F(max_s, 2, s) F(eq_s, 2, s) \
+    F(lt_s, 2, s) F(le_s, 2, s) F(min_d, 2, d) F(max_d, 2, d) F(eq_d, 2, d) F(lt_d, 2, d) \
+    F(le_d, 2, d) F(class_s, 1, s) F(class_d, 1, d) F(sgnj_s, 2, s) F(sgnjn_s, 2, s) \
+    F(sgnjx_s, 2, s) F(sgnj_d, 2, d) F(sgnjn_d, 2, d) F(sgnjx_d, 2, d)
+/* clang-format on */
 
 #define FP_CASE_ENUM_(name, operands, kind) CASE_##name,
 enum fp_case { FP_CASES(FP_CASE_ENUM_) CASE_COUNT };

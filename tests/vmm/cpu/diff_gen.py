@@ -31,7 +31,7 @@ FREE_NOT_0 = FREE[1:]
 FREE3 = [2, 3, 4, 5, 6, 7]  # x10..x15
 
 # Nothing is there in any mode, or it is not canonical.
-WILD = [0, 8, 0x800, 0x04000000, 0x04001ff8, 0x84000000, 0x90000000, 0xffffffff00000000,
+WILD = [0, 8, 0x800, 0x04000000, 0x04001ff8, 0x84000800, 0x90000000, 0xffffffff00000000,
         0x4000000000, 0x8000000000, 0x800000000000, 0x1000000000000, 0x8000000000000000,
         0x7ffffffffffffff0, 0xfffffffffffffff0, 0x100000000]
 
@@ -354,7 +354,9 @@ class Program:
             # Which fault comes first between an access and a page fault is not the same everywhere.
             where = ODD + page * 0x1000 + (near if page < 14 else 0x800)
         elif how < 7:
-            where = ODD + rng.randrange(9) * 0x200000 + rng.randrange(16) * 0x1000 + near
+            page = rng.randrange(9)
+            where = ODD + page * 0x200000 + rng.randrange(16) * 0x1000 + (
+                near if page < 7 else 0x800)
         elif how == 7:
             where = rng.choice([0x340000000, 0x3C0000000, 0x8000000000, 0x400000000000]) + 0x800
         elif how == 8:

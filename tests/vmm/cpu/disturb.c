@@ -17,6 +17,7 @@
 #include "tests/vmm/cpu/machine.h"
 
 #define PAGES      (MACHINE_RAM_BYTES / FERRY_PAGE_BYTES)
+#define STOPS_MAX  4096
 #define TIMEOUT_NS INT64_C(120000000000)
 
 struct disturb {
@@ -25,6 +26,7 @@ struct disturb {
     uint64_t dirty[(PAGES + 63) / 64];
     bool ever[PAGES]; /* was dirty once */
     unsigned restates, harvests;
+    int64_t stop_ns[STOPS_MAX]; /* how long the harts took to stop */
     uint64_t dirty_pages;
 };
 
@@ -90,12 +92,35 @@ static void compare(struct disturb *d, bool all)
 
 static void restate(struct disturb *d)
 {
+    int64_t asked_ns = clock_monotonic_ns();
+
     machine_stop(&d->m);
+    if (d->restates < STOPS_MAX)
+        d->stop_ns[d->restates] = clock_monotonic_ns() - asked_ns;
     compare(d, false);
     for (uint32_t i = 0; i < d->m.hart_count; i++)
         restate_hart(d->m.harts[i]);
     machine_start(&d->m);
     d->restates++;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* For people: on a busy host these are the host's. */
+static void print_stops(struct disturb *d)
+{
+    unsigned n = d->restates < STOPS_MAX ? d->restates : STOPS_MAX;
+
+    qsort(d->stop_ns, n, sizeof(d->stop_ns[0]), by_value);
+    if (n)
+        fprintf(stderr, "harts stopped in: p50 %.0f us, p99 %.0f us, most %.0f us\n",
+                (double)d->stop_ns[n / 2] / 1e3, (double)d->stop_ns[n * 99 / 100] / 1e3,
+                (double)d->stop_ns[n - 1] / 1e3);
 }
 
 int main(int argc, char **argv)
@@ -133,6 +158,7 @@ int main(int argc, char **argv)
     }
     machine_stop(&d->m);
     compare(d, true);
+    print_stops(d);
     fprintf(stderr, "%u times saved and loaded, %u harvests of %llu pages\n", d->restates,
             d->harvests, (unsigned long long)d->dirty_pages);
     machine_free(&d->m);

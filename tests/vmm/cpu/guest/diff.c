@@ -222,7 +222,7 @@ static void note_all(uint64_t seed)
     NOTE_CSR(satp);
     NOTE_CSR(sepc);
     NOTE_CSR(scause);
-    note("stval", 0, trap_tval(csr_read(scause), csr_read(stval)));
+    note("stval", 0, csr_read(stval) & ~7ull); /* as trap_tval(); scause may be overwritten */
     NOTE_CSR(mcounteren);
     NOTE_CSR(scounteren);
     NOTE_CSR(sstatus);

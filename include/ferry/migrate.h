@@ -173,7 +173,10 @@ struct ferry_migrate_source_params {
     ferry_migrate_clock_fn *clock;
     void *opaque;
 };
-/* One of the two. Connecting is part of the migration. *chan is taken on success. */
+/*
+ * One of the two. Connecting is part of the migration; address is a loan until it has ended or
+ * free. *chan is taken on success.
+ */
 FERRY_API int ferry_migrate_source_new(struct ferry_migrate_source **ret,
                                        const struct ferry_migrate_source_params *params,
                                        const struct ferry_address *address,

@@ -74,6 +74,105 @@ static void test_moves_with_threads(void **state)
     }
 }
 
+/* As between QEMU and ferry: nobody says COMMIT, SHUT tells the end. */
+static void test_without_ferrys_own_messages(void **state)
+{
+    struct migrate_pair *p = pair_new(false);
+
+    p->source_params.peer = FERRY_MIGRATE_PEER_QEMU;
+    p->target_params.vm = p->to.vm;
+    p->target_params.build = NULL;
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    migrate_pair_check_moved(p, true);
+    assert_string_equal(p->described, "");
+    pair_delete(p);
+}
+
+static void test_without_ferrys_own_messages_it_fails_back(void **state)
+{
+    struct migrate_pair *p = pair_new(false);
+
+    p->source_params.peer = FERRY_MIGRATE_PEER_QEMU;
+    p->target_params.vm = p->to.vm;
+    p->target_params.build = NULL;
+    p->from.blob.mode = 7;
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
+    migrate_pair_check_stayed(p);
+    p->from.blob.mode = 3;
+    pair_again(p);
+    pair_delete(p);
+}
+
+static void test_a_stream_without_a_machine_needs_one(void **state)
+{
+    struct migrate_pair *p = pair_new(false);
+
+    p->source_params.peer = FERRY_MIGRATE_PEER_QEMU;
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_non_null(strstr(p->target_err.text, "does not say what machine it needs"));
+    migrate_pair_check_stayed(p);
+    pair_delete(p);
+}
+
+static void test_another_uuid_is_refused(void **state)
+{
+    static const uint8_t one[16] = {1}, two[16] = {2};
+    struct migrate_pair *p = pair_new(false);
+
+    p->source_params.capabilities.validate_uuid = true;
+    p->source_params.uuid = one;
+    p->target_params.uuid = two;
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_non_null(strstr(p->source_err.text, "the target refused: "));
+    migrate_pair_check_stayed(p);
+    p->target_params.uuid = one;
+    pair_again(p);
+    pair_delete(p);
+}
+
+static void test_every_difference_is_named(void **state)
+{
+    struct migrate_pair *p = pair_new(false);
+    struct ferry_ram_region *region;
+    struct ferry_err err;
+
+    assert_int_equal(ferry_ram_add(p->from.ram, "more.ram", 4096, &region, &err), 0);
+    assert_int_equal(ferry_ram_add(p->to.ram, "other.ram", 4096, &region, &err), 0);
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    assert_string_equal(p->source_err.text, "the target refused: RAM 'more.ram' is not here; "
+                                            "RAM 'other.ram' is only here");
+    assert_string_equal(p->target_err.text,
+                        "RAM 'more.ram' is not here; RAM 'other.ram' is only here");
+    assert_int_equal(p->passed_bytes[0] < 4096, 1); /* no page before it */
+    migrate_pair_check_stayed(p);
+    pair_delete(p);
+}
+
+static void test_what_is_not_served_is_named(void **state)
+{
+    struct migrate_pair *p = pair_new(false);
+    struct ferry_chan *pair[2];
+    struct ferry_err err;
+
+    p->source_params.capabilities.mapped_ram = true;
+    assert_int_equal(ferry_chan_pair(pair, &err), 0);
+    assert_int_equal(ferry_migrate_source_new(&p->source, &p->source_params, NULL, &pair[0], &err),
+                     -ENOTSUP);
+    assert_string_equal(err.text, "capability mapped-ram is not served");
+    ferry_chan_free(pair[0]);
+    ferry_chan_free(pair[1]);
+    pair_delete(p);
+}
+
 static void test_a_paused_guest_stays_paused(void **state)
 {
     struct migrate_pair *p = pair_new(false);
@@ -139,13 +238,6 @@ static void test_bad_state_is_refused_in_the_pause(void **state)
     pair_delete(p);
 }
 
-static void do_cancel(struct migrate_pair *p)
-{
-    struct ferry_err err;
-
-    (void)!ferry_migrate_source_cancel(p->source, &err);
-}
-
 /* Between two steps, wherever the source is then. */
 static void test_cancel_after_each_step(void **state)
 {
@@ -178,7 +270,6 @@ static void test_cancel_after_each_step(void **state)
         pair_delete(p);
         assert_true(n < 2000);
     }
-    (void)do_cancel;
 }
 
 /* Cut in either direction after some byte: one of them has the guest, the source goes on if it may
@@ -237,6 +328,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_moves),
         cmocka_unit_test(test_moves_with_threads),
+        cmocka_unit_test(test_without_ferrys_own_messages),
+        cmocka_unit_test(test_without_ferrys_own_messages_it_fails_back),
+        cmocka_unit_test(test_a_stream_without_a_machine_needs_one),
+        cmocka_unit_test(test_another_uuid_is_refused),
+        cmocka_unit_test(test_every_difference_is_named),
+        cmocka_unit_test(test_what_is_not_served_is_named),
         cmocka_unit_test(test_a_paused_guest_stays_paused),
         cmocka_unit_test(test_dry_run_moves_nothing),
         cmocka_unit_test(test_the_reason_travels),

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "lib/chan/address.h"
+#include "lib/chan/chan.h"
+
+static void good(const char *uri, enum ferry_address_kind kind, const char *text)
+{
+    struct ferry_address *a = NULL;
+    struct ferry_err err = {0};
+
+    if (ferry_address_parse(&a, uri, NULL, O_RDONLY, &err) < 0)
+        fail_msg("%s: %s", uri, err.text);
+    assert_int_equal(ferry_address_kind(a), kind);
+    assert_string_equal(ferry_address_text(a), text);
+    ferry_address_free(a);
+}
+
+static void bad(const char *uri, const char *says)
+{
+    struct ferry_address *a = NULL;
+    struct ferry_err err = {0};
+
+    assert_true(ferry_address_parse(&a, uri, NULL, O_RDONLY, &err) < 0);
+    assert_null(a);
+    if (!strstr(err.text, says))
+        fail_msg("%s: '%s' does not say '%s'", uri, err.text, says);
+}
+
+static void test_what_parses(void **state)
+{
+    good("tcp:10.0.0.1:4444", FERRY_ADDRESS_TCP, "tcp:10.0.0.1:4444");
+    good("tcp:host.example:4444", FERRY_ADDRESS_TCP, "tcp:host.example:4444");
+    good("tcp:[fe80::1]:1", FERRY_ADDRESS_TCP, "tcp:[fe80::1]:1");
+    good("tcp::0", FERRY_ADDRESS_TCP, "tcp::0");
+    good("unix:/run/x", FERRY_ADDRESS_UNIX, "unix:/run/x");
+    good("exec:cat > /dev/null", FERRY_ADDRESS_EXEC, "exec:cat > /dev/null");
+    good("file:/a,b", FERRY_ADDRESS_FILE, "file:/a,b");
+    good("file:/a,offset=4096", FERRY_ADDRESS_FILE, "file:/a,offset=4096");
+    good("file:/a,offset=0x10", FERRY_ADDRESS_FILE, "file:/a,offset=16");
+    good("file:/a,offset=2M", FERRY_ADDRESS_FILE, "file:/a,offset=2097152");
+    good("fd:0", FERRY_ADDRESS_FD, "fd:0");
+}
+
+static void test_what_is_refused(void **state)
+{
+    char path[300] = "unix:/";
+
+    memset(path + 6, 'x', 200);
+    bad("foo:bar", "unknown migration protocol: foo:bar");
+    bad("", "unknown migration protocol");
+    bad("tcp:host", "HOST:PORT");
+    bad("tcp:host:", "no port");
+    bad("tcp:::1:4444", "[HOST]:PORT");
+    bad("tcp:[::1:4444", "[HOST]:PORT");
+    bad("tcp:h:70000", "not between 0 and 65535");
+    bad("tcp:h:1,to=9", "not served");
+    bad("unix:", "no path");
+    bad(path, "at most 107");
+    bad("exec:", "no command");
+    bad("file:", "no path");
+    bad("file:/a,offset=", "not an offset");
+    bad("file:/a,offset=-1", "not an offset");
+    bad("file:/a,offset=12q", "not an offset");
+    bad("file:/a,offset=99999999999999999999999", "not an offset");
+    bad("file:/a,offset=17179869184G", "not an offset");
+    bad("file:/dev/fdset/1", "no fd set");
+    bad("fd:name", "File descriptor named 'name' has not been found");
+    bad("fd:99999", "fd 99999");
+    bad("fd:1x", "not the number");
+}
+
+static int take(void *opaque, const char *name, struct ferry_err *err)
+{
+    if (strcmp(name, "mig") != 0)
+        return err_set(err, ENOENT, "no fd '%s'", name);
+    return open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+static int open_set(void *opaque, uint64_t id, int flags, struct ferry_err *err)
+{
+    assert_int_equal(flags, O_WRONLY);
+    assert_int_equal(id, 7);
+    return open("/dev/null", flags | O_CLOEXEC);
+}
+
+static void test_names_of_the_monitor(void **state)
+{
+    const struct ferry_fd_names names = {.take = take, .open_set = open_set};
+    struct ferry_address *a = NULL;
+    struct ferry_err err;
+
+    assert_int_equal(ferry_address_parse(&a, "fd:mig", &names, O_WRONLY, &err), 0);
+    assert_true(a->fd >= 0);
+    ferry_address_free(a);
+    assert_int_equal(ferry_address_parse(&a, "fd:other", &names, O_WRONLY, &err), -ENOENT);
+    assert_string_equal(err.text, "no fd 'other'");
+    assert_int_equal(ferry_address_parse(&a, "file:/dev/fdset/7", &names, O_WRONLY, &err), 0);
+    ferry_address_free(a);
+}
+
+static void test_from_pieces(void **state)
+{
+    const char *const argv[] = {"/bin/cat", "x y", NULL};
+    struct ferry_address *a;
+    struct ferry_err err;
+
+    assert_int_equal(ferry_address_tcp(&a, "::1", "44", &err), 0);
+    assert_string_equal(ferry_address_text(a), "tcp:[::1]:44");
+    ferry_address_free(a);
+    assert_int_equal(ferry_address_exec(&a, argv, &err), 0);
+    assert_string_equal(a->argv[1], "x y");
+    ferry_address_free(a);
+    assert_int_equal(ferry_address_file(&a, "/a,offset=1", 5, NULL, O_RDONLY, &err), 0);
+    assert_string_equal(a->path, "/a,offset=1");
+    ferry_address_free(a);
+}
+
+/* Both ends of a pair, the end of one, and a peer that is gone. */
+static void test_a_pair(void **state)
+{
+    struct iovec iov = {.iov_base = (char[]){"hello"}, .iov_len = 5};
+    struct ferry_chan *pair[2];
+    struct ferry_err err;
+    char data[8];
+
+    assert_int_equal(ferry_chan_pair(pair, &err), 0);
+    assert_true(chan_traits(pair[0])->both_ways);
+    assert_int_equal(chan_recv(pair[1], data, sizeof(data), &err), -EAGAIN);
+    assert_int_equal(chan_send(pair[0], &iov, 1, &err), 5);
+    assert_int_equal(chan_recv(pair[1], data, sizeof(data), &err), 5);
+    chan_shutdown_write(pair[0]);
+    assert_int_equal(chan_recv(pair[1], data, sizeof(data), &err), 0);
+    assert_int_equal(chan_send(pair[1], &iov, 1, &err), 5);
+    ferry_chan_free(pair[1]);
+    assert_int_equal(chan_send(pair[0], &iov, 1, &err), -EPIPE);
+    ferry_chan_free(pair[0]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_parses),
+        cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_names_of_the_monitor),
+        cmocka_unit_test(test_from_pieces),
+        cmocka_unit_test(test_a_pair),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -169,6 +169,14 @@ struct large_pages {
     uint64_t base, mask;
 };
 
+/*
+ *   PARKED --hart_run--> RUNNING --slice end, if told to park--> PARKED
+ *                        RUNNING --WFI--> SLEEPING --wake-up--> RUNNING
+ *                                         SLEEPING --hart_stop_request--> PARKED
+ *
+ * The hart's thread makes the steps of WFI and slice end, its owner the others. While PARKED
+ * everything in the hart is its owner's.
+ */
 enum hart_state {
     HART_PARKED = 0,
     HART_RUNNING,

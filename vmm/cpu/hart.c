@@ -81,9 +81,7 @@ void hart_free(struct hart *h)
     if (h->thread_made) {
         hart_stop_request(h);
         hart_stop_wait(h);
-        atomic_store(&h->command, HART_EXIT);
-        atomic_store(&h->state, HART_RUNNING);
-        futex_wake_all(&h->state);
+        run_command(h, HART_EXIT);
         pthread_join(h->thread, NULL);
     }
     block_cache_free(h);

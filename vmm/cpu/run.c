@@ -12,8 +12,8 @@
 /* How long a hart may not look up: some 3 to 15 us. */
 #define SLICE_INSNS 2000
 
-/* How often a waiter looks before it sleeps: some 10 us, about a slice. */
-#define SPINS 250
+/* How often a waiter looks before it sleeps: some 20 us, more than a slice. */
+#define SPINS 500
 
 void run_ring(struct hart *h, uint32_t bell)
 {
@@ -58,14 +58,26 @@ static int64_t timer_deadline_ns(const struct hart *h)
     return guest_clock_host_deadline_ns(h->clock, (int64_t)h->r.stimecmp * CLOCK_MTIME_TICK_NS);
 }
 
-static void sleep_in_wfi(struct hart *h)
+/*
+ * Until something rings or the timer comes. false: the hart was parked meanwhile, as it slept: it
+ * belongs to somebody else now.
+ */
+static bool sleep_in_wfi(struct hart *h)
 {
+    int64_t deadline_ns = timer_deadline_ns(h);
+    uint32_t state = HART_SLEEPING;
+
+    fp_leave(&h->fp);
     atomic_store(&h->state, HART_SLEEPING);
-    futex_wait(&h->doorbell, 0, timer_deadline_ns(h));
-    atomic_store(&h->state, HART_RUNNING);
+    futex_wait(&h->doorbell, 0, deadline_ns);
+    if (!atomic_compare_exchange_strong(&h->state, &state, HART_RUNNING))
+        return false;
+    fp_enter(&h->fp);
+    return true;
 }
 
-static void run(struct hart *h)
+/* Until told to park. false as above. */
+static bool run(struct hart *h)
 {
     while (atomic_load(&h->command) == HART_RUN) {
         int irq;
@@ -74,7 +86,8 @@ static void run(struct hart *h)
         run_check_timer(h);
         /* Whether or not the interrupt is enabled globally or delegated. */
         if (h->r.halted && !(hart_mip(h) & h->r.mie)) {
-            sleep_in_wfi(h);
+            if (!sleep_in_wfi(h))
+                return false;
             continue;
         }
         h->r.halted = 0;
@@ -83,27 +96,7 @@ static void run(struct hart *h)
             trap_take(h, CAUSE_INTERRUPT | (unsigned)irq, 0);
         exec_slice(h, SLICE_INSNS);
     }
-}
-
-static void set_policy(int policy)
-{
-    const struct sched_param param = {0};
-
-    /* Allowed to everybody, and only a matter of speed. */
-    (void)sched_setscheduler(0, policy, &param);
-}
-
-/*
- * Who is woken under SCHED_BATCH does not take the processor from who wakes: on a host with no more
- * processors than harts, whoever starts the harts would else lose it to the first of them and
- * start the others milliseconds later.
- */
-static void wait_for_run(struct hart *h)
-{
-    set_policy(SCHED_BATCH);
-    while (atomic_load(&h->state) == HART_PARKED && atomic_load(&h->command) != HART_EXIT)
-        futex_wait(&h->state, HART_PARKED, INT64_MAX);
-    set_policy(SCHED_OTHER);
+    return true;
 }
 
 void *run_thread(void *arg)
@@ -117,11 +110,12 @@ void *run_thread(void *arg)
     futex_wake_all(&h->thread_id);
     while (atomic_load(&h->command) != HART_EXIT) {
         if (atomic_load(&h->state) == HART_PARKED) {
-            wait_for_run(h);
+            futex_wait(&h->state, HART_PARKED, INT64_MAX);
             continue;
         }
         fp_enter(&h->fp);
-        run(h);
+        if (!run(h))
+            continue;
         fp_leave(&h->fp);
         /* In this order: who finds the hart parked need not wait for its answer. */
         atomic_store(&h->state, HART_PARKED);
@@ -159,17 +153,28 @@ void run_flush_write(void *hart)
     }
 }
 
+void run_command(struct hart *h, enum hart_command command)
+{
+    atomic_store(&h->command, command);
+    atomic_store(&h->state, HART_RUNNING);
+    /* It waits on one of the two: on the doorbell if it was parked in its sleep. */
+    futex_wake_all(&h->state);
+    futex_wake_all(&h->doorbell);
+}
+
 void hart_run(struct hart *h)
 {
-    atomic_store(&h->command, HART_RUN);
-    atomic_store(&h->state, HART_RUNNING);
-    futex_wake_all(&h->state);
+    run_command(h, HART_RUN);
 }
 
 void hart_stop_request(struct hart *h)
 {
+    uint32_t state = HART_SLEEPING;
+
     atomic_store(&h->command, HART_PARK);
-    run_ring(h, DOORBELL_PARK);
+    atomic_fetch_or(&h->doorbell, DOORBELL_PARK);
+    /* To wake a sleeping hart only to park it would take longer than anything else here. */
+    atomic_compare_exchange_strong(&h->state, &state, HART_PARKED);
 }
 
 void hart_stop_wait(struct hart *h)

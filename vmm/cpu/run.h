@@ -6,6 +6,8 @@
 
 /* pthread start routine; arg is the hart. Returns when told HART_EXIT. */
 void *run_thread(void *arg);
+/* To a parked hart. */
+void run_command(struct hart *h, enum hart_command command);
 
 /* Any thread: make a running hart look up, or a sleeping one wake. */
 void run_ring(struct hart *h, uint32_t bell);

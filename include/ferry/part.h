@@ -87,5 +87,11 @@ FERRY_API size_t ferry_vm_part_count(const struct ferry_vm *vm);
 FERRY_API const struct ferry_part *ferry_vm_part(const struct ferry_vm *vm, size_t index);
 FERRY_API struct ferry_ram *ferry_vm_ram(const struct ferry_vm *vm);
 
+/*
+ * After a migration that left the VM paused here: its parts are in use again. For a guest that is
+ * to run on here, from a snapshot; the harts are the caller's.
+ */
+FERRY_API void ferry_vm_resume(struct ferry_vm *vm);
+
 /* A part that answered 1 to quiesce has nothing in flight any more. */
 FERRY_API void ferry_vm_drained(struct ferry_vm *vm);

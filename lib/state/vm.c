@@ -228,6 +228,12 @@ void vm_pause_parts(struct ferry_vm *vm, vm_part_fn *observe, void *arg)
     }
 }
 
+void ferry_vm_resume(struct ferry_vm *vm)
+{
+    vm_resume_parts(vm, NULL, NULL);
+    vm_unquiesce(vm);
+}
+
 void vm_resume_parts(struct ferry_vm *vm, vm_part_fn *observe, void *arg)
 {
     for (size_t i = 0; i < vm->part_count; i++) {

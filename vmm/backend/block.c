@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/own.h"
 #include "vmm/backend/block_file.h"
+#include "vmm/backend/block_lock.h"
 
 /* Requests of one image that the host works on at a time. */
 #define BLOCK_WORKERS 4u
@@ -173,6 +175,36 @@ int block_open(struct block *b, struct ferry_err *err)
 
     if (rc)
         err_prefix(err, "drive \"%s\"", b->id);
+    return rc;
+}
+
+int block_open_unlocked(struct block *b, struct ferry_err *err)
+{
+    int rc = block_file_open(&b->file, b->path, false, err);
+
+    if (rc)
+        err_prefix(err, "drive \"%s\"", b->id);
+    return rc;
+}
+
+int block_take_lock(struct block *b, struct ferry_err *err)
+{
+    int rc = b->locking ? block_lock(b->file.fd, b->path, b->file.readonly, err) : 0;
+
+    if (rc)
+        err_prefix(err, "drive \"%s\"", b->id);
+    return rc;
+}
+
+int block_give_lock(struct block *b, struct ferry_err *err)
+{
+    int rc = 0;
+
+    if (!b->file.readonly && !b->file.no_flush && fdatasync(b->file.fd) < 0)
+        rc = err_sys(err, errno, "drive \"%s\": writing image \"%s\" to stable storage", b->id,
+                     b->path);
+    if (b->locking)
+        block_unlock(b->file.fd);
     return rc;
 }
 

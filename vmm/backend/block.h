@@ -57,6 +57,15 @@ int block_new(struct block **ret, const struct config_drive *config,
               struct ferry_err *err) FERRY_MUST_CHECK;
 /* Fresh start: open, check and lock the image. The refusal of a locked one says who holds it. */
 int block_open(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * For a guest that arrives as a stream: the image is opened and checked while its source still has
+ * the lock, which is taken when the guest starts here.
+ */
+int block_open_unlocked(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Take the lock; fine when it is held. */
+int block_take_lock(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/* No request is in flight: what was written is on stable storage, others may have the image. */
+int block_give_lock(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Waits for requests in flight; NULL is fine. */
 void block_free(struct block *b);
 struct ferry_part block_part(struct block *b);

@@ -187,3 +187,10 @@ int block_lock(int fd, const char *path, bool readonly, struct ferry_err *err)
                    "it read-only on both sides",
                    readonly ? "shared \"write\"" : "\"write\"", path, holder);
 }
+
+void block_unlock(int fd)
+{
+    struct flock l = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = USED_BASE, .l_len = 0};
+
+    fcntl(fd, F_OFD_SETLK, &l);
+}

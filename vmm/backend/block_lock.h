@@ -17,3 +17,4 @@
 /* fd and path are loans. Taking it again through the same description is fine. The refusal names
  * who has the image. */
 int block_lock(int fd, const char *path, bool readonly, struct ferry_err *err) FERRY_MUST_CHECK;
+void block_unlock(int fd);

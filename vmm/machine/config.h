@@ -89,6 +89,7 @@ struct vm_config {
     bool
         force_legacy; /* virtio-mmio transports; default on, -global virtio-mmio.force-legacy=off */
     bool start_paused; /* -S */
+    char *incoming;    /* where the guest comes from, or "defer"; never part of a description */
     bool no_reboot;
     bool no_shutdown;
     bool nodefaults;

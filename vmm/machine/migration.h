@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The VM's migration, as its monitor sees it: capabilities, parameters, status, start, cancel.
- * Joins libferry's handover objects to the loop. Main thread.
+ * Joins libferry's handover and stream objects to the loop. Main thread.
  *
  * Status is QEMU's MigrationStatus; one object serves both directions, the outgoing side wins once
  * it is not NONE.
@@ -14,6 +14,7 @@
 
 #include <ferry/err.h>
 #include <ferry/live.h>
+#include <ferry/migrate.h>
 
 struct vm;
 struct migration;
@@ -24,6 +25,7 @@ enum migration_status {
     MIGRATION_CANCELLING,
     MIGRATION_CANCELLED,
     MIGRATION_ACTIVE,
+    MIGRATION_PRE_SWITCHOVER,
     MIGRATION_DEVICE,
     MIGRATION_COMPLETED,
     MIGRATION_FAILED,
@@ -38,14 +40,20 @@ struct migration_info {
     int64_t setup_ns, total_ns; /* outgoing; total so far while running */
     int64_t downtime_ns;        /* outgoing and COMPLETED */
     const struct ferry_ledger *ledger; /* NULL until COMPLETED */
-    int runner_pid;          /* with a ledger: the process that runs the guest now; 0 = not known */
-    const char *socket_path; /* incoming: where it listens; NULL = none */
+    int runner_pid;        /* with a ledger: the process that runs the guest now; 0 = not known */
+    const char *listening; /* incoming: "tcp:127.0.0.1:40123"; NULL = nowhere */
+    /* A stream's numbers; not for a handover. */
+    bool have_net;
+    struct ferry_migrate_info net;
+    const struct ferry_migrate_ledger *net_ledger; /* NULL until COMPLETED */
 };
 void migration_info(const struct migration *m, struct migration_info *ret);
 
 typedef void migration_observer_fn(void *arg, enum migration_status status);
-int migration_observe(struct migration *m, migration_observer_fn *fn, void *arg,
-                      struct ferry_err *err) FERRY_MUST_CHECK;
+typedef void migration_pass_fn(void *arg, uint64_t pass); /* a round of RAM begins */
+/* pass may be NULL. */
+int migration_observe(struct migration *m, migration_observer_fn *fn, migration_pass_fn *pass,
+                      void *arg, struct ferry_err *err) FERRY_MUST_CHECK;
 
 /* Capabilities and parameters: QEMU's names, defaults, ranges and refusals live in one table. */
 size_t migration_capability_count(void);
@@ -89,5 +97,14 @@ void migration_set_exit_on_error(struct migration *m, bool exit_on_error);
 typedef void migration_done_fn(void *arg, int result, const struct ferry_err *err);
 int migration_update(struct migration *m, const char *binary, int64_t prepare_timeout_ns,
                      migration_done_fn *done, void *arg, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * Would the target at uri take this VM? done() is called once, from the loop, with 0 or a negative
+ * errno and the reason; the status is none again.
+ */
+int migration_check_uri(struct migration *m, const char *uri, migration_done_fn *done, void *arg,
+                        struct ferry_err *err) FERRY_MUST_CHECK;
+/* state: the name of the status that the caller believes in; pre-switchover. */
+int migration_continue(struct migration *m, const char *state,
+                       struct ferry_err *err) FERRY_MUST_CHECK;
 /* Fine when nothing runs. */
 int migration_cancel(struct migration *m, struct ferry_err *err) FERRY_MUST_CHECK;

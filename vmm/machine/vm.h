@@ -63,6 +63,9 @@ enum run_state vm_run_state(const struct vm *vm);
 int vm_stop(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 int vm_cont(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 
+/* The operator knows that the guest runs nowhere else: cont works again in postmigrate. */
+int vm_override_fence(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+
 /* Any thread: carried out by the main thread soon. */
 void vm_request_reset(struct vm *vm, enum shutdown_cause cause);
 void vm_request_shutdown(struct vm *vm, enum shutdown_cause cause, int exit_code);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/log.h"
+
 int backends_new(struct backends *b, const struct backends_params *params, struct ferry_err *err)
 {
     const struct vm_config *c = params->config;
@@ -50,17 +52,50 @@ void backends_free(struct backends *b)
 }
 
 /* Chardevs last: one that waits for its first client should wait for nothing that then fails. */
-int backends_open(struct backends *b, struct ferry_err *err)
+static int open_with(struct backends *b, int (*open_drive)(struct block *, struct ferry_err *),
+                     struct ferry_err *err)
 {
     int rc = 0;
 
     for (size_t i = 0; !rc && i < b->drive_count; i++)
-        rc = block_open(b->drives[i], err);
+        rc = open_drive(b->drives[i], err);
     for (size_t i = 0; !rc && i < b->netdev_count; i++)
         rc = net_open(b->netdevs[i], err);
     for (size_t i = 0; !rc && i < b->chardev_count; i++)
         rc = chardev_open(b->chardevs[i], err);
     return rc;
+}
+
+int backends_open(struct backends *b, struct ferry_err *err)
+{
+    return open_with(b, block_open, err);
+}
+
+int backends_open_unlocked(struct backends *b, struct ferry_err *err)
+{
+    return open_with(b, block_open_unlocked, err);
+}
+
+void backends_give_locks(struct backends *b)
+{
+    struct ferry_err err;
+
+    for (size_t i = 0; i < b->drive_count; i++)
+        if (block_give_lock(b->drives[i], &err) < 0)
+            log_error("%s", err.text);
+}
+
+int backends_take_locks(struct backends *b, struct ferry_err *err)
+{
+    for (size_t i = 0; i < b->drive_count; i++) {
+        int rc = block_take_lock(b->drives[i], err);
+
+        if (rc < 0) {
+            backends_give_locks(b);
+            return rc;
+        }
+    }
+    return 0;
 }
 
 int backends_add_parts(struct backends *b, struct ferry_vm *vm, struct ferry_err *err)

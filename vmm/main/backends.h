@@ -36,6 +36,11 @@ int backends_new(struct backends *b, const struct backends_params *params,
 /* Their users are gone. */
 void backends_free(struct backends *b);
 int backends_open(struct backends *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/* For a guest that arrives as a stream: all but the locks of images. */
+int backends_open_unlocked(struct backends *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/* The locks of all images, or none. */
+int backends_take_locks(struct backends *b, struct ferry_err *err) FERRY_MUST_CHECK;
+void backends_give_locks(struct backends *b);
 int backends_add_parts(struct backends *b, struct ferry_vm *vm,
                        struct ferry_err *err) FERRY_MUST_CHECK;
 

@@ -329,6 +329,25 @@ int board_open(struct board *b, struct ferry_err *err)
     return rc;
 }
 
+int board_open_incoming(struct board *b, struct ferry_err *err)
+{
+    int rc = boot_open(b->boot, err);
+
+    if (!rc)
+        rc = backends_open_unlocked(&b->backends, err);
+    return rc;
+}
+
+int board_take_locks(struct board *b, struct ferry_err *err)
+{
+    return backends_take_locks(&b->backends, err);
+}
+
+void board_give_locks(struct board *b)
+{
+    backends_give_locks(&b->backends);
+}
+
 void board_start(struct board *b)
 {
     if (b->running)

@@ -53,6 +53,13 @@ int board_new(struct board **ret, const struct board_params *params,
 /* Stops the harts first; NULL is fine. */
 void board_free(struct board *b);
 int board_open(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * For a guest that arrives as a stream: as open, but RAM stays as it is and disk images unlocked
+ * until board_take_locks().
+ */
+int board_open_incoming(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
+int board_take_locks(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
+void board_give_locks(struct board *b);
 
 void board_start(struct board *b);
 /* Returns when every hart stands at an instruction boundary and the guest clock still. */

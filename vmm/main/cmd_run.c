@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,14 +9,13 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "vmm/main/commands.h"
+#include "vmm/main/control.h"
 #include "vmm/main/fault.h"
 #include "vmm/main/migration.h"
 #include "vmm/main/options.h"
 #include "vmm/main/process.h"
-#include "vmm/main/rundir.h"
+#include "vmm/main/receive.h"
 #include "vmm/main/vm_internal.h"
-
-#define CONTROL_ID "ferry-control"
 
 /* The name that -name gives; without one, a name of this process's own is added. */
 static int find_name(struct options *o, char **ret, struct ferry_err *err)
@@ -37,30 +37,6 @@ static int find_name(struct options *o, char **ret, struct ferry_err *err)
     return rc;
 }
 
-/* Every VM has a QMP socket in the runtime directory: the other subcommands talk to it. */
-static int add_control_socket(struct options *o, const char *name, struct ferry_err *err)
-{
-    char path[RUNDIR_PATH_BYTES];
-    char value[2 * RUNDIR_PATH_BYTES + 64];
-    size_t used;
-    int rc = rundir_file(path, name, ".sock", err);
-
-    if (rc < 0)
-        return rc;
-    used =
-        (size_t)snprintf(value, sizeof(value), "socket,id=" CONTROL_ID ",server=on,wait=off,path=");
-    for (const char *c = path; *c; c++) {
-        value[used++] = *c;
-        if (*c == ',')
-            value[used++] = ',';
-    }
-    value[used] = '\0';
-    rc = options_add(o, "chardev", value, err);
-    if (!rc)
-        rc = options_add(o, "mon", "chardev=" CONTROL_ID ",mode=control", err);
-    return rc;
-}
-
 static int prepare_options(struct options *o, int argc, char *const argv[], struct ferry_err *err)
 {
     OWN_MEM char *name = NULL;
@@ -69,8 +45,21 @@ static int prepare_options(struct options *o, int argc, char *const argv[], stru
     if (!rc)
         rc = find_name(o, &name, err);
     if (!rc)
-        rc = add_control_socket(o, name, err);
+        rc = control_add(o, name, err);
     return rc;
+}
+
+/* -incoming: nothing runs until a guest has come. */
+static int wait_for_guest(struct vm *vm, struct ferry_err *err)
+{
+    const char *uri = vm_config(vm)->incoming;
+    int rc = vm_open_incoming(vm, err);
+
+    if (rc < 0 || !strcmp(uri, "defer"))
+        return rc;
+    migration_set_exit_on_error(vm_migration(vm), true);
+    rc = migration_incoming_uri(vm_migration(vm), uri, err);
+    return rc < 0 ? err_prefix(err, "-incoming %s", uri) : 0;
 }
 
 static int run_vm(struct options *o, const struct fault *fault, int *status, struct ferry_err *err)
@@ -85,10 +74,14 @@ static int run_vm(struct options *o, const struct fault *fault, int *status, str
         rc = process_serve(signals, vm, err);
     if (!rc)
         rc = vm_build(vm, o, NULL, err);
-    if (!rc)
-        rc = vm_open(vm, err);
-    if (!rc)
-        rc = vm_launch(vm, err);
+    if (!rc && vm_config(vm)->incoming) {
+        rc = wait_for_guest(vm, err);
+    } else {
+        if (!rc)
+            rc = vm_open(vm, err);
+        if (!rc)
+            rc = vm_launch(vm, err);
+    }
     if (!rc) {
         migration_set_fault(vm_migration(vm), fault);
         *status = vm_run(vm);
@@ -103,10 +96,38 @@ static void print_help(const struct command *self)
     printf("usage: ferry %s %s\n\n%s\n\nOptions are QEMU's, in QEMU's grammar:\n\n", self->name,
            self->usage, self->summary);
     options_print_help(stdout);
+    puts("\nInstead of options:\n  --restore FILE [OVERRIDES]\n"
+         "        run the VM whose snapshot FILE is; what differs on this host:");
+    overrides_print_help(stdout);
     puts("\nFor drills, before the options:\n  --fault POINT=kill|stop\n"
          "        end or hang this process at a point of a handover:");
     for (int p = FERRY_LIVE_HELLO_SENT; p <= FERRY_LIVE_STARTED; p++)
         printf("          %s\n", ferry_live_point_name((enum ferry_live_point)p));
+}
+
+/* The machine is the one that the file describes; only what the host has may differ. */
+static int restore(const struct command *self, int argc, char *const argv[])
+{
+    struct receive receive = {0};
+    char uri[PATH_MAX + 8];
+    struct ferry_err err;
+    int status = 0;
+
+    if (!argc)
+        return command_misused(self, "--restore: a file was expected");
+    snprintf(uri, sizeof(uri), "file:%s", argv[0]);
+    receive.uri = uri;
+    for (int i = 1; i < argc; i++) {
+        int taken = overrides_parse(&receive.overrides, argc, argv, &i, &err);
+
+        if (taken < 0)
+            return command_fail(self, "%s", err.text);
+        if (!taken)
+            return command_misused(self, "'%s' was not expected after --restore FILE", argv[i]);
+    }
+    if (receive_vm(&receive, &status, &err) < 0)
+        return command_fail(self, "%s", err.text);
+    return status;
 }
 
 static int run(const struct command *self, int argc, char *const argv[])
@@ -128,6 +149,8 @@ static int run(const struct command *self, int argc, char *const argv[])
         argc -= 2;
         argv += 2;
     }
+    if (!rc && argc >= 1 && !strcmp(argv[0], "--restore"))
+        return restore(self, argc - 1, argv + 1);
     if (!rc)
         rc = prepare_options(&options, argc, argv, &err);
     if (!rc)
@@ -138,7 +161,7 @@ static int run(const struct command *self, int argc, char *const argv[])
 
 const struct command command_run = {
     .name = "run",
-    .usage = "OPTIONS",
+    .usage = "OPTIONS | --restore FILE [OVERRIDES]",
     .summary = "Run a VM: riscv64 'virt' machine on a software CPU.",
     .run = run,
 };

@@ -154,6 +154,7 @@ void config_free(struct vm_config *c)
     free(c->kernel);
     free(c->initrd);
     free(c->append);
+    free(c->incoming);
     free(c->serial_chardev);
     *c = (struct vm_config){0};
 }

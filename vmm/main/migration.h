@@ -14,6 +14,11 @@ void migration_set_fault(struct migration *m, const struct fault *fault);
  * ends the process with status 1.
  */
 int migration_incoming_fd(struct migration *m, int *fd, struct ferry_err *err) FERRY_MUST_CHECK;
+struct overrides;
+/* What differs here from the machine that will be described; a loan. */
+void migration_set_overrides(struct migration *m, const struct overrides *overrides);
+/* For a start: -EBUSY and the like if none can begin. */
+int migration_may_start(struct migration *m, struct ferry_err *err) FERRY_MUST_CHECK;
 void migration_set_exit_on_error(struct migration *m, bool exit_on_error);
 /* After each ferry_vm_drained(): a handover that waits for it looks again. */
 void migration_drained(struct migration *m);

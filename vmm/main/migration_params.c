@@ -13,7 +13,7 @@ static const struct {
     const char *name;
     bool served;
 } capabilities[MIGRATION_CAP_COUNT] = {
-    [MIGRATION_CAP_XBZRLE] = {"xbzrle", false},
+    [MIGRATION_CAP_XBZRLE] = {"xbzrle", true},
     [MIGRATION_CAP_RDMA_PIN_ALL] = {"rdma-pin-all", false},
     [MIGRATION_CAP_AUTO_CONVERGE] = {"auto-converge", false},
     [MIGRATION_CAP_ZERO_BLOCKS] = {"zero-blocks", false},
@@ -23,19 +23,19 @@ static const struct {
     [MIGRATION_CAP_RELEASE_RAM] = {"release-ram", false},
     /* Always on: success is the target's acknowledgement. */
     [MIGRATION_CAP_RETURN_PATH] = {"return-path", true},
-    [MIGRATION_CAP_PAUSE_BEFORE_SWITCHOVER] = {"pause-before-switchover", false},
-    [MIGRATION_CAP_MULTIFD] = {"multifd", false},
+    [MIGRATION_CAP_PAUSE_BEFORE_SWITCHOVER] = {"pause-before-switchover", true},
+    [MIGRATION_CAP_MULTIFD] = {"multifd", true},
     [MIGRATION_CAP_DIRTY_BITMAPS] = {"dirty-bitmaps", false},
     [MIGRATION_CAP_POSTCOPY_BLOCKTIME] = {"postcopy-blocktime", false},
     [MIGRATION_CAP_LATE_BLOCK_ACTIVATE] = {"late-block-activate", false},
-    [MIGRATION_CAP_X_IGNORE_SHARED] = {"x-ignore-shared", false},
-    [MIGRATION_CAP_VALIDATE_UUID] = {"validate-uuid", false},
+    [MIGRATION_CAP_X_IGNORE_SHARED] = {"x-ignore-shared", true},
+    [MIGRATION_CAP_VALIDATE_UUID] = {"validate-uuid", true},
     [MIGRATION_CAP_BACKGROUND_SNAPSHOT] = {"background-snapshot", false},
     [MIGRATION_CAP_ZERO_COPY_SEND] = {"zero-copy-send", false},
     [MIGRATION_CAP_POSTCOPY_PREEMPT] = {"postcopy-preempt", false},
     [MIGRATION_CAP_SWITCHOVER_ACK] = {"switchover-ack", false},
     [MIGRATION_CAP_DIRTY_LIMIT] = {"dirty-limit", false},
-    [MIGRATION_CAP_MAPPED_RAM] = {"mapped-ram", false},
+    [MIGRATION_CAP_MAPPED_RAM] = {"mapped-ram", true},
 };
 
 struct param_def {
@@ -154,9 +154,35 @@ const struct migration_param *migration_param(size_t index)
     return &params[index].public;
 }
 
-int migration_params_set_capabilities(struct migration_params *p, const char *const *names,
-                                      const bool *states, size_t count, struct ferry_err *err)
+static int check_conflicts(const bool wanted[MIGRATION_CAP_COUNT], struct ferry_err *err)
 {
+    if (wanted[MIGRATION_CAP_MULTIFD] && wanted[MIGRATION_CAP_XBZRLE])
+        return err_set(err, EINVAL, "Multifd is not compatible with xbzrle");
+    if (wanted[MIGRATION_CAP_MAPPED_RAM] && wanted[MIGRATION_CAP_XBZRLE])
+        return err_set(err, EINVAL, "Mapped-ram migration is incompatible with xbzrle");
+    return 0;
+}
+
+int migration_params_check_address(const struct migration_params *p, enum ferry_address_kind kind,
+                                   struct ferry_err *err)
+{
+    bool mapped = p->capabilities[MIGRATION_CAP_MAPPED_RAM];
+    bool multifd = p->capabilities[MIGRATION_CAP_MULTIFD];
+
+    if (mapped && kind != FERRY_ADDRESS_FILE)
+        return err_set(err, EINVAL, "Migration requires seekable transport (e.g. file)");
+    if (multifd && kind != FERRY_ADDRESS_TCP && kind != FERRY_ADDRESS_UNIX && !mapped)
+        return err_set(err, EINVAL, "Migration requires multi-channel URIs (e.g. tcp)");
+    if (mapped && multifd && strcmp(p->str[MIGRATION_PARAM_MULTIFD_COMPRESSION], "none"))
+        return err_set(err, EINVAL, "Mapped-ram migration is incompatible with compression");
+    return 0;
+}
+
+int migration_params_set_capabilities(struct migration_params *p, const char *const *names,
+                                      const bool *states, size_t count, bool listening,
+                                      struct ferry_err *err)
+{
+    int rc;
     bool wanted[MIGRATION_CAP_COUNT];
 
     memcpy(wanted, p->capabilities, sizeof(wanted));
@@ -171,8 +197,13 @@ int migration_params_set_capabilities(struct migration_params *p, const char *co
         if (states[i] && !capabilities[at].served)
             return err_set(err, ENOTSUP, "Capability '%s' is not served by this version of ferry",
                            names[i]);
+        if (listening && at == MIGRATION_CAP_MULTIFD && states[i] != wanted[at])
+            return err_set(err, EBUSY, "Multifd must be set before incoming starts");
         wanted[at] = states[i];
     }
+    rc = check_conflicts(wanted, err);
+    if (rc < 0)
+        return rc;
     memcpy(p->capabilities, wanted, sizeof(wanted));
     return 0;
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <ferry/chan.h>
 #include <ferry/err.h>
 
 #include "vmm/machine/migration.h"
@@ -85,8 +86,11 @@ struct migration_params {
 void migration_params_init(struct migration_params *p);
 /* Check the whole new set, then apply it; nothing changes on a refusal. */
 int migration_params_set_capabilities(struct migration_params *p, const char *const *names,
-                                      const bool *states, size_t count,
+                                      const bool *states, size_t count, bool listening,
                                       struct ferry_err *err) FERRY_MUST_CHECK;
+/* Does what is set go together with that kind of address? */
+int migration_params_check_address(const struct migration_params *p, enum ferry_address_kind kind,
+                                   struct ferry_err *err) FERRY_MUST_CHECK;
 int migration_params_set_values(struct migration_params *p, const size_t *indexes,
                                 const struct migration_value *values, size_t count,
                                 struct ferry_err *err) FERRY_MUST_CHECK;

@@ -171,6 +171,11 @@ static int option_append(struct vm_config *c, const char *value, struct ferry_er
     return set_string(&c->append, value, err);
 }
 
+static int option_incoming(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return set_string(&c->incoming, value, err);
+}
+
 static int option_paused(struct vm_config *c, const char *value, struct ferry_err *err)
 {
     c->start_paused = true;
@@ -263,6 +268,8 @@ static const struct option_def option_defs[] = {
     {"name", "NAME", option_name, "name of the VM, for every other subcommand"},
     {"uuid", "UUID", option_uuid, "UUID of the VM"},
     {"S", NULL, option_paused, "do not start the harts: wait for cont"},
+    {"incoming", "tcp:HOST:PORT|unix:P|fd:N|exec:COMMAND|file:P|defer", option_incoming,
+     "wait for a guest that comes from another VMM (defer: QMP migrate-incoming says from where)"},
     {"no-reboot", NULL, option_no_reboot, "a guest reset ends the VM"},
     {"no-shutdown", NULL, option_no_shutdown, "a guest power-off stops the VM and keeps it"},
 };
@@ -330,7 +337,12 @@ char *options_to_json(const struct options *o)
     char *text;
 
     for (size_t i = 0; i < o->count; i++) {
-        struct json_object *pair = json_object_new_array();
+        struct json_object *pair;
+
+        /* How this process got its guest is no property of the machine. */
+        if (!strcmp(o->list[i].name, "incoming"))
+            continue;
+        pair = json_object_new_array();
 
         json_object_array_add(pair, json_object_new_string(o->list[i].name));
         if (o->list[i].value)

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "vmm/backend/chardev.h"
 #include "vmm/cpu/hart.h"
 #include "vmm/machine/clock.h"
 #include "vmm/machine/loop.h"
@@ -36,6 +37,9 @@ struct vm {
     enum run_state state;
     /* A handover stopped the harts; whoever ends it decides what the observers hear. */
     bool stop_untold;
+    bool fenced;   /* in postmigrate: the guest may run elsewhere */
+    bool left;     /* as a stream: everything of it is still here, paused */
+    bool inactive; /* the locks of disk images are not held */
     struct {
         vm_observer_fn *fn;
         void *arg;
@@ -122,21 +126,49 @@ static void start_harts(struct vm *vm)
     vm_set_run_state(vm, RUN_STATE_RUNNING);
 }
 
+/* Here, although it was sent away: a snapshot, or the operator's word. */
+static int cont_after_leaving(struct vm *vm, struct ferry_err *err)
+{
+    int rc;
+
+    if (vm->fenced || !vm->left)
+        return err_set(err, EPERM,
+                       "the guest runs in the process it was handed to; running it here too would "
+                       "destroy it");
+    rc = vm_activate(vm, err);
+    if (rc < 0)
+        return rc;
+    vm->left = false;
+    ferry_vm_resume(vm->parts);
+    start_harts(vm);
+    return 0;
+}
+
+int vm_override_fence(struct vm *vm, struct ferry_err *err)
+{
+    if (vm->state != RUN_STATE_POSTMIGRATE || !vm->left)
+        return err_set(err, EINVAL, "there is no fence: this VM has not been migrated as a stream");
+    vm->fenced = false;
+    return 0;
+}
+
 int vm_cont(struct vm *vm, struct ferry_err *err)
 {
+    int rc;
+
     switch (vm->state) {
     case RUN_STATE_RUNNING:
         return 0;
     case RUN_STATE_PRELAUNCH:
     case RUN_STATE_PAUSED:
-        start_harts(vm);
-        return 0;
+        rc = vm_activate(vm, err);
+        if (!rc)
+            start_harts(vm);
+        return rc;
     case RUN_STATE_FINISH_MIGRATE:
         return err_set(err, EBUSY, "Migration is not finalized yet");
     case RUN_STATE_POSTMIGRATE:
-        return err_set(err, EPERM,
-                       "the guest runs in the process it was handed to; running it here too would "
-                       "destroy it");
+        return cont_after_leaving(vm, err);
     case RUN_STATE_INMIGRATE:
         return err_set(err, EAGAIN, "the guest has not arrived yet");
     case RUN_STATE_SHUTDOWN:
@@ -281,6 +313,50 @@ void vm_handover_begin(struct vm *vm)
     vm->state = RUN_STATE_FINISH_MIGRATE;
 }
 
+int vm_activate(struct vm *vm, struct ferry_err *err)
+{
+    int rc = vm->inactive ? board_take_locks(vm->board, err) : 0;
+
+    if (!rc)
+        vm->inactive = false;
+    return rc;
+}
+
+void vm_deactivate(struct vm *vm)
+{
+    board_give_locks(vm->board);
+    vm->inactive = true;
+}
+
+void vm_resume_monitors(struct vm *vm)
+{
+    for (size_t i = 0; i < vm->config.monitor_count; i++) {
+        struct chardev *chardev = board_find_chardev(vm->board, vm->config.monitors[i].chardev);
+        struct ferry_part part = chardev_part(chardev);
+
+        part.ops->resume(part.obj);
+    }
+}
+
+/* What has no state of the guest, as its console and the VM's name, is used on until the end. */
+static void resume_host_parts(struct vm *vm)
+{
+    for (size_t i = 0; i < ferry_vm_part_count(vm->parts); i++) {
+        const struct ferry_part *part = ferry_vm_part(vm->parts, i);
+
+        if (!part->table && part->ops && part->ops->resume)
+            part->ops->resume(part->obj);
+    }
+}
+
+void vm_left(struct vm *vm, bool fenced)
+{
+    vm->left = true;
+    vm->fenced = fenced;
+    resume_host_parts(vm);
+    vm_set_run_state(vm, RUN_STATE_POSTMIGRATE);
+}
+
 static void handover_pause(void *opaque)
 {
     struct vm *vm = opaque;
@@ -409,6 +485,17 @@ int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
 int vm_open(struct vm *vm, struct ferry_err *err)
 {
     return board_open(vm->board, err);
+}
+
+int vm_open_incoming(struct vm *vm, struct ferry_err *err)
+{
+    int rc = board_open_incoming(vm->board, err);
+
+    if (rc < 0)
+        return rc;
+    vm->inactive = true;
+    vm_resume_monitors(vm);
+    return 0;
 }
 
 int vm_launch(struct vm *vm, struct ferry_err *err)

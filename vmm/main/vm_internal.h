@@ -37,6 +37,11 @@ struct vm_arrived {
 int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
              struct ferry_err *err) FERRY_MUST_CHECK;
 int vm_open(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Instead of open and launch: the guest comes as a stream. Monitors answer already. */
+int vm_open_incoming(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+/* The locks of disk images: to have them before the harts run, to give them up for another. */
+int vm_activate(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+void vm_deactivate(struct vm *vm);
 /* Also takes the ownership lock. Harts run unless the options say -S. */
 int vm_launch(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Until vm_exit(); returns the exit status. */
@@ -66,5 +71,9 @@ void vm_handover_begin(struct vm *vm);
 void vm_clock_advance(struct vm *vm, int64_t ns);
 /* A handover to this process is done. */
 void vm_arrived(struct vm *vm, bool running);
+/* The guest has gone as a stream. fenced: it may run elsewhere, so cont is refused here. */
+void vm_left(struct vm *vm, bool fenced);
+/* Monitors answer although the VM is paused for a migration. */
+void vm_resume_monitors(struct vm *vm);
 /* A request of the guest that arrived while nobody could carry it out. */
 void vm_retry_requests(struct vm *vm);

@@ -45,7 +45,11 @@ extern const struct qmp_type qmp_type_block_list;
 QMP_HANDLER(qmp_run_migrate);
 QMP_HANDLER(qmp_run_migrate_incoming);
 QMP_HANDLER(qmp_run_migrate_cancel);
+QMP_HANDLER(qmp_run_migrate_continue);
+QMP_HANDLER(qmp_run_migrate_check);
+QMP_HANDLER(qmp_run_override_fence);
 extern const struct qmp_type qmp_type_migrate_args, qmp_type_migrate_incoming_args;
+extern const struct qmp_type qmp_type_migrate_continue_args, qmp_type_migrate_check_args;
 extern const struct qmp_type qmp_type_socket_address;
 
 /* cmd_migrate_settings.c */
@@ -60,8 +64,11 @@ extern const struct qmp_type qmp_type_parameters;
 QMP_HANDLER(qmp_run_query_migrate);
 QMP_HANDLER(qmp_run_update);
 QMP_HANDLER(qmp_run_ledger);
+QMP_HANDLER(qmp_run_migrate_ledger);
 extern const struct qmp_type qmp_type_migration_info, qmp_type_migration_status_data;
 extern const struct qmp_type qmp_type_update_args, qmp_type_ledger;
+extern const struct qmp_type qmp_type_migration_pass_data, qmp_type_migrate_ledger;
+extern const struct qmp_type qmp_type_migration_status;
 
 /* cmd_dirty_rate.c */
 QMP_HANDLER(qmp_run_calc_dirty_rate);

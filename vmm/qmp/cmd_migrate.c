@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "vmm/machine/migration.h"
+#include "vmm/machine/vm.h"
 #include "vmm/qmp/cmd.h"
 #include "vmm/qmp/monitor.h"
 
@@ -73,7 +74,25 @@ const struct qmp_type qmp_type_migrate_incoming_args = {
     QMP_MEMBERS({"uri", &qmp_str, true}, {"channels", &channel_list, true},
                 {"exit-on-error", &qmp_bool, true})};
 
+const struct qmp_type qmp_type_migrate_continue_args = {
+    .kind = QMP_KIND_OBJECT, QMP_MEMBERS({"state", &qmp_type_migration_status})};
+const struct qmp_type qmp_type_migrate_check_args = {
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"uri", &qmp_str, true}, {"channels", &channel_list, true})};
+
 /* --- Addresses --- */
+
+/* One word of a shell's command line that stands for just these bytes. */
+static void shell_word(struct buf *uri, const char *word)
+{
+    buf_u8(uri, '\'');
+    for (; *word; word++)
+        if (*word == '\'')
+            buf_str(uri, "'\\''");
+        else
+            buf_u8(uri, (uint8_t)*word);
+    buf_u8(uri, '\'');
+}
 
 static void socket_uri(struct buf *uri, struct json_object *addr)
 {
@@ -102,9 +121,11 @@ static int address_uri(struct buf *uri, struct json_object *addr, struct ferry_e
         struct json_object *words = qmp_get(addr, "args");
 
         buf_str(uri, "exec:");
-        for (size_t i = 0; i < json_object_array_length(words); i++)
-            buf_printf(uri, "%s%s", i ? " " : "",
-                       json_object_get_string(json_object_array_get_idx(words, i)));
+        for (size_t i = 0; i < json_object_array_length(words); i++) {
+            if (i)
+                buf_u8(uri, ' ');
+            shell_word(uri, json_object_get_string(json_object_array_get_idx(words, i)));
+        }
     } else if (!strcmp(kind, "rdma")) {
         buf_printf(uri, "rdma:%s:%s", qmp_get_str(addr, "host"), qmp_get_str(addr, "port"));
     } else {
@@ -176,6 +197,33 @@ QMP_HANDLER(qmp_run_migrate_incoming)
         return rc;
     migration_set_exit_on_error(m, qmp_get_bool(args, "exit-on-error", true));
     return 0;
+}
+
+QMP_HANDLER(qmp_run_migrate_continue)
+{
+    return migration_continue(monitor_env(call->monitor)->migration, qmp_get_str(args, "state"),
+                              err);
+}
+
+static void check_done(void *arg, int result, const struct ferry_err *err)
+{
+    qmp_call_finish(arg, result, NULL, err);
+}
+
+QMP_HANDLER(qmp_run_migrate_check)
+{
+    OWN(buf_free) struct buf uri = {.limit_bytes = 65536};
+    int rc = call_uri(args, false, &uri, err);
+
+    if (!rc)
+        rc = migration_check_uri(monitor_env(call->monitor)->migration, (const char *)uri.data,
+                                 check_done, call, err);
+    return rc < 0 ? rc : QMP_DEFERRED;
+}
+
+QMP_HANDLER(qmp_run_override_fence)
+{
+    return vm_override_fence(monitor_env(call->monitor)->vm, err);
 }
 
 QMP_HANDLER(qmp_run_migrate_cancel)

@@ -14,7 +14,7 @@
 
 /* --- Types --- */
 
-static const struct qmp_type status = {
+const struct qmp_type qmp_type_migration_status = {
     .name = "MigrationStatus",
     .kind = QMP_KIND_ENUM,
     QMP_VALUES("none", "setup", "cancelling", "cancelled", "active", "postcopy-active",
@@ -31,17 +31,24 @@ static const struct qmp_type ram = {
                 {"pages-per-second", &qmp_uint64}, {"precopy-bytes", &qmp_uint64},
                 {"downtime-bytes", &qmp_uint64}, {"postcopy-bytes", &qmp_uint64},
                 {"dirty-sync-missed-zero-copy", &qmp_uint64})};
+static const struct qmp_type xbzrle = {
+    .name = "XBZRLECacheStats",
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"cache-size", &qmp_uint64}, {"bytes", &qmp_int}, {"pages", &qmp_int},
+                {"cache-miss", &qmp_int}, {"cache-miss-rate", &qmp_number},
+                {"encoding-rate", &qmp_number}, {"overflow", &qmp_int})};
 static const struct qmp_type socket_list = {.kind = QMP_KIND_ARRAY,
                                             .element = &qmp_type_socket_address};
 const struct qmp_type qmp_type_migration_info = {
     .name = "MigrationInfo",
     .kind = QMP_KIND_OBJECT,
-    QMP_MEMBERS({"status", &status, true}, {"ram", &ram, true}, {"total-time", &qmp_int, true},
-                {"expected-downtime", &qmp_int, true}, {"downtime", &qmp_int, true},
-                {"setup-time", &qmp_int, true}, {"error-desc", &qmp_str, true},
-                {"socket-address", &socket_list, true})};
-const struct qmp_type qmp_type_migration_status_data = {.kind = QMP_KIND_OBJECT,
-                                                        QMP_MEMBERS({"status", &status})};
+    QMP_MEMBERS({"status", &qmp_type_migration_status, true}, {"ram", &ram, true},
+                {"total-time", &qmp_int, true}, {"expected-downtime", &qmp_int, true},
+                {"downtime", &qmp_int, true}, {"setup-time", &qmp_int, true},
+                {"error-desc", &qmp_str, true}, {"socket-address", &socket_list, true},
+                {"xbzrle-cache", &xbzrle, true}, {"cpu-throttle-percentage", &qmp_int, true})};
+const struct qmp_type qmp_type_migration_status_data = {
+    .kind = QMP_KIND_OBJECT, QMP_MEMBERS({"status", &qmp_type_migration_status})};
 
 static const char *phase_at(size_t index)
 {
@@ -73,65 +80,138 @@ const struct qmp_type qmp_type_update_args = {
     .kind = QMP_KIND_OBJECT,
     QMP_MEMBERS({"binary", &qmp_str, true}, {"timeout-ms", &qmp_uint64, true})};
 
+const struct qmp_type qmp_type_migration_pass_data = {.kind = QMP_KIND_OBJECT,
+                                                      QMP_MEMBERS({"pass", &qmp_int})};
+const struct qmp_type qmp_type_migrate_ledger = {
+    .name = "FerryMigrateLedger",
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"total-ns", &qmp_int}, {"setup-ns", &qmp_int}, {"quiesce-ns", &qmp_int},
+                {"stop-ns", &qmp_int}, {"save-ns", &qmp_int}, {"send-ns", &qmp_int},
+                {"wait-ns", &qmp_int}, {"commit-ns", &qmp_int}, {"target-load-ns", &qmp_int},
+                {"target-start-ns", &qmp_int}, {"state-bytes", &qmp_uint64},
+                {"last-ram-bytes", &qmp_uint64})};
+
 /* --- query-migrate --- */
 
-/* All of RAM is shared with the target, so nothing of it is ever transferred. */
-static struct json_object *ram_info(void)
+/* In a handover all of RAM is shared with the target, so nothing of it is ever transferred. */
+static struct json_object *ram_info(const struct ferry_migrate_info *net, const char *status,
+                                    int64_t total_ns)
 {
-    static const char *const zeros[] = {"transferred",
-                                        "remaining",
-                                        "total",
-                                        "duplicate",
-                                        "normal",
-                                        "normal-bytes",
-                                        "dirty-pages-rate",
-                                        "dirty-sync-count",
-                                        "postcopy-requests",
-                                        "multifd-bytes",
-                                        "pages-per-second",
-                                        "precopy-bytes",
-                                        "downtime-bytes",
-                                        "postcopy-bytes",
-                                        "dirty-sync-missed-zero-copy",
-                                        NULL};
     struct json_object *info = json_object_new_object();
+    bool completed = !strcmp(status, "completed");
+    uint64_t rate_bps = net->bandwidth_bps;
 
-    for (size_t i = 0; zeros[i]; i++)
-        json_put_int(info, zeros[i], 0);
-    json_put(info, "mbps", json_object_new_double(0));
-    json_put_int(info, "page-size", FERRY_PAGE_BYTES);
+    if (completed && total_ns > 0)
+        rate_bps = (uint64_t)((double)net->transferred_bytes * 1e9 / (double)total_ns);
+    json_put_uint(info, "transferred", net->transferred_bytes);
+    json_put_uint(info, "remaining", completed ? 0 : net->ram_remaining_bytes);
+    json_put_uint(info, "total", net->ram_total_bytes);
+    json_put_uint(info, "duplicate", net->zero_pages);
+    json_put_uint(info, "normal", net->normal_pages);
+    json_put_uint(info, "normal-bytes", net->normal_pages * FERRY_PAGE_BYTES);
+    json_put_uint(info, "dirty-pages-rate", completed ? 0 : net->dirty_pages_rate);
+    json_put(info, "mbps", json_object_new_double((double)rate_bps * 8 / 1e6));
+    json_put_uint(info, "dirty-sync-count", net->rounds);
+    json_put_uint(info, "postcopy-requests", 0);
+    json_put_uint(info, "page-size", FERRY_PAGE_BYTES);
+    json_put_uint(info, "multifd-bytes", net->multifd_bytes);
+    json_put_uint(info, "pages-per-second", rate_bps / FERRY_PAGE_BYTES);
+    json_put_uint(info, "precopy-bytes", net->precopy_bytes);
+    json_put_uint(info, "downtime-bytes", net->downtime_bytes);
+    json_put_uint(info, "postcopy-bytes", 0);
+    json_put_uint(info, "dirty-sync-missed-zero-copy", 0);
     return info;
 }
 
-static void put_socket_address(struct json_object *info, const char *path)
+static struct json_object *xbzrle_info(struct migration *m, const struct ferry_migrate_info *net)
+{
+    struct json_object *info = json_object_new_object();
+    struct migration_value size = {0};
+    double tried = (double)(net->xbzrle_pages + net->xbzrle_cache_misses);
+
+    for (size_t i = 0; i < migration_param_count(); i++)
+        if (!strcmp(migration_param(i)->name, "xbzrle-cache-size"))
+            migration_param_get(m, i, &size);
+    json_put_uint(info, "cache-size", size.num);
+    json_put_uint(info, "bytes", net->xbzrle_bytes);
+    json_put_uint(info, "pages", net->xbzrle_pages);
+    json_put_uint(info, "cache-miss", net->xbzrle_cache_misses);
+    json_put(info, "cache-miss-rate",
+             json_object_new_double(tried > 0 ? (double)net->xbzrle_cache_misses / tried : 0));
+    json_put(info, "encoding-rate",
+             json_object_new_double(net->xbzrle_bytes
+                                        ? (double)net->xbzrle_pages * FERRY_PAGE_BYTES /
+                                              (double)net->xbzrle_bytes
+                                        : 0));
+    json_put_uint(info, "overflow", net->xbzrle_overflows);
+    return info;
+}
+
+/* "tcp:HOST:PORT" or "unix:PATH", as SocketAddress. */
+static void put_socket_address(struct json_object *info, const char *listening)
 {
     struct json_object *list = json_object_new_array(), *addr = json_object_new_object();
+    const char *host = strchr(listening, ':') + 1, *port = strrchr(listening, ':') + 1;
 
-    json_put_str(addr, "type", "unix");
-    json_put_str(addr, "path", path);
+    if (!strncmp(listening, "unix:", 5)) {
+        json_put_str(addr, "type", "unix");
+        json_put_str(addr, "path", host);
+    } else {
+        size_t n = port > host ? (size_t)(port - host) - 1 : 0;
+
+        if (n > 1 && *host == '[') {
+            host++;
+            n -= 2;
+        }
+        json_put_str(addr, "type", "inet");
+        json_put(addr, "host", json_object_new_string_len(host, (int)n));
+        json_put_str(addr, "port", port);
+    }
     json_append(list, addr);
     json_put(info, "socket-address", list);
+}
+
+static bool is_on(struct migration *m, const char *capability)
+{
+    for (size_t i = 0; i < migration_capability_count(); i++)
+        if (!strcmp(migration_capability_name(i), capability))
+            return migration_capability(m, i);
+    return false;
+}
+
+static void put_expected_downtime(struct json_object *info, struct migration *m,
+                                  const struct migration_info *now)
+{
+    struct migration_value limit = {0};
+
+    for (size_t i = 0; i < migration_param_count(); i++)
+        if (!strcmp(migration_param(i)->name, "downtime-limit"))
+            migration_param_get(m, i, &limit);
+    if (now->net.expected_downtime_ns > 0)
+        json_put_int(info, "expected-downtime", now->net.expected_downtime_ns / NS_PER_MS);
+    else
+        json_put_uint(info, "expected-downtime", limit.num);
 }
 
 static void put_outgoing(struct json_object *info, struct migration *m,
                          const struct migration_info *now)
 {
     bool running = now->status == MIGRATION_ACTIVE || now->status == MIGRATION_DEVICE ||
-                   now->status == MIGRATION_CANCELLING;
-    struct migration_value limit = {0};
+                   now->status == MIGRATION_PRE_SWITCHOVER || now->status == MIGRATION_CANCELLING;
 
     if (!running && now->status != MIGRATION_COMPLETED)
         return;
     json_put_int(info, "setup-time", now->setup_ns / NS_PER_MS);
     json_put_int(info, "total-time", now->total_ns / NS_PER_MS);
-    for (size_t i = 0; running && i < migration_param_count(); i++)
-        if (!strcmp(migration_param(i)->name, "downtime-limit"))
-            migration_param_get(m, i, &limit);
     if (running)
-        json_put_uint(info, "expected-downtime", limit.num);
+        put_expected_downtime(info, m, now);
     else
         json_put_int(info, "downtime", now->downtime_ns / NS_PER_MS);
-    json_put(info, "ram", ram_info());
+    json_put(info, "ram", ram_info(&now->net, migration_status_name(now->status), now->total_ns));
+    if (now->have_net && is_on(m, "xbzrle"))
+        json_put(info, "xbzrle-cache", xbzrle_info(m, &now->net));
+    if (running && now->net.throttle_percent)
+        json_put_uint(info, "cpu-throttle-percentage", now->net.throttle_percent);
 }
 
 QMP_HANDLER(qmp_run_query_migrate)
@@ -148,8 +228,47 @@ QMP_HANDLER(qmp_run_query_migrate)
         json_put_str(*ret, "error-desc", now.error_desc);
     if (!now.incoming)
         put_outgoing(*ret, m, &now);
-    else if (now.socket_path)
-        put_socket_address(*ret, now.socket_path);
+    else if (now.listening)
+        put_socket_address(*ret, now.listening);
+    return 0;
+}
+
+/* --- The ledger of a stream --- */
+
+static struct json_object *net_ledger_info(const struct ferry_migrate_ledger *l)
+{
+    const struct {
+        const char *name;
+        int64_t ns;
+    } times[] = {
+        {"total-ns", l->total_ns},
+        {"setup-ns", l->setup_ns},
+        {"quiesce-ns", l->quiesce_ns},
+        {"stop-ns", l->stop_ns},
+        {"save-ns", l->save_ns},
+        {"send-ns", l->send_ns},
+        {"wait-ns", l->wait_ns},
+        {"commit-ns", l->commit_ns},
+        {"target-load-ns", l->target_load_ns},
+        {"target-start-ns", l->target_start_ns},
+    };
+    struct json_object *info = json_object_new_object();
+
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+        json_put_int(info, times[i].name, times[i].ns);
+    json_put_uint(info, "state-bytes", l->state_bytes);
+    json_put_uint(info, "last-ram-bytes", l->last_ram_bytes);
+    return info;
+}
+
+QMP_HANDLER(qmp_run_migrate_ledger)
+{
+    struct migration_info now;
+
+    migration_info(monitor_env(call->monitor)->migration, &now);
+    if (!now.net_ledger)
+        return err_set(err, ENOENT, "this process has not taken part in a migration yet");
+    *ret = net_ledger_info(now.net_ledger);
     return 0;
 }
 

@@ -36,12 +36,15 @@ static const struct qmp_command commands[] = {
      qmp_run_query_chardev, .ret = &qmp_type_chardev_list},
     {"query-block", "The drives.", qmp_run_query_block, .ret = &qmp_type_block_list},
 
-    {"migrate", "Start to hand the VM over to another process.",
+    {"migrate", "Start to move the VM: to another host, into a file, or (with parameter local) to another "
+     "process of this host.",
      qmp_run_migrate, &qmp_type_migrate_args},
     {"migrate-incoming", "Begin to listen for a VM.",
      qmp_run_migrate_incoming, &qmp_type_migrate_incoming_args},
     {"migrate_cancel", "Give up the migration under way, if there is one.",
      qmp_run_migrate_cancel, .oob = true},
+    {"migrate-continue", "End the pause before the switchover.",
+     qmp_run_migrate_continue, &qmp_type_migrate_continue_args},
     {"query-migrate", "How the last migration goes or went.",
      qmp_run_query_migrate, .ret = &qmp_type_migration_info},
     {"migrate-set-capabilities", "Switch migration capabilities on and off.",
@@ -61,6 +64,14 @@ static const struct qmp_command commands[] = {
     {"ferry-update", "Start a new process (of another binary, if given), hand the running VM over "
      "to it and end; answers when the guest runs there, with the ledger of the pause.",
      qmp_run_update, &qmp_type_update_args, &qmp_type_ledger},
+    {"ferry-migrate-check", "Ask the target at an address whether it would take this VM; nothing "
+     "moves. The error names every difference.",
+     qmp_run_migrate_check, &qmp_type_migrate_check_args},
+    {"ferry-migrate-ledger", "Where the pause of the last migration went, by the clocks of both "
+     "sides.", qmp_run_migrate_ledger, .ret = &qmp_type_migrate_ledger},
+    {"ferry-override-fence", "The guest of this VM, which was migrated away, runs nowhere else: "
+     "allow `cont` here. If it does run elsewhere, both copies destroy its disks.",
+     qmp_run_override_fence},
     {"ferry-ledger", "Where the pause of the last live update went.",
      qmp_run_ledger, .ret = &qmp_type_ledger},
     {0},
@@ -74,6 +85,8 @@ static const struct qmp_event events[] = {
     {"POWERDOWN", "The guest was asked to power off."},
     {"MIGRATION", "The status of a migration changed (with capability `events`).",
      &qmp_type_migration_status_data},
+    {"MIGRATION_PASS", "A migration begins to go through RAM once more (with capability `events`).",
+     &qmp_type_migration_pass_data},
     {0},
 };
 /* clang-format on */

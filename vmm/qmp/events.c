@@ -70,6 +70,18 @@ static void on_migration(void *arg, enum migration_status status)
     monitor_event(m, "MIGRATION", data);
 }
 
+static void on_pass(void *arg, uint64_t pass)
+{
+    struct monitor *m = ((struct qmp_state *)arg)->monitor;
+    struct json_object *data;
+
+    if (!wants_migration_events(monitor_env(m)->migration))
+        return;
+    data = json_object_new_object();
+    json_put_int(data, "pass", (int64_t)pass);
+    monitor_event(m, "MIGRATION_PASS", data);
+}
+
 int qmp_state_new(struct monitor *m, void **ret, struct ferry_err *err)
 {
     struct qmp_state *s = calloc(1, sizeof(*s));
@@ -82,7 +94,7 @@ int qmp_state_new(struct monitor *m, void **ret, struct ferry_err *err)
     if (!rc)
         rc = vm_observe(monitor_env(m)->vm, on_vm_event, s, err);
     if (!rc)
-        rc = migration_observe(monitor_env(m)->migration, on_migration, s, err);
+        rc = migration_observe(monitor_env(m)->migration, on_migration, on_pass, s, err);
     if (rc < 0) {
         qmp_state_free(s);
         return rc;

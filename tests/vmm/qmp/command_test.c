@@ -358,7 +358,7 @@ static void migrate(void **state)
              "{\"channels\":[{\"channel-type\":\"main\",\"addr\":{\"transport\":\"exec\","
              "\"args\":[\"cat\",\"x\"]}}]}",
              "{}");
-    assert_string_equal(m->uri, "exec:cat x");
+    assert_string_equal(m->uri, "exec:'cat' 'x'");
     assert_false(m->incoming);
 
     run_fails(b, "migrate-incoming", "{\"channels\":[" CPR("c") "," MAIN("m") "]}",
@@ -417,7 +417,7 @@ static void migration_status(void **state)
 
     run_says(b, "query-migrate", NULL, "{}");
     *info = (struct migration_info){
-        .status = MIGRATION_SETUP, .incoming = true, .socket_path = "/run/in"};
+        .status = MIGRATION_SETUP, .incoming = true, .listening = "unix:/run/in"};
     run_says(b, "query-migrate", NULL,
              "{\"status\": \"setup\", \"socket-address\": [{\"type\": \"unix\", \"path\": "
              "\"/run/in\"}]}");

@@ -82,6 +82,11 @@ void vm_powerdown(struct vm *vm)
     fake_vm_tell(vm, VM_EVENT_POWERDOWN, 0);
 }
 
+int vm_override_fence(struct vm *vm, struct ferry_err *err)
+{
+    return err_set(err, EINVAL, "there is no fence");
+}
+
 size_t vm_hart_count(const struct vm *vm)
 {
     return vm->config.harts;
@@ -110,8 +115,8 @@ void migration_info(const struct migration *m, struct migration_info *ret)
     *ret = m->info;
 }
 
-int migration_observe(struct migration *m, migration_observer_fn *fn, void *arg,
-                      struct ferry_err *err)
+int migration_observe(struct migration *m, migration_observer_fn *fn, migration_pass_fn *pass,
+                      void *arg, struct ferry_err *err)
 {
     m->observer = fn;
     m->observer_arg = arg;
@@ -126,7 +131,7 @@ bool migration_capability(const struct migration *m, size_t index)
 int migration_set_capabilities(struct migration *m, const char *const *names, const bool *states,
                                size_t count, struct ferry_err *err)
 {
-    return migration_params_set_capabilities(&m->params, names, states, count, err);
+    return migration_params_set_capabilities(&m->params, names, states, count, false, err);
 }
 
 void migration_param_get(const struct migration *m, size_t index, struct migration_value *ret)
@@ -152,6 +157,22 @@ static int fake_start(struct migration *m, const char *uri, bool incoming, struc
 int migration_start_uri(struct migration *m, const char *uri, struct ferry_err *err)
 {
     return fake_start(m, uri, false, err);
+}
+
+int migration_check_uri(struct migration *m, const char *uri, migration_done_fn *done, void *arg,
+                        struct ferry_err *err)
+{
+    int rc = fake_start(m, uri, false, err);
+
+    if (!rc)
+        done(arg, 0, NULL);
+    return rc;
+}
+
+int migration_continue(struct migration *m, const char *state, struct ferry_err *err)
+{
+    return err_set(err, EINVAL, "Migration not in expected state: %s",
+                   migration_status_name(m->info.status));
 }
 
 int migration_incoming_uri(struct migration *m, const char *uri, struct ferry_err *err)

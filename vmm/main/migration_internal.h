@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A VM's migration from the inside. Whatever way the guest goes, status, observers, capabilities
+ * and parameters are the same (migration.c); the ways are
+ *
+ *   migration_live.c     to another process of this host, with everything open in it
+ *   migration_net.c      as QEMU's stream, to another host or into a file
+ *   migration_listen.c   where a target waits, and which of the two a caller speaks
+ *
+ * Main thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <ferry/chan.h>
+#include <ferry/live.h>
+#include <ferry/migrate.h>
+
+#include "vmm/machine/vm.h"
+#include "vmm/main/migration.h"
+#include "vmm/main/migration_driver.h"
+#include "vmm/main/migration_params.h"
+
+#define MIGRATION_OBSERVERS_MAX 4
+#define MIGRATION_ADDRESS_BYTES 256
+
+struct loop_watch;
+struct overrides;
+struct reaper;
+
+struct migration {
+    struct vm *vm;
+    struct migration_params params;
+    struct fault fault;
+    const struct overrides *overrides; /* loan; NULL: none */
+    bool supervised;
+    bool exit_on_error;
+
+    struct {
+        migration_observer_fn *fn;
+        migration_pass_fn *pass;
+        void *arg;
+    } observers[MIGRATION_OBSERVERS_MAX];
+    size_t observer_count;
+
+    enum migration_status status;
+    bool incoming;
+    struct ferry_err error;
+    int64_t start_ns, setup_end_ns, end_ns;
+    enum run_state before; /* run state to go back to */
+    /* Whoever waits for the end: `ferry update`, `ferry migrate --dry-run`. */
+    migration_done_fn *done;
+    void *done_arg;
+
+    /* --- handover --- */
+    struct migration_driver driver; /* of source or target, of either way */
+    struct ferry_live_source *source;
+    struct ferry_live_target *target;
+    struct ferry_ledger ledger;
+    bool have_ledger;
+    char *description; /* of the source's machine, while it is sent */
+    char *binary;      /* that `ferry update` starts; NULL = the running one */
+    pid_t child;
+    struct reaper *reaper;
+
+    /* --- stream --- */
+    struct ferry_address *net_address; /* of the source's connection, while it is */
+    struct ferry_migrate_source *net_source;
+    struct ferry_migrate_target *net_target;
+    struct ferry_migrate_info net_info;
+    bool have_net_info;
+    struct ferry_migrate_ledger net_ledger;
+    bool have_net_ledger;
+    bool one_way;    /* nobody acknowledges: a file, a command */
+    bool images_out; /* the locks of disk images were given up for the target */
+    bool activated;  /* target: it took them */
+
+    /* --- where a target waits --- */
+    int listen_fd; /* -1, or a UNIX socket on which both are spoken */
+    struct loop_watch *listen_watch;
+    int caller_fd; /* somebody there who has said nothing yet */
+    struct loop_watch *caller_watch;
+    char listen_path[108];
+    char listen_text[MIGRATION_ADDRESS_BYTES]; /* "tcp:127.0.0.1:40123"; "" = nowhere */
+};
+
+bool migration_is_running(const struct migration *m);
+void migration_set_status(struct migration *m, enum migration_status status);
+void migration_begin(struct migration *m, bool incoming);
+/* Stops the driver and tells. */
+void migration_finish(struct migration *m, enum migration_status status);
+/* Finish a failed (or cancelled) outgoing one; the error is in m->error. */
+void migration_source_failed(struct migration *m);
+/* Finish a failed incoming one. */
+void migration_target_failed(struct migration *m);
+
+/* Takes *fd, a connected UNIX socket, on success. */
+int migration_live_start(struct migration *m, int *fd, int64_t prepare_timeout_ns,
+                         struct ferry_err *err) FERRY_MUST_CHECK;
+int migration_live_incoming(struct migration *m, int *fd, struct ferry_err *err) FERRY_MUST_CHECK;
+void migration_live_release(struct migration *m);
+
+/* Takes *address on success. */
+int migration_net_start(struct migration *m, struct ferry_address **address, bool dry_run,
+                        struct ferry_err *err) FERRY_MUST_CHECK;
+/* Takes *listener or *chan, whichever there is, on success. */
+int migration_net_incoming(struct migration *m, struct ferry_listener **listener,
+                           struct ferry_chan **chan, struct ferry_err *err) FERRY_MUST_CHECK;
+void migration_net_set_parameters(struct migration *m);
+void migration_net_release(struct migration *m);
+
+void migration_stop_listening(struct migration *m);

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a target waits. On a UNIX socket a handover and a stream may come: the first four bytes,
+ * looked at and not taken, say which it is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "vmm/backend/unix_socket.h"
+#include "vmm/machine/loop.h"
+#include "vmm/main/migration_internal.h"
+#include "vmm/main/vm_internal.h"
+
+static const char stream_magic[4] = {'Q', 'E', 'V', 'M'};
+
+static void hang_up(struct migration *m)
+{
+    if (m->caller_watch)
+        loop_watch_free(m->caller_watch);
+    m->caller_watch = NULL;
+    own_close_fd(&m->caller_fd);
+}
+
+void migration_stop_listening(struct migration *m)
+{
+    hang_up(m);
+    if (m->listen_watch)
+        loop_watch_free(m->listen_watch);
+    m->listen_watch = NULL;
+    if (m->listen_fd >= 0)
+        unlink(m->listen_path);
+    own_close_fd(&m->listen_fd);
+    m->listen_text[0] = '\0';
+}
+
+/* Takes *fd on success. */
+static int take_stream(struct migration *m, int *fd, struct ferry_err *err)
+{
+    struct ferry_chan *chan = NULL;
+    int rc = ferry_chan_from_fd(&chan, fd, err);
+
+    if (!rc)
+        rc = migration_net_incoming(m, NULL, &chan, err);
+    ferry_chan_free(chan);
+    return rc;
+}
+
+static void caller_spoke(void *arg, short revents)
+{
+    struct migration *m = arg;
+    OWN_FD int fd = -1;
+    char magic[sizeof(stream_magic)];
+    ssize_t n = recv(m->caller_fd, magic, sizeof(magic), MSG_PEEK | MSG_DONTWAIT);
+    int rc;
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        /* It looked whether somebody listens. */
+        hang_up(m);
+        if (m->listen_watch) {
+            loop_watch_set(m->listen_watch, POLLIN);
+            return;
+        }
+        err_set(&m->error, ECONNRESET, "the source has closed the connection");
+        migration_target_failed(m);
+        return;
+    }
+    fd = take_fd(&m->caller_fd);
+    migration_stop_listening(m);
+    /* Neither sends less than four bytes at once; a caller that does is neither. */
+    if (n == sizeof(magic) && !memcmp(magic, stream_magic, sizeof(magic)))
+        rc = take_stream(m, &fd, &m->error);
+    else
+        rc = migration_live_incoming(m, &fd, &m->error);
+    if (rc < 0)
+        migration_target_failed(m);
+}
+
+static void caller_came(void *arg, short revents)
+{
+    struct migration *m = arg;
+    OWN_FD int fd = accept4(m->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    struct ferry_err err;
+
+    if (fd < 0)
+        return;
+    if (loop_watch_new(&m->caller_watch, vm_loop(m->vm), fd, POLLIN, caller_spoke, m, &err) < 0) {
+        log_error("receiving a VM: %s", err.text);
+        return;
+    }
+    m->caller_fd = take_fd(&fd);
+    loop_watch_set(m->listen_watch, 0);
+}
+
+static int listen_for_both(struct migration *m, const char *path, struct ferry_err *err)
+{
+    OWN_FD int fd = -1;
+    int rc = unix_listen(path, &fd, err);
+
+    if (!rc)
+        rc = loop_watch_new(&m->listen_watch, vm_loop(m->vm), fd, POLLIN, caller_came, m, err);
+    if (rc < 0)
+        return rc;
+    snprintf(m->listen_path, sizeof(m->listen_path), "%s", path);
+    snprintf(m->listen_text, sizeof(m->listen_text), "unix:%s", path);
+    m->listen_fd = take_fd(&fd);
+    migration_begin(m, true);
+    return 0;
+}
+
+static int listen_for_stream(struct migration *m, const char *uri, struct ferry_err *err)
+{
+    struct ferry_address *address = NULL;
+    struct ferry_listener *listener = NULL;
+    char text[MIGRATION_ADDRESS_BYTES] = "";
+    int rc = ferry_address_parse(&address, uri, NULL, O_RDONLY, err);
+
+    if (!rc)
+        rc = migration_params_check_address(&m->params, ferry_address_kind(address), err);
+    if (!rc)
+        rc = ferry_listener_new(&listener, address, err);
+    if (!rc && (ferry_address_kind(address) == FERRY_ADDRESS_TCP ||
+                ferry_address_kind(address) == FERRY_ADDRESS_UNIX))
+        snprintf(text, sizeof(text), "%s", ferry_listener_text(listener));
+    if (!rc)
+        rc = migration_net_incoming(m, &listener, NULL, err);
+    if (!rc)
+        memcpy(m->listen_text, text, sizeof(text));
+    ferry_listener_free(listener);
+    ferry_address_free(address);
+    return rc;
+}
+
+/* Is that the number of an inherited socket? Then its fd, taken; else -1. */
+static int take_socket(const char *uri)
+{
+    int type, fd;
+    socklen_t n = sizeof(type);
+    char *end;
+    long number;
+
+    if (strncmp(uri, "fd:", 3))
+        return -1;
+    number = strtol(uri + 3, &end, 10);
+    fd = (int)number;
+    if (end == uri + 3 || *end || number < 0 || number > 1 << 20 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0)
+        return -1;
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -1 : fd;
+}
+
+static int listen_on_socket(struct migration *m, int *fd, struct ferry_err *err)
+{
+    int rc = loop_watch_new(&m->caller_watch, vm_loop(m->vm), *fd, POLLIN, caller_spoke, m, err);
+
+    if (rc < 0)
+        return rc;
+    m->caller_fd = take_fd(fd);
+    migration_begin(m, true);
+    return 0;
+}
+
+int migration_incoming_uri(struct migration *m, const char *uri, struct ferry_err *err)
+{
+    static const char unix_prefix[] = "unix:";
+    bool own_machine = vm_parts(m->vm) != NULL;
+    OWN_FD int fd = -1;
+    bool is_unix = !strncmp(uri, unix_prefix, sizeof(unix_prefix) - 1);
+
+    if (vm_run_state(m->vm) != RUN_STATE_INMIGRATE)
+        return err_set(err, EINVAL, "'-incoming' was not specified on the command line");
+    if (migration_is_running(m))
+        return err_set(err, EBUSY, "The incoming migration has already been started");
+    /* More channels than one come to a listener of the library; a machine of its own has no use for
+     * the open files of another. */
+    if (is_unix && !m->params.capabilities[MIGRATION_CAP_MULTIFD] && !own_machine)
+        return listen_for_both(m, uri + sizeof(unix_prefix) - 1, err);
+    fd = own_machine ? -1 : take_socket(uri);
+    return fd >= 0 ? listen_on_socket(m, &fd, err) : listen_for_stream(m, uri, err);
+}
+
+int migration_incoming_fd(struct migration *m, int *fd, struct ferry_err *err)
+{
+    return migration_live_incoming(m, fd, err);
+}

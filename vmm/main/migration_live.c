@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest goes to another process of this host: both sides of a handover (<ferry/live.h>). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <ferry/ferry.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "vmm/main/migration_internal.h"
+#include "vmm/main/reaper.h"
+#include "vmm/main/spawn.h"
+#include "vmm/main/vm_internal.h"
+
+/* For a target that failed to end by itself, so that its exit status can be told. */
+#define CHILD_GRACE_NS (INT64_C(500) * 1000000)
+
+/* --- source --- */
+
+void migration_live_release(struct migration *m)
+{
+    ferry_live_target_free(m->target);
+    m->target = NULL;
+    ferry_live_source_free(m->source);
+    m->source = NULL;
+    free(m->description);
+    m->description = NULL;
+    free(m->binary);
+    m->binary = NULL;
+}
+
+/* The operator hears of it when the target's end has been heard of. */
+static void report_failure(void *arg, const char *end)
+{
+    struct migration *m = arg;
+
+    if (strlen(m->error.text) + strlen(end) < sizeof(m->error.text))
+        strcat(m->error.text, end);
+    reaper_free(m->reaper);
+    m->reaper = NULL;
+    m->child = 0;
+    migration_source_failed(m);
+}
+
+static void source_failed(struct migration *m, bool lost)
+{
+    struct ferry_err err;
+
+    if (lost)
+        vm_set_run_state(m->vm, RUN_STATE_POSTMIGRATE);
+    else if (vm_run_state(m->vm) == RUN_STATE_FINISH_MIGRATE)
+        vm_set_run_state(m->vm, m->before);
+    vm_retry_requests(m->vm);
+    migration_driver_stop(&m->driver);
+    migration_live_release(m);
+    if (!m->child || reaper_new(&m->reaper, vm_loop(m->vm), m->child, CHILD_GRACE_NS,
+                                report_failure, m, &err) < 0)
+        report_failure(m, "");
+}
+
+static void end_after_update(struct migration *m, char *binary)
+{
+    if (!m->supervised)
+        spawn_become_waiter(binary);
+    vm_exit(m->vm, 0);
+}
+
+static void source_done(struct migration *m)
+{
+    migration_done_fn *done = m->done;
+    OWN_MEM char *binary = TAKE_PTR(m->binary);
+
+    m->ledger = *ferry_live_source_ledger(m->source);
+    m->have_ledger = true;
+    vm_set_run_state(m->vm, RUN_STATE_POSTMIGRATE);
+    migration_set_status(m, MIGRATION_DEVICE);
+    m->done = NULL;
+    migration_live_release(m);
+    migration_finish(m, MIGRATION_COMPLETED);
+    if (!done)
+        return;
+    done(m->done_arg, 0, NULL);
+    end_after_update(m, binary);
+}
+
+static void source_trace(void *opaque, enum ferry_live_point point)
+{
+    struct migration *m = opaque;
+
+    fault_at(&m->fault, point);
+    if (point == FERRY_LIVE_READY_RECEIVED) {
+        m->setup_end_ns = clock_monotonic_ns();
+        if (m->status == MIGRATION_SETUP)
+            migration_set_status(m, MIGRATION_ACTIVE);
+    }
+    if (point == FERRY_LIVE_QUIESCED) {
+        m->before = vm_run_state(m->vm);
+        vm_handover_begin(m->vm);
+    }
+}
+
+static int source_step(void *obj)
+{
+    struct migration *m = obj;
+
+    switch (ferry_live_source_step(m->source, &m->error)) {
+    case FERRY_LIVE_BUSY:
+        return 0;
+    case FERRY_LIVE_DONE:
+        source_done(m);
+        return 1;
+    case FERRY_LIVE_FAILED:
+        source_failed(m, false);
+        return 1;
+    case FERRY_LIVE_LOST:
+        source_failed(m, true);
+        return 1;
+    }
+    return 0;
+}
+
+static int source_fd(void *obj)
+{
+    return ferry_live_source_fd(((struct migration *)obj)->source);
+}
+
+static short source_events(void *obj)
+{
+    return ferry_live_source_events(((struct migration *)obj)->source);
+}
+
+static int64_t source_deadline_ns(void *obj)
+{
+    return ferry_live_source_deadline_ns(((struct migration *)obj)->source);
+}
+
+static const struct migration_driver_ops source_driver = {
+    .fd = source_fd,
+    .events = source_events,
+    .deadline_ns = source_deadline_ns,
+    .step = source_step,
+};
+
+int migration_live_start(struct migration *m, int *fd, int64_t prepare_timeout_ns,
+                         struct ferry_err *err)
+{
+    struct ferry_live_source_params params = {
+        .size_bytes = sizeof(params),
+        .vm = vm_parts(m->vm),
+        .owner = vm_owner(m->vm),
+        .version = FERRY_VERSION,
+        .running = vm_run_state(m->vm) == RUN_STATE_RUNNING,
+        .prepare_timeout_ns = prepare_timeout_ns,
+        .trace = source_trace,
+        .opaque = m,
+    };
+    int rc;
+
+    m->description = options_to_json(vm_options(m->vm));
+    if (!m->description)
+        return err_set(err, ENOMEM, "out of memory");
+    params.description = m->description;
+    rc = ferry_live_source_new(&m->source, &params, fd, err);
+    if (!rc)
+        rc = migration_driver_start(&m->driver, vm_loop(m->vm), &source_driver, m, err);
+    if (rc < 0) {
+        migration_live_release(m);
+        return rc;
+    }
+    migration_begin(m, false);
+    return 0;
+}
+
+int migration_update(struct migration *m, const char *binary, int64_t prepare_timeout_ns,
+                     migration_done_fn *done, void *arg, struct ferry_err *err)
+{
+    OWN_FD int ours = -1;
+    OWN_FD int theirs = -1;
+    OWN_MEM char *copy = binary ? strdup(binary) : NULL;
+    int pair[2];
+    int rc = migration_may_start(m, err);
+
+    if (rc < 0)
+        return rc;
+    if (binary && !copy)
+        return err_set(err, ENOMEM, "out of memory");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_sys(err, errno, "cannot make a socket pair");
+    ours = pair[0];
+    theirs = pair[1];
+    rc = spawn_target(&m->child, binary, theirs, err);
+    if (!rc)
+        rc = migration_live_start(m, &ours, prepare_timeout_ns, err);
+    if (rc < 0) {
+        m->child = 0;
+        return rc;
+    }
+    m->binary = TAKE_PTR(copy);
+    m->done = done;
+    m->done_arg = arg;
+    return 0;
+}
+
+/* --- target --- */
+
+static int target_take_region(void *arg, struct ferry_ram *ram, const char *name,
+                              uint64_t size_bytes, struct ferry_ram_region **ret,
+                              struct ferry_err *err)
+{
+    struct migration *m = arg;
+
+    return ferry_live_target_take_region(m->target, ram, name, size_bytes, ret, err);
+}
+
+static int target_build(void *opaque, struct ferry_live_target *t, const char *description,
+                        struct ferry_vm **ret, struct ferry_err *err)
+{
+    struct migration *m = opaque;
+    const struct vm_arrived arrived = {.take_region = target_take_region, .arg = m};
+    struct options o = {0};
+    int rc = options_from_json(&o, description, err);
+
+    m->target = t;
+    if (!rc)
+        rc = vm_build(m->vm, &o, &arrived, err);
+    options_free(&o);
+    if (rc < 0)
+        return rc;
+    *ret = vm_parts(m->vm);
+    return 0;
+}
+
+static void target_clock_advance(void *opaque, int64_t pause_ns)
+{
+    struct migration *m = opaque;
+
+    vm_clock_advance(m->vm, pause_ns);
+}
+
+static void target_trace(void *opaque, enum ferry_live_point point)
+{
+    struct migration *m = opaque;
+
+    fault_at(&m->fault, point);
+    if (point == FERRY_LIVE_HELLO_RECEIVED)
+        migration_set_status(m, MIGRATION_ACTIVE);
+}
+
+static void target_failed(struct migration *m)
+{
+    ferry_live_target_free(m->target);
+    m->target = NULL;
+    migration_target_failed(m);
+}
+
+static void target_done(struct migration *m)
+{
+    bool running = ferry_live_target_running(m->target);
+
+    m->ledger = *ferry_live_target_ledger(m->target);
+    m->have_ledger = true;
+    vm_set_owner(m->vm, ferry_live_target_take_owner(m->target));
+    ferry_live_target_free(m->target);
+    m->target = NULL;
+    vm_arrived(m->vm, running);
+    migration_finish(m, MIGRATION_COMPLETED);
+}
+
+static int target_step(void *obj)
+{
+    struct migration *m = obj;
+
+    switch (ferry_live_target_step(m->target, &m->error)) {
+    case FERRY_LIVE_BUSY:
+        return 0;
+    case FERRY_LIVE_DONE:
+        target_done(m);
+        return 1;
+    default:
+        target_failed(m);
+        return 1;
+    }
+}
+
+static int target_fd(void *obj)
+{
+    return ferry_live_target_fd(((struct migration *)obj)->target);
+}
+
+static short target_events(void *obj)
+{
+    return ferry_live_target_events(((struct migration *)obj)->target);
+}
+
+static int64_t target_deadline_ns(void *obj)
+{
+    return ferry_live_target_deadline_ns(((struct migration *)obj)->target);
+}
+
+static const struct migration_driver_ops target_driver = {
+    .fd = target_fd,
+    .events = target_events,
+    .deadline_ns = target_deadline_ns,
+    .step = target_step,
+};
+
+int migration_live_incoming(struct migration *m, int *fd, struct ferry_err *err)
+{
+    const struct ferry_live_target_params params = {
+        .size_bytes = sizeof(params),
+        .version = FERRY_VERSION,
+        .build = target_build,
+        .clock_advance = target_clock_advance,
+        .trace = target_trace,
+        .opaque = m,
+    };
+    int rc = ferry_live_target_new(&m->target, &params, fd, err);
+
+    if (rc < 0)
+        return rc;
+    rc = migration_driver_start(&m->driver, vm_loop(m->vm), &target_driver, m, err);
+    if (rc < 0) {
+        ferry_live_target_free(m->target);
+        m->target = NULL;
+        return rc;
+    }
+    migration_begin(m, true);
+    return 0;
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest goes as a stream, to another host or into a file: both sides of <ferry/migrate.h>. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ferry/ferry.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "vmm/main/migration_internal.h"
+#include "vmm/main/overrides.h"
+#include "vmm/main/vm_internal.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
+/* --- both --- */
+
+static struct ferry_migrate_capabilities capabilities_of(const struct migration_params *p)
+{
+    return (struct ferry_migrate_capabilities){
+        .xbzrle = p->capabilities[MIGRATION_CAP_XBZRLE],
+        .auto_converge = p->capabilities[MIGRATION_CAP_AUTO_CONVERGE],
+        .multifd = p->capabilities[MIGRATION_CAP_MULTIFD],
+        .mapped_ram = p->capabilities[MIGRATION_CAP_MAPPED_RAM],
+        .ignore_shared = p->capabilities[MIGRATION_CAP_X_IGNORE_SHARED],
+        .validate_uuid = p->capabilities[MIGRATION_CAP_VALIDATE_UUID],
+        .pause_before_switchover = p->capabilities[MIGRATION_CAP_PAUSE_BEFORE_SWITCHOVER],
+    };
+}
+
+static enum ferry_migrate_zero_pages zero_pages_of(const char *name)
+{
+    if (!strcmp(name, "legacy"))
+        return FERRY_MIGRATE_ZERO_LEGACY;
+    return strcmp(name, "none") ? FERRY_MIGRATE_ZERO_MULTIFD : FERRY_MIGRATE_ZERO_NONE;
+}
+
+static struct ferry_migrate_parameters parameters_of(const struct migration_params *p)
+{
+    const char *method = p->str[MIGRATION_PARAM_MULTIFD_COMPRESSION];
+    uint64_t level = 0;
+
+    if (!strcmp(method, "zlib"))
+        level = p->num[MIGRATION_PARAM_MULTIFD_ZLIB_LEVEL];
+    else if (!strcmp(method, "zstd"))
+        level = p->num[MIGRATION_PARAM_MULTIFD_ZSTD_LEVEL];
+    return (struct ferry_migrate_parameters){
+        .max_bandwidth_bps = p->num[MIGRATION_PARAM_MAX_BANDWIDTH],
+        .avail_switchover_bandwidth_bps = p->num[MIGRATION_PARAM_AVAIL_SWITCHOVER_BANDWIDTH],
+        .downtime_limit_ns = (int64_t)p->num[MIGRATION_PARAM_DOWNTIME_LIMIT] * NS_PER_MS,
+        .zero_pages = zero_pages_of(p->str[MIGRATION_PARAM_ZERO_PAGE_DETECTION]),
+        .multifd_channels = (unsigned)p->num[MIGRATION_PARAM_MULTIFD_CHANNELS],
+        .multifd_compression = method,
+        .multifd_level = (int)level,
+        .xbzrle_cache_bytes = p->num[MIGRATION_PARAM_XBZRLE_CACHE_SIZE],
+        .direct_io = p->num[MIGRATION_PARAM_DIRECT_IO],
+        .throttle_trigger_percent = (unsigned)p->num[MIGRATION_PARAM_THROTTLE_TRIGGER_THRESHOLD],
+        .throttle_initial_percent = (unsigned)p->num[MIGRATION_PARAM_CPU_THROTTLE_INITIAL],
+        .throttle_increment_percent = (unsigned)p->num[MIGRATION_PARAM_CPU_THROTTLE_INCREMENT],
+        .throttle_max_percent = (unsigned)p->num[MIGRATION_PARAM_MAX_CPU_THROTTLE],
+    };
+}
+
+static const uint8_t *uuid_of(const struct migration *m)
+{
+    const struct vm_config *config = vm_config(m->vm);
+
+    return config->uuid_given ? config->uuid : NULL;
+}
+
+void migration_net_release(struct migration *m)
+{
+    ferry_migrate_source_free(m->net_source);
+    m->net_source = NULL;
+    ferry_migrate_target_free(m->net_target);
+    m->net_target = NULL;
+    ferry_address_free(m->net_address);
+    m->net_address = NULL;
+    free(m->description);
+    m->description = NULL;
+}
+
+/* --- source --- */
+
+void migration_net_set_parameters(struct migration *m)
+{
+    const struct ferry_migrate_parameters parameters = parameters_of(&m->params);
+
+    ferry_migrate_source_set_parameters(m->net_source, &parameters);
+    migration_driver_kick(&m->driver);
+}
+
+static void source_keep_numbers(struct migration *m)
+{
+    m->net_info = (struct ferry_migrate_info){.size_bytes = sizeof(m->net_info)};
+    ferry_migrate_source_info(m->net_source, &m->net_info);
+    m->have_net_info = true;
+    m->net_ledger = *ferry_migrate_source_ledger(m->net_source);
+}
+
+/* The disks are this side's again. */
+static void source_take_images_back(struct migration *m)
+{
+    struct ferry_err err;
+
+    if (!m->images_out)
+        return;
+    m->images_out = false;
+    if (vm_activate(m->vm, &err) == 0)
+        return;
+    log_error("the guest stays paused, its disks are somebody else's now: %s", err.text);
+    if (vm_stop(m->vm, &err) < 0)
+        log_error("%s", err.text);
+}
+
+static void source_failed(struct migration *m, bool lost)
+{
+    source_keep_numbers(m);
+    migration_driver_stop(&m->driver);
+    migration_net_release(m);
+    if (lost)
+        vm_left(m->vm, true);
+    else if (vm_run_state(m->vm) == RUN_STATE_FINISH_MIGRATE)
+        vm_set_run_state(m->vm, m->before);
+    if (!lost)
+        source_take_images_back(m);
+    vm_retry_requests(m->vm);
+    migration_source_failed(m);
+}
+
+static void source_done(struct migration *m)
+{
+    source_keep_numbers(m);
+    m->have_net_ledger = true;
+    m->images_out = false;
+    migration_net_release(m);
+    vm_left(m->vm, !m->one_way);
+    migration_finish(m, MIGRATION_COMPLETED);
+}
+
+static void source_checked(struct migration *m)
+{
+    migration_done_fn *done = m->done;
+
+    m->done = NULL;
+    migration_net_release(m);
+    migration_finish(m, MIGRATION_NONE);
+    if (done)
+        done(m->done_arg, 0, NULL);
+}
+
+static void tell_pass(struct migration *m)
+{
+    struct ferry_migrate_info info = {.size_bytes = sizeof(info)};
+
+    ferry_migrate_source_info(m->net_source, &info);
+    for (size_t i = 0; i < m->observer_count; i++)
+        if (m->observers[i].pass)
+            m->observers[i].pass(m->observers[i].arg, info.rounds);
+}
+
+static void source_trace(void *opaque, enum ferry_migrate_point point)
+{
+    struct migration *m = opaque;
+    bool cancelling = m->status == MIGRATION_CANCELLING;
+
+    switch (point) {
+    case FERRY_MIGRATE_ROUND:
+        if (!m->setup_end_ns)
+            m->setup_end_ns = clock_monotonic_ns();
+        if (!cancelling)
+            migration_set_status(m, MIGRATION_ACTIVE);
+        tell_pass(m);
+        break;
+    case FERRY_MIGRATE_QUIESCED:
+        m->before = vm_run_state(m->vm);
+        vm_handover_begin(m->vm);
+        break;
+    case FERRY_MIGRATE_PAUSED:
+        /* Monitors answer on; nothing of theirs goes to the target. */
+        vm_resume_monitors(m->vm);
+        vm_set_run_state(m->vm, RUN_STATE_FINISH_MIGRATE);
+        break;
+    case FERRY_MIGRATE_SAVED:
+        if (!cancelling)
+            migration_set_status(m, MIGRATION_DEVICE);
+        m->images_out = true;
+        vm_deactivate(m->vm);
+        break;
+    default:
+        break;
+    }
+}
+
+static int source_step(void *obj)
+{
+    struct migration *m = obj;
+    struct ferry_migrate_info info = {.size_bytes = sizeof(info)};
+
+    switch (ferry_migrate_source_step(m->net_source, &m->error)) {
+    case FERRY_MIGRATE_BUSY:
+        ferry_migrate_source_info(m->net_source, &info);
+        if (info.phase == FERRY_MIGRATE_PRE_SWITCHOVER && m->status == MIGRATION_ACTIVE)
+            migration_set_status(m, MIGRATION_PRE_SWITCHOVER);
+        return 0;
+    case FERRY_MIGRATE_DONE:
+        source_done(m);
+        return 1;
+    case FERRY_MIGRATE_FAILED:
+        source_failed(m, false);
+        return 1;
+    case FERRY_MIGRATE_LOST:
+        source_failed(m, true);
+        return 1;
+    case FERRY_MIGRATE_CHECKED:
+        source_checked(m);
+        return 1;
+    }
+    return 0;
+}
+
+static int source_fd(void *obj)
+{
+    return ferry_migrate_source_fd(((struct migration *)obj)->net_source);
+}
+
+static short always_input(void *obj)
+{
+    return POLLIN;
+}
+
+static int64_t source_deadline_ns(void *obj)
+{
+    return ferry_migrate_source_deadline_ns(((struct migration *)obj)->net_source);
+}
+
+static const struct migration_driver_ops source_driver = {
+    .fd = source_fd,
+    .events = always_input,
+    .deadline_ns = source_deadline_ns,
+    .step = source_step,
+};
+
+int migration_net_start(struct migration *m, struct ferry_address **address, bool dry_run,
+                        struct ferry_err *err)
+{
+    enum ferry_address_kind kind = ferry_address_kind(*address);
+    struct ferry_migrate_source_params params = {
+        .size_bytes = sizeof(params),
+        .vm = vm_parts(m->vm),
+        .version = FERRY_VERSION,
+        .running = vm_run_state(m->vm) == RUN_STATE_RUNNING,
+        .uuid = uuid_of(m),
+        .dry_run = dry_run,
+        .capabilities = capabilities_of(&m->params),
+        .parameters = parameters_of(&m->params),
+        .trace = source_trace,
+        .opaque = m,
+    };
+    int rc;
+
+    m->description = options_to_json(vm_options(m->vm));
+    if (!m->description)
+        return err_set(err, ENOMEM, "out of memory");
+    params.description = m->description;
+    rc = ferry_migrate_source_new(&m->net_source, &params, *address, NULL, err);
+    if (!rc)
+        rc = migration_driver_start(&m->driver, vm_loop(m->vm), &source_driver, m, err);
+    if (rc < 0) {
+        migration_net_release(m);
+        return rc;
+    }
+    m->net_address = TAKE_PTR(*address);
+    m->one_way = kind == FERRY_ADDRESS_FILE || kind == FERRY_ADDRESS_EXEC;
+    migration_begin(m, false);
+    return 0;
+}
+
+/* --- target --- */
+
+static int target_build(void *opaque, const char *description, struct ferry_vm **vm,
+                        struct ferry_err *err)
+{
+    struct migration *m = opaque;
+    struct options o = {0};
+    int rc;
+
+    /* One that was built from this side's own options is compared by the library. */
+    if (vm_parts(m->vm))
+        return 0;
+    rc = overrides_machine(&o, description, m->overrides, err);
+    if (!rc)
+        rc = vm_build(m->vm, &o, NULL, err);
+    if (!rc)
+        rc = vm_open_incoming(m->vm, err);
+    options_free(&o);
+    if (!rc)
+        *vm = vm_parts(m->vm);
+    return rc;
+}
+
+static bool target_run(void *opaque)
+{
+    struct migration *m = opaque;
+    struct ferry_err err;
+
+    m->activated = vm_activate(m->vm, &err) == 0;
+    if (!m->activated)
+        log_error("the guest is here and stays paused, until 'cont': %s", err.text);
+    return m->activated && !vm_config(m->vm)->start_paused;
+}
+
+static void target_trace(void *opaque, enum ferry_migrate_point point)
+{
+    struct migration *m = opaque;
+
+    if (point != FERRY_MIGRATE_CONNECTED)
+        return;
+    m->listen_text[0] = '\0';
+    migration_set_status(m, MIGRATION_ACTIVE);
+}
+
+static void target_failed(struct migration *m)
+{
+    migration_driver_stop(&m->driver);
+    migration_net_release(m);
+    m->listen_text[0] = '\0';
+    migration_target_failed(m);
+}
+
+static void target_done(struct migration *m)
+{
+    bool running = ferry_migrate_target_running(m->net_target);
+    struct ferry_owner *owner = NULL;
+    struct ferry_err err;
+
+    m->net_ledger = *ferry_migrate_target_ledger(m->net_target);
+    m->have_net_ledger = true;
+    migration_driver_stop(&m->driver);
+    migration_net_release(m);
+    /* Without it the next handover on this host is refused; the guest runs all the same. */
+    if (ferry_owner_new(&owner, &err) < 0)
+        log_error("%s", err.text);
+    vm_set_owner(m->vm, owner);
+    m->listen_text[0] = '\0';
+    vm_arrived(m->vm, running);
+    migration_finish(m, MIGRATION_COMPLETED);
+}
+
+static int target_step(void *obj)
+{
+    struct migration *m = obj;
+
+    switch (ferry_migrate_target_step(m->net_target, &m->error)) {
+    case FERRY_MIGRATE_BUSY:
+        return 0;
+    case FERRY_MIGRATE_DONE:
+        target_done(m);
+        return 1;
+    default:
+        target_failed(m);
+        return 1;
+    }
+}
+
+static int target_fd(void *obj)
+{
+    return ferry_migrate_target_fd(((struct migration *)obj)->net_target);
+}
+
+static int64_t target_deadline_ns(void *obj)
+{
+    return ferry_migrate_target_deadline_ns(((struct migration *)obj)->net_target);
+}
+
+static const struct migration_driver_ops target_driver = {
+    .fd = target_fd,
+    .events = always_input,
+    .deadline_ns = target_deadline_ns,
+    .step = target_step,
+};
+
+int migration_net_incoming(struct migration *m, struct ferry_listener **listener,
+                           struct ferry_chan **chan, struct ferry_err *err)
+{
+    const struct ferry_migrate_target_params params = {
+        .size_bytes = sizeof(params),
+        .version = FERRY_VERSION,
+        .vm = vm_parts(m->vm),
+        .build = target_build,
+        .uuid = uuid_of(m),
+        .capabilities = capabilities_of(&m->params),
+        .parameters = parameters_of(&m->params),
+        .trace = target_trace,
+        .run = target_run,
+        .opaque = m,
+    };
+    int rc = ferry_migrate_target_new(&m->net_target, &params, listener, chan, err);
+
+    if (!rc)
+        rc = migration_driver_start(&m->driver, vm_loop(m->vm), &target_driver, m, err);
+    if (rc < 0) {
+        migration_net_release(m);
+        return rc;
+    }
+    migration_begin(m, true);
+    return 0;
+}

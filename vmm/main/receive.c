@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/main/receive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "vmm/main/migration.h"
+#include "vmm/main/migration_params.h"
+#include "vmm/main/monitors.h"
+#include "vmm/main/process.h"
+#include "vmm/main/vm_internal.h"
+
+static int set_up(struct migration *m, const struct receive *r, struct ferry_err *err)
+{
+    static const char *const multifd = "multifd", *const mapped_ram = "mapped-ram";
+    const bool on = true;
+    const size_t indexes[] = {MIGRATION_PARAM_MULTIFD_CHANNELS,
+                              MIGRATION_PARAM_MULTIFD_COMPRESSION};
+    const struct migration_value values[] = {
+        {.num = r->channels ? r->channels : 2},
+        {.str = r->compression ? r->compression : "none"},
+    };
+    int rc = 0;
+
+    migration_set_fault(m, &r->fault);
+    migration_set_exit_on_error(m, true);
+    migration_set_overrides(m, &r->overrides);
+    if (r->supervised)
+        migration_set_supervised(m);
+    if (r->mapped_ram)
+        rc = migration_set_capabilities(m, &mapped_ram, &on, 1, err);
+    if (!rc && (r->channels || r->compression)) {
+        rc = migration_set_capabilities(m, &multifd, &on, 1, err);
+        if (!rc)
+            rc = migration_params_set(m, indexes, values, 2, err);
+    }
+    return rc;
+}
+
+/* A supervised target gets its end of a socket pair: always a handover. */
+static int start_handover(struct migration *m, const char *uri, struct ferry_err *err)
+{
+    OWN_FD int fd = -1;
+    char *end;
+    long number = strtol(uri + 3, &end, 10);
+
+    if (end == uri + 3 || *end || number < 0 || number > 1 << 20 ||
+        fcntl((int)number, F_SETFD, FD_CLOEXEC) < 0)
+        return err_set(err, EBADF, "'%s' is not an open file descriptor", uri);
+    fd = (int)number;
+    return migration_incoming_fd(m, &fd, err);
+}
+
+static int start_incoming(struct migration *m, const struct receive *r, struct ferry_err *err)
+{
+    struct migration_info info;
+    int rc;
+
+    if (r->supervised && !strncmp(r->uri, "fd:", 3))
+        return start_handover(m, r->uri, err);
+    rc = migration_incoming_uri(m, r->uri, err);
+    if (rc < 0)
+        return rc;
+    migration_info(m, &info);
+    if (info.listening && !r->supervised) {
+        printf("listening on %s\n", info.listening);
+        fflush(stdout);
+    }
+    return 0;
+}
+
+int receive_vm(const struct receive *r, int *status, struct ferry_err *err)
+{
+    struct process_signals *signals = NULL;
+    struct vm *vm = NULL;
+    int rc = process_prepare(&signals, err);
+
+    if (!rc)
+        rc = vm_new(&vm, err);
+    if (!rc)
+        rc = process_serve(signals, vm, err);
+    if (!rc)
+        rc = set_up(vm_migration(vm), r, err);
+    if (!rc && r->qmp)
+        rc = monitors_open_own(vm_monitors(vm), vm_loop(vm), r->qmp, err);
+    if (!rc && r->uri)
+        rc = start_incoming(vm_migration(vm), r, err);
+    if (!rc)
+        *status = vm_run(vm);
+    process_signals_free(signals);
+    vm_free(vm);
+    return rc;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A process that receives a VM: for `ferry receive` and `ferry run --restore`. */
+#pragma once
+
+#include <stdbool.h>
+
+#include <ferry/err.h>
+
+#include "vmm/main/fault.h"
+#include "vmm/main/overrides.h"
+
+struct receive {
+    const char *uri; /* NULL: QMP migrate-incoming will say */
+    const char *qmp; /* NULL: no monitor of its own before the VM has come */
+    bool supervised;
+    bool mapped_ram;
+    unsigned channels;       /* 0: no channels besides the main one */
+    const char *compression; /* NULL: none */
+    struct fault fault;
+    struct overrides overrides;
+};
+
+/* Until the VM ends; *status is the exit status. */
+int receive_vm(const struct receive *r, int *status, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -7,6 +7,9 @@
 #include "vmm/cpu/pmp.h"
 #include "vmm/cpu/walk.h"
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "the guest's memory is accessed in the host's byte order");
+
 /* --- Translation ----------------------------------------------------------------------------- */
 
 /* Where an access goes: host memory, or else a device's register. */

@@ -9,11 +9,12 @@
 #include "vmm/cpu/mmu.h"
 #include "vmm/cpu/trap.h"
 
-/* How long a hart may not look up: some 3 to 15 us. */
-#define SLICE_INSNS 2000
+/* How long a hart may not look up: some 2 to 8 us. */
+#define SLICE_INSNS 1000
 
-/* How often a waiter looks before it sleeps: some 20 us, more than a slice. */
-#define SPINS 500
+/* How often a waiter looks before it sleeps: some 6 us, about a slice. More would only keep the
+ * host CPU from a hart that has none. */
+#define SPINS 150
 
 void run_ring(struct hart *h, uint32_t bell)
 {

@@ -15,7 +15,6 @@ static const struct {
     uint32_t bit;
     const char *name;
 } hello_names[] = {
-    {HELLO_CAP_XBZRLE, "xbzrle"},
     {HELLO_CAP_MULTIFD, "multifd"},
     {HELLO_CAP_MAPPED_RAM, "mapped-ram"},
     {HELLO_CAP_IGNORE_SHARED, "x-ignore-shared"},

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "lib/codec/xbzrle.h"
 #include "lib/codec/zero.h"
 
 /* Small enough to be copied out of the cache, large enough for few system calls. */
@@ -31,6 +32,7 @@ struct receiver {
     struct ram_event event; /* the page whose body is being read */
     uint32_t body_left_bytes;
     bool waiting_done; /* what the stream reader had waiting is used up */
+    uint8_t delta[WIRE_PAGE_BYTES];
     uint8_t staging[RECEIVER_STAGING_BYTES];
 };
 
@@ -145,8 +147,13 @@ static int receiver_body(struct receiver *r, struct rd *bytes, struct ferry_err 
     if (!to || !from)
         return err_set(err, EINVAL, "a page at %" PRIu64 " is not in the block",
                        r->event.offset_bytes);
-    memcpy(to + (WIRE_PAGE_BYTES - r->body_left_bytes), from, n);
+    if (r->event.kind == RAM_XBZRLE)
+        memcpy(r->delta + (r->event.body_bytes - r->body_left_bytes), from, n);
+    else
+        memcpy(to + (r->event.body_bytes - r->body_left_bytes), from, n);
     r->body_left_bytes -= (uint32_t)n;
+    if (r->body_left_bytes == 0 && r->event.kind == RAM_XBZRLE)
+        return xbzrle_decode(r->delta, r->event.body_bytes, to, err);
     return 0;
 }
 
@@ -175,6 +182,7 @@ static int receiver_take(struct receiver *r, struct rd *bytes, struct ferry_err 
             if (n < 0)
                 return n;
             break;
+        case RAM_XBZRLE:
         case RAM_PAGE:
             atomic_fetch_add(&r->counters.normal_pages, 1);
             guest_bit_set(r->params.guest->backed[r->event.block],
@@ -183,7 +191,6 @@ static int receiver_take(struct receiver *r, struct rd *bytes, struct ferry_err 
             break;
         case RAM_EOS:
             return 1;
-        case RAM_XBZRLE:
         case RAM_FLUSH:
             return err_set(err, EPROTO, "the RAM section has a record that was not agreed on");
         }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "lib/codec/xbzrle_cache.h"
 #include "lib/codec/zero.h"
 #include "lib/wire/ram_out.h"
 #include "lib/wire/stream_out.h"
@@ -22,6 +23,8 @@
 #define SENDER_STEP_BATCHES 4u
 /* Zero pages cost no bandwidth but time. */
 #define SENDER_LOOK_PAGES   4096u
+/* Pages of a batch while deltas are made. */
+#define SENDER_COPIES       128u
 /* How finely a rate is kept. */
 #define SENDER_WINDOW_NS    INT64_C(10000000)
 
@@ -51,6 +54,10 @@ struct sender {
     uint8_t heads[SENDER_HEADS_BYTES];
     size_t heads_bytes;
     struct ram_out out;
+    struct xbzrle_cache *cache; /* NULL: no deltas */
+    uint64_t round;
+    uint8_t copies[SENDER_COPIES][WIRE_PAGE_BYTES]; /* pages and deltas that must not change */
+    size_t copy_count;
     bool began, ended;
     size_t block;
     uint64_t page;
@@ -68,7 +75,9 @@ int sender_new(struct sender **ret, const struct sender_params *params, struct f
     s->params = *params;
     pthread_mutex_init(&s->lock, NULL);
     ram_out_init(&s->out, &params->guest->blocks);
-    r = params->thread ? lane_start(&s->lane, "ferry-send", sender_step, s, err) : 0;
+    r = params->xbzrle_bytes ? xbzrle_cache_new(&s->cache, params->xbzrle_bytes, err) : 0;
+    if (r == 0 && params->thread)
+        r = lane_start(&s->lane, "ferry-send", sender_step, s, err);
     if (r < 0) {
         sender_free(s);
         return r;
@@ -84,6 +93,7 @@ void sender_free(struct sender *s)
     lane_stop(s->lane);
     for (size_t i = 0; i < s->job_count; i++)
         buf_free(&s->jobs[i].bytes);
+    xbzrle_cache_free(s->cache);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -189,6 +199,50 @@ static void sender_put_frame(struct sender *s, const struct buf *frame)
     sender_put_head(s, frame->len_bytes);
 }
 
+/* One number for each page of all blocks. */
+static uint64_t sender_key(size_t block, uint64_t page)
+{
+    return (uint64_t)block << 52 | page;
+}
+
+/*
+ * What the peer has and what is sent now must be known exactly, while the guest writes to the page:
+ * hence a copy, which stays until the batch is gone.
+ */
+static void sender_put_delta(struct sender *s, size_t block, uint64_t page, const uint8_t *data)
+{
+    uint64_t offset = page * WIRE_PAGE_BYTES;
+    uint8_t *head = s->heads + s->heads_bytes;
+    uint8_t *copy = s->copies[s->copy_count++];
+    uint8_t *delta = s->copies[s->copy_count];
+    uint8_t *old = xbzrle_cache_find(s->cache, sender_key(block, page), s->round);
+    int n;
+
+    memcpy(copy, data, WIRE_PAGE_BYTES);
+    n = old ? xbzrle_encode(old, copy, delta, WIRE_PAGE_BYTES) : -ENOENT;
+    if (n == 0) {
+        atomic_fetch_add(&s->counters.xbzrle_pages, 1);
+        return; /* the peer has this page */
+    }
+    if (n > 0) {
+        s->copy_count++;
+        memcpy(old, copy, WIRE_PAGE_BYTES);
+        sender_put_head(s, ram_out_xbzrle(&s->out, head, block, offset, (uint16_t)n));
+        sender_put(s, delta, (size_t)n);
+        atomic_fetch_add(&s->counters.xbzrle_pages, 1);
+        atomic_fetch_add(&s->counters.xbzrle_bytes, (uint64_t)n);
+        return;
+    }
+    atomic_fetch_add(old ? &s->counters.xbzrle_overflows : &s->counters.xbzrle_misses, 1);
+    if (old)
+        memcpy(old, copy, WIRE_PAGE_BYTES);
+    else
+        (void)!xbzrle_cache_put(s->cache, sender_key(block, page), s->round, copy);
+    sender_put_head(s, ram_out_page(&s->out, head, block, offset));
+    sender_put(s, copy, WIRE_PAGE_BYTES);
+    atomic_fetch_add(&s->counters.normal_pages, 1);
+}
+
 static void sender_put_page(struct sender *s, size_t block, uint64_t page)
 {
     const struct sender_params *p = &s->params;
@@ -201,8 +255,19 @@ static void sender_put_page(struct sender *s, size_t block, uint64_t page)
     if (!zero && p->look_for_zeros)
         zero = zero_check(data, WIRE_PAGE_BYTES);
     if (zero && p->look_for_zeros) {
+        uint8_t *old = s->cache && s->round > 1
+                           ? xbzrle_cache_find(s->cache, sender_key(block, page), s->round)
+                           : NULL;
+
+        if (old)
+            memset(old, 0, WIRE_PAGE_BYTES);
         sender_put_head(s, ram_out_zero(&s->out, head, block, offset));
         atomic_fetch_add(&s->counters.zero_pages, 1);
+        return;
+    }
+    /* The first pass would only turn the cache over. */
+    if (s->cache && s->round > 1) {
+        sender_put_delta(s, block, page, data);
         return;
     }
     sender_put_head(s, ram_out_page(&s->out, head, block, offset));
@@ -220,13 +285,14 @@ static int sender_fill_ram(struct sender *s, enum wire_item type, struct ferry_e
     if (!s->began) {
         stream_put_section_next(&frame, type, s->params.section_id);
         s->began = true;
+        s->round++;
         s->block = 0;
         s->page = 0;
         if (!frame.failed)
             sender_put_frame(s, &frame);
     }
     while (s->block < g->blocks.count && looked < SENDER_LOOK_PAGES &&
-           s->iov_count + 4 < SENDER_VECTORS &&
+           s->iov_count + 4 < SENDER_VECTORS && s->copy_count + 2 <= SENDER_COPIES &&
            s->heads_bytes + 2 * RAM_HEAD_MAX_BYTES < SENDER_HEADS_BYTES) {
         uint64_t pages = guest_ram_pages(g, s->block);
 
@@ -262,6 +328,7 @@ static int sender_fill(struct sender *s, const struct job *job, struct ferry_err
     int r;
 
     s->iov_first = s->iov_count = s->heads_bytes = 0;
+    s->copy_count = 0;
     if (s->ended)
         return 0;
     switch (job->kind) {

@@ -28,6 +28,7 @@ struct sender_params {
     int notify;              /* loan */
     uint32_t section_id;     /* of RAM */
     bool look_for_zeros;
+    uint64_t xbzrle_bytes; /* of the cache of what was sent; 0: no deltas */
     bool thread;
     int64_t (*clock)(void *opaque);
     void *opaque;
@@ -39,6 +40,7 @@ struct sender_counters {
     atomic_uint_fast64_t zero_pages;
     atomic_uint_fast64_t normal_pages;
     atomic_uint_fast64_t pages_done; /* taken from pending */
+    atomic_uint_fast64_t xbzrle_pages, xbzrle_bytes, xbzrle_misses, xbzrle_overflows;
 };
 
 enum sender_state { SENDER_BUSY = 0, SENDER_IDLE };

@@ -15,10 +15,11 @@
 #include "lib/wire/stream_out.h"
 #include "lib/wire/vm_save.h"
 
+#define SOURCE_XBZRLE_BYTES (UINT64_C(64) << 20)
 /* Section ids: ours to choose. */
-#define SOURCE_HELLO_ID 0u
-#define SOURCE_RAM_ID   1u
-#define SOURCE_PARTS_ID 2u
+#define SOURCE_HELLO_ID     0u
+#define SOURCE_RAM_ID       1u
+#define SOURCE_PARTS_ID     2u
 
 int64_t source_now(struct ferry_migrate_source *s)
 {
@@ -48,6 +49,10 @@ struct source_totals source_totals(const struct ferry_migrate_source *s)
         .zero_pages = atomic_load(&c->zero_pages),
         .normal_pages = atomic_load(&c->normal_pages),
         .pages_done = atomic_load(&c->pages_done),
+        .xbzrle_pages = atomic_load(&c->xbzrle_pages),
+        .xbzrle_bytes = atomic_load(&c->xbzrle_bytes),
+        .xbzrle_misses = atomic_load(&c->xbzrle_misses),
+        .xbzrle_overflows = atomic_load(&c->xbzrle_overflows),
     };
 }
 
@@ -82,6 +87,9 @@ static int source_connected(void *self)
         .guest = &s->guest,
         .notify = s->session.notify,
         .section_id = SOURCE_RAM_ID,
+        .xbzrle_bytes = !s->capabilities.xbzrle            ? 0
+                        : s->parameters.xbzrle_cache_bytes ? s->parameters.xbzrle_cache_bytes
+                                                           : SOURCE_XBZRLE_BYTES,
         .look_for_zeros = s->parameters.zero_pages != FERRY_MIGRATE_ZERO_NONE,
         .thread = !s->no_threads,
         .clock = session_clock,

@@ -66,6 +66,7 @@ enum source_event {
 
 struct source_totals {
     uint64_t bytes, zero_pages, normal_pages, pages_done;
+    uint64_t xbzrle_pages, xbzrle_bytes, xbzrle_misses, xbzrle_overflows;
 };
 
 struct ferry_migrate_source {

@@ -365,6 +365,10 @@ void ferry_migrate_source_info(const struct ferry_migrate_source *s, struct ferr
     ret->rounds = s->active_ns ? s->rounds.count + 1 : 0;
     ret->precopy_bytes = s->precopy_bytes ? s->precopy_bytes : t.bytes;
     ret->downtime_bytes = s->precopy_bytes ? t.bytes - s->precopy_bytes : 0;
+    ret->xbzrle_pages = t.xbzrle_pages;
+    ret->xbzrle_bytes = t.xbzrle_bytes;
+    ret->xbzrle_cache_misses = t.xbzrle_misses;
+    ret->xbzrle_overflows = t.xbzrle_overflows;
     ret->throttle_percent = s->rounds.throttle_percent;
 }
 

@@ -26,8 +26,7 @@ const char *ferry_migrate_phase_name(enum ferry_migrate_phase phase)
 int support_check(const struct ferry_migrate_capabilities *capabilities,
                   const struct ferry_migrate_parameters *parameters, struct ferry_err *err)
 {
-    const char *what = capabilities->xbzrle          ? "xbzrle"
-                       : capabilities->multifd       ? "multifd"
+    const char *what = capabilities->multifd         ? "multifd"
                        : capabilities->mapped_ram    ? "mapped-ram"
                        : capabilities->ignore_shared ? "x-ignore-shared"
                                                      : NULL;

@@ -20,6 +20,7 @@ static int items_ready(struct ferry_migrate_target *t)
         .stream = t->stream,
         .guest = &t->guest,
         .notify = t->session.notify,
+        .rules = {.xbzrle = true}, /* whoever sends deltas may */
         .thread = !t->no_threads,
     };
     struct wire_config here;

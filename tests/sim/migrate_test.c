@@ -74,6 +74,46 @@ static void test_moves_with_threads(void **state)
     }
 }
 
+/* The guest runs while a round is sent. */
+static void do_tick(struct migrate_pair *p)
+{
+    if (!p->threads)
+        toy_tick(&p->from);
+}
+
+static void test_deltas(void **state)
+{
+    for (int i = 0; i < 6; i++) {
+        struct ferry_migrate_info info = {.size_bytes = sizeof(info)};
+        struct migrate_pair *p = pair_new(i > 0);
+
+        p->from.scribble_pages = 20;
+        p->act_at = FERRY_MIGRATE_ROUND;
+        p->act = do_tick;
+        p->source_params.capabilities.xbzrle = true;
+        p->source_params.parameters.xbzrle_cache_bytes = 64 * 4096;
+        p->source_params.parameters.downtime_limit_ns = 1; /* until nothing is left */
+        p->source_params.parameters.max_bandwidth_bps = i > 0 ? 20 << 20 : 0;
+        migrate_pair_start(p);
+        for (int n = 0; n < 300 && p->source_status == FERRY_MIGRATE_BUSY; n++)
+            migrate_pair_step(p);
+        const struct ferry_migrate_parameters enough = {.downtime_limit_ns = INT64_C(5000000000)};
+        ferry_migrate_source_set_parameters(p->source, &enough);
+        migrate_pair_run(p, 20000);
+        atomic_store(&p->to.running, false);
+        if (p->to.thread_started)
+            pthread_join(p->to.thread, NULL);
+        p->to.thread_started = false;
+        migrate_pair_check_moved(p, false);
+        ferry_migrate_source_info(p->source, &info);
+        if (info.rounds > 60)
+            assert_true(info.xbzrle_pages > 0);
+        if (i == 0)
+            assert_in_range(info.rounds, 61, 1000);
+        pair_delete(p);
+    }
+}
+
 /* As between QEMU and ferry: nobody says COMMIT, SHUT tells the end. */
 static void test_without_ferrys_own_messages(void **state)
 {
@@ -328,6 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_moves),
         cmocka_unit_test(test_moves_with_threads),
+        cmocka_unit_test(test_deltas),
         cmocka_unit_test(test_without_ferrys_own_messages),
         cmocka_unit_test(test_without_ferrys_own_messages_it_fails_back),
         cmocka_unit_test(test_a_stream_without_a_machine_needs_one),

@@ -158,6 +158,19 @@ ssize_t chan_recv(struct ferry_chan *c, void *data, size_t n, struct ferry_err *
     return err_sys(err, errno, "%s: cannot read", c->name);
 }
 
+int chan_peek(struct ferry_chan *c, void *data, size_t n, struct ferry_err *err)
+{
+    ssize_t r = recv(c->fd, data, n, MSG_PEEK | MSG_DONTWAIT);
+
+    if (r == (ssize_t)n)
+        return 0;
+    if (r == 0)
+        return err_set(err, ECONNRESET, "%s: the peer closed the connection", c->name);
+    if (r > 0 || errno == EAGAIN || errno == EINTR)
+        return -EAGAIN;
+    return err_sys(err, errno, "%s: cannot read", c->name);
+}
+
 static int chan_reap(struct ferry_chan *c, struct ferry_err *err)
 {
     siginfo_t info = {0};

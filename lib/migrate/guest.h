@@ -55,5 +55,14 @@ static inline void guest_bit_clear(uint64_t *bits, uint64_t page)
 {
     bits[page / 64] &= ~(UINT64_C(1) << (page % 64));
 }
+/* The same where other threads change other bits of the same word. */
+static inline bool guest_bit_shared(const uint64_t *bits, uint64_t page)
+{
+    return __atomic_load_n(&bits[page / 64], __ATOMIC_RELAXED) >> (page % 64) & 1;
+}
+static inline void guest_bit_set_shared(uint64_t *bits, uint64_t page)
+{
+    __atomic_fetch_or(&bits[page / 64], UINT64_C(1) << (page % 64), __ATOMIC_RELAXED);
+}
 /* The first set bit at or after page, or pages. */
 uint64_t guest_bit_next(const uint64_t *bits, uint64_t page, uint64_t pages);

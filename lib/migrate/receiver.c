@@ -16,6 +16,7 @@
 /* Small enough to be copied out of the cache, large enough for few system calls. */
 #define RECEIVER_STAGING_BYTES (256u << 10)
 #define RECEIVER_STEP_BYTES    (4u << 20)
+#define RECEIVER_AT_MARK       2
 
 struct receiver {
     struct receiver_params params;
@@ -32,9 +33,19 @@ struct receiver {
     struct ram_event event; /* the page whose body is being read */
     uint32_t body_left_bytes;
     bool waiting_done; /* what the stream reader had waiting is used up */
+    bool at_mark;      /* of the channels */
+    size_t staged_bytes, staged_used_bytes;
     uint8_t delta[WIRE_PAGE_BYTES];
     uint8_t staging[RECEIVER_STAGING_BYTES];
 };
+
+static void receiver_wake(void *arg)
+{
+    struct receiver *r = arg;
+
+    if (r->lane)
+        lane_kick(r->lane);
+}
 
 int receiver_new(struct receiver **ret, const struct receiver_params *params, struct ferry_err *err)
 {
@@ -55,6 +66,8 @@ int receiver_new(struct receiver **ret, const struct receiver_params *params, st
         receiver_free(r);
         return failure;
     }
+    if (params->multifd)
+        multifd_in_wake(params->multifd, receiver_wake, r);
     *ret = r;
     return 0;
 }
@@ -63,6 +76,8 @@ void receiver_free(struct receiver *r)
 {
     if (!r)
         return;
+    if (r->params.multifd)
+        multifd_in_wake(r->params.multifd, NULL, NULL);
     lane_stop(r->lane);
     pthread_mutex_destroy(&r->lock);
     free(r);
@@ -157,12 +172,18 @@ static int receiver_body(struct receiver *r, struct rd *bytes, struct ferry_err 
     return 0;
 }
 
-/* 1: the section's data ends here, 0: all bytes are used up. */
+/* 1: the section's data ends here, 0: all bytes are used up, RECEIVER_AT_MARK: wait. */
 static int receiver_take(struct receiver *r, struct rd *bytes, struct ferry_err *err)
 {
     for (;;) {
         int n;
 
+        if (r->at_mark) {
+            n = multifd_in_mark(r->params.multifd, err);
+            if (n <= 0)
+                return n < 0 ? n : RECEIVER_AT_MARK;
+            r->at_mark = false;
+        }
         if (r->body_left_bytes) {
             if (!rd_left(bytes))
                 return 0;
@@ -192,7 +213,8 @@ static int receiver_take(struct receiver *r, struct rd *bytes, struct ferry_err 
         case RAM_EOS:
             return 1;
         case RAM_FLUSH:
-            return err_set(err, EPROTO, "the RAM section has a record that was not agreed on");
+            r->at_mark = true;
+            break;
         }
     }
 }
@@ -210,14 +232,31 @@ static int receiver_waiting(struct receiver *r, struct ferry_err *err)
     return n;
 }
 
+/* What was read and not used. */
+static int receiver_staged(struct receiver *r, struct ferry_err *err)
+{
+    struct rd in =
+        rd_make(r->staging + r->staged_used_bytes, r->staged_bytes - r->staged_used_bytes);
+    int done = receiver_take(r, &in, err);
+
+    stream_in_data_elsewhere(r->params.stream, in.pos_bytes);
+    r->staged_used_bytes += in.pos_bytes;
+    if (done != 1)
+        return done;
+    done = stream_in_feed(r->params.stream, r->staging + r->staged_used_bytes, rd_left(&in), err);
+    r->staged_bytes = r->staged_used_bytes = 0;
+    return done < 0 ? done : 1;
+}
+
 /* What is on the channel. 1: done; 0: see want. */
 static int receiver_read(struct receiver *r, struct lane_want *want, struct ferry_err *err)
 {
     uint64_t budget = RECEIVER_STEP_BYTES;
 
+    if (r->staged_used_bytes < r->staged_bytes)
+        return receiver_staged(r, err);
     while (budget > 0) {
         ssize_t n = chan_recv(r->params.chan, r->staging, sizeof(r->staging), err);
-        struct rd in;
         int done;
 
         if (n == -EAGAIN) {
@@ -231,15 +270,11 @@ static int receiver_read(struct receiver *r, struct lane_want *want, struct ferr
             return err_set(err, ECONNRESET,
                            "the source closed the connection in the middle of RAM");
         atomic_fetch_add(&r->counters.bytes, (uint64_t)n);
-        in = rd_make(r->staging, (size_t)n);
-        done = receiver_take(r, &in, err);
-        stream_in_data_elsewhere(r->params.stream, in.pos_bytes);
-        if (done < 0)
+        r->staged_bytes = (size_t)n;
+        r->staged_used_bytes = 0;
+        done = receiver_staged(r, err);
+        if (done != 0)
             return done;
-        if (done > 0) {
-            done = stream_in_feed(r->params.stream, r->staging + in.pos_bytes, rd_left(&in), err);
-            return done < 0 ? done : 1;
-        }
         budget -= (uint64_t)n < budget ? (uint64_t)n : budget;
     }
     want->more = true;
@@ -262,6 +297,13 @@ void receiver_step(void *self, struct lane_want *want)
         done = receiver_waiting(r, &err);
     if (done == 0)
         done = receiver_read(r, want, &err);
+    if (done == RECEIVER_AT_MARK) {
+        if (!r->lane)
+            multifd_in_step(r->params.multifd);
+        want->fd = -1;
+        want->more = !r->lane;
+        return;
+    }
     if (done == 0)
         return;
     if (done > 0)

@@ -13,6 +13,7 @@
 #include "lib/chan/chan.h"
 #include "lib/migrate/guest.h"
 #include "lib/migrate/lane.h"
+#include "lib/migrate/multifd_in.h"
 #include "lib/wire/ram_in.h"
 #include "lib/wire/stream_in.h"
 
@@ -23,6 +24,7 @@ struct receiver_params {
     struct stream_in *stream;
     struct guest_ram *guest;
     int notify;
+    struct multifd_in *multifd; /* loan; NULL: none */
     struct ram_rules rules;
     bool thread;
 };

@@ -65,6 +65,14 @@ struct sender {
     uint64_t window_bytes;
 };
 
+static void sender_wake(void *arg)
+{
+    struct sender *s = arg;
+
+    if (s->lane)
+        lane_kick(s->lane);
+}
+
 int sender_new(struct sender **ret, const struct sender_params *params, struct ferry_err *err)
 {
     struct sender *s = calloc(1, sizeof(*s));
@@ -82,6 +90,8 @@ int sender_new(struct sender **ret, const struct sender_params *params, struct f
         sender_free(s);
         return r;
     }
+    if (params->multifd)
+        multifd_out_wake(params->multifd, sender_wake, s);
     *ret = s;
     return 0;
 }
@@ -90,6 +100,8 @@ void sender_free(struct sender *s)
 {
     if (!s)
         return;
+    if (s->params.multifd)
+        multifd_out_wake(s->params.multifd, NULL, NULL);
     lane_stop(s->lane);
     for (size_t i = 0; i < s->job_count; i++)
         buf_free(&s->jobs[i].bytes);
@@ -275,6 +287,9 @@ static void sender_put_page(struct sender *s, size_t block, uint64_t page)
     atomic_fetch_add(&s->counters.normal_pages, 1);
 }
 
+static int sender_put_end(struct sender *s, struct ferry_err *err);
+static int64_t sender_hold_until(struct sender *s);
+
 /* The next batch of a RAM section. */
 static int sender_fill_ram(struct sender *s, enum wire_item type, struct ferry_err *err)
 {
@@ -308,18 +323,85 @@ static int sender_fill_ram(struct sender *s, enum wire_item type, struct ferry_e
         looked++;
     }
     atomic_fetch_add(&s->counters.pages_done, looked);
-    if (s->block == g->blocks.count) {
-        sender_put_head(s, ram_out_eos(s->heads + s->heads_bytes));
-        buf_reset(&frame);
-        stream_put_footer(&frame, s->params.section_id);
-        if (!frame.failed)
-            sender_put_frame(s, &frame);
-        s->ended = true;
-    }
     if (frame.failed)
         return err_set(err, frame.failed, "no memory to send RAM");
     buf_free(&frame);
+    return s->block == g->blocks.count ? sender_put_end(s, err) : 0;
+}
+
+/* The end of a RAM section, with a mark if there are channels. */
+static int sender_put_end(struct sender *s, struct ferry_err *err)
+{
+    struct buf frame = {0};
+
+    if (s->params.multifd)
+        sender_put_head(s, ram_out_flush(s->heads + s->heads_bytes));
+    sender_put_head(s, ram_out_eos(s->heads + s->heads_bytes));
+    stream_put_footer(&frame, s->params.section_id);
+    if (frame.failed)
+        return err_set(err, frame.failed, "no memory to send RAM");
+    sender_put_frame(s, &frame);
+    buf_free(&frame);
+    s->ended = true;
     return 0;
+}
+
+/* Packets of pages of one block to the channels, as long as they have room. */
+static void sender_deal(struct sender *s)
+{
+    struct guest_ram *g = s->params.guest;
+
+    while (s->block < g->blocks.count && !sender_hold_until(s) &&
+           multifd_out_room(s->params.multifd)) {
+        uint64_t offsets[WIRE_MULTIFD_PAGES], pages = guest_ram_pages(g, s->block);
+        size_t n = 0;
+
+        while (n < WIRE_MULTIFD_PAGES) {
+            s->page = guest_bit_next(g->pending[s->block], s->page, pages);
+            if (s->page == pages)
+                break;
+            guest_bit_clear(g->pending[s->block], s->page);
+            offsets[n++] = s->page++ * WIRE_PAGE_BYTES;
+        }
+        if (n)
+            multifd_out_pages(s->params.multifd, s->block, offsets, n);
+        atomic_fetch_add(&s->counters.pages_done, n);
+        s->window_bytes += n * WIRE_PAGE_BYTES;
+        if (n < WIRE_MULTIFD_PAGES) {
+            s->block++;
+            s->page = 0;
+        }
+    }
+}
+
+/* As sender_fill(). -EAGAIN: a channel will wake this one. */
+static int sender_fill_multifd(struct sender *s, enum wire_item type, struct ferry_err *err)
+{
+    struct buf frame = {0};
+    int idle;
+
+    if (!s->began) {
+        stream_put_section_next(&frame, type, s->params.section_id);
+        if (frame.failed)
+            return err_set(err, frame.failed, "no memory to send RAM");
+        sender_put_frame(s, &frame);
+        buf_free(&frame);
+        s->began = true;
+        s->block = 0;
+        s->page = 0;
+        return 1;
+    }
+    sender_deal(s);
+    if (!s->params.thread)
+        multifd_out_step(s->params.multifd);
+    idle = multifd_out_idle(s->params.multifd, err);
+    if (idle < 0)
+        return idle;
+    if (s->block < s->params.guest->blocks.count || !idle)
+        return -EAGAIN;
+    multifd_out_sync(s->params.multifd);
+    idle = sender_put_end(s, err);
+    return idle < 0 ? idle : 1;
 }
 
 /* 1: there is a batch to send, 0: the job is done, -EAGAIN: wait for chan_finish_fd(). */
@@ -338,6 +420,8 @@ static int sender_fill(struct sender *s, const struct job *job, struct ferry_err
             sender_put(s, job->bytes.data, job->bytes.len_bytes);
         return job->bytes.len_bytes ? 1 : 0;
     case JOB_RAM:
+        if (s->params.multifd)
+            return sender_fill_multifd(s, job->type, err);
         r = sender_fill_ram(s, job->type, err);
         return r < 0 ? r : 1;
     case JOB_FINISH:
@@ -436,6 +520,13 @@ void sender_step(void *self, struct lane_want *want)
         if (idle)
             return;
         r = s->iov_first < s->iov_count ? 1 : sender_fill(s, &job, &err);
+        if (r == -EAGAIN && job.kind == JOB_RAM) {
+            int64_t hold_ns = sender_hold_until(s);
+
+            want->until_ns = hold_ns ? hold_ns : INT64_MAX;
+            want->more = !s->params.thread && !hold_ns;
+            return;
+        }
         if (r == -EAGAIN) {
             want->fd = chan_finish_fd(s->params.chan);
             want->events = POLLIN;

@@ -18,15 +18,17 @@
 #include "lib/chan/chan.h"
 #include "lib/migrate/guest.h"
 #include "lib/migrate/lane.h"
+#include "lib/migrate/multifd_out.h"
 #include "lib/wire/format.h"
 
 struct sender;
 
 struct sender_params {
-    struct ferry_chan *chan; /* loan */
-    struct guest_ram *guest; /* loan */
-    int notify;              /* loan */
-    uint32_t section_id;     /* of RAM */
+    struct ferry_chan *chan;     /* loan */
+    struct multifd_out *multifd; /* loan; NULL: pages go on the main channel */
+    struct guest_ram *guest;     /* loan */
+    int notify;                  /* loan */
+    uint32_t section_id;         /* of RAM */
     bool look_for_zeros;
     uint64_t xbzrle_bytes; /* of the cache of what was sent; 0: no deltas */
     bool thread;

@@ -10,7 +10,7 @@
 #include <ferry/migrate.h>
 
 /* What is waited for. */
-enum session_slot { SESSION_NOTIFY = 0, SESSION_MAIN, SESSION_SLOTS };
+enum session_slot { SESSION_NOTIFY = 0, SESSION_MAIN, SESSION_LANES, SESSION_SLOTS };
 
 struct session {
     int epoll;  /* owned */

@@ -40,14 +40,18 @@ const char *source_doing(const struct ferry_migrate_source *s)
 struct source_totals source_totals(const struct ferry_migrate_source *s)
 {
     const struct sender_counters *c;
+    struct multifd_totals m = {0};
 
     if (!s->sender)
         return s->totals;
     c = sender_counters(s->sender);
+    if (s->multifd)
+        m = multifd_out_totals(s->multifd);
     return (struct source_totals){
-        .bytes = atomic_load(&c->bytes),
-        .zero_pages = atomic_load(&c->zero_pages),
-        .normal_pages = atomic_load(&c->normal_pages),
+        .bytes = atomic_load(&c->bytes) + m.bytes,
+        .multifd_bytes = m.bytes,
+        .zero_pages = atomic_load(&c->zero_pages) + m.zero_pages,
+        .normal_pages = atomic_load(&c->normal_pages) + m.normal_pages,
         .pages_done = atomic_load(&c->pages_done),
         .xbzrle_pages = atomic_load(&c->xbzrle_pages),
         .xbzrle_bytes = atomic_load(&c->xbzrle_bytes),
@@ -85,6 +89,7 @@ static int source_connected(void *self)
     const struct sender_params params = {
         .chan = s->chan,
         .guest = &s->guest,
+        .multifd = s->multifd,
         .notify = s->session.notify,
         .section_id = SOURCE_RAM_ID,
         .xbzrle_bytes = !s->capabilities.xbzrle            ? 0
@@ -99,6 +104,8 @@ static int source_connected(void *self)
     bool ask = both_ways && s->peer != FERRY_MIGRATE_PEER_QEMU;
     int r;
 
+    if (s->capabilities.multifd && (!s->address || !chan_traits(s->chan)->many))
+        return err_set(&s->err, EINVAL, "Migration requires multi-channel URIs (e.g. tcp)");
     if (!both_ways && s->dry_run)
         return err_set(&s->err, EINVAL, "%s goes one way: no target can say what it would accept",
                        chan_name(s->chan));
@@ -161,7 +168,7 @@ static void source_round_begins(struct ferry_migrate_source *s, uint64_t pages)
 
     s->pending_pages = pages;
     s->done_before = atomic_load(&c->pages_done);
-    s->bytes_before = atomic_load(&c->bytes);
+    s->bytes_before = source_totals(s).bytes;
     s->round_ns = source_now(s);
     source_trace(s, FERRY_MIGRATE_ROUND);
     sender_ram(s->sender, WIRE_SECTION_PART);
@@ -170,10 +177,6 @@ static void source_round_begins(struct ferry_migrate_source *s, uint64_t pages)
 static int source_active(void *self)
 {
     struct ferry_migrate_source *s = self;
-    const struct ram_rules rules = {.ignore_shared = s->capabilities.ignore_shared};
-    uint8_t head[RAM_HEAD_MAX_BYTES];
-    struct buf out = {0};
-    int r;
 
     if (s->dry_run) {
         if (s->ferry)
@@ -185,6 +188,17 @@ static int source_active(void *self)
         return err_set(&s->err, EINVAL, "the target is not ferry");
     source_trace(s, FERRY_MIGRATE_ACCEPTED);
     s->deadline_ns = INT64_MAX;
+    s->lanes_awaited = s->multifd && !multifd_out_complete(s->multifd);
+    return s->lanes_awaited ? 0 : source_begin_ram(s);
+}
+
+int source_begin_ram(struct ferry_migrate_source *s)
+{
+    const struct ram_rules rules = {0};
+    uint8_t head[RAM_HEAD_MAX_BYTES];
+    struct buf out = {0};
+    int r;
+
     s->active_ns = source_now(s);
     s->ledger.setup_ns = s->active_ns - s->begin_ns;
     r = ferry_ram_log_start(s->guest.ram, &s->err);
@@ -195,6 +209,10 @@ static int source_active(void *self)
     stream_put_section(&out, WIRE_SECTION_START, SOURCE_RAM_ID, WIRE_RAM_IDSTR, 0,
                        WIRE_RAM_VERSION);
     ram_put_list(&out, &rules, &s->guest.blocks);
+    if (s->multifd) {
+        multifd_out_sync(s->multifd);
+        buf_put(&out, head, ram_out_flush(head));
+    }
     buf_put(&out, head, ram_out_eos(head));
     stream_put_footer(&out, SOURCE_RAM_ID);
     if (out.failed) {
@@ -210,7 +228,7 @@ static int source_round(void *self)
 {
     struct ferry_migrate_source *s = self;
     const struct sender_counters *c = sender_counters(s->sender);
-    uint64_t sent = atomic_load(&c->bytes) - s->bytes_before;
+    uint64_t sent = source_totals(s).bytes - s->bytes_before;
     int64_t duration_ns = source_now(s) - s->round_ns;
     uint64_t dirty = guest_ram_harvest(&s->guest);
 
@@ -256,7 +274,7 @@ static int source_pause(void *self)
     source_trace(s, FERRY_MIGRATE_QUIESCED);
     s->pause_ns = source_now(s);
     s->ledger.quiesce_ns = s->pause_ns - s->quiesce_ns;
-    s->precopy_bytes = atomic_load(&sender_counters(s->sender)->bytes);
+    s->precopy_bytes = source_totals(s).bytes;
     s->paused = true;
     if (s->running)
         vm_pause_harts(s->vm);
@@ -366,6 +384,7 @@ static void source_close(struct ferry_migrate_source *s)
         chan_shutdown(s->chan);
     s->totals = source_totals(s);
     sender_free(TAKE_PTR(s->sender));
+    multifd_out_free(TAKE_PTR(s->multifd));
     chan_connect_free(TAKE_PTR(s->connect));
     ferry_chan_free(TAKE_PTR(s->chan));
     if (s->logging)

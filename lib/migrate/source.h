@@ -13,6 +13,7 @@
 #include "base/machine.h"
 #include "lib/chan/connect.h"
 #include "lib/migrate/guest.h"
+#include "lib/migrate/multifd_out.h"
 #include "lib/migrate/rounds.h"
 #include "lib/migrate/sender.h"
 #include "lib/migrate/session.h"
@@ -65,7 +66,7 @@ enum source_event {
 };
 
 struct source_totals {
-    uint64_t bytes, zero_pages, normal_pages, pages_done;
+    uint64_t bytes, multifd_bytes, zero_pages, normal_pages, pages_done;
     uint64_t xbzrle_pages, xbzrle_bytes, xbzrle_misses, xbzrle_overflows;
 };
 
@@ -99,7 +100,11 @@ struct ferry_migrate_source {
     struct wire_config config;
     struct guest_ram guest;
     struct sender *sender;
-    struct lane_want want; /* of the sender, without threads */
+    const struct ferry_address *address; /* loan; the channels with pages connect to it, too */
+    const struct codec_ops *codec;
+    struct multifd_out *multifd; /* NULL: none */
+    bool lanes_awaited;          /* RAM begins when the last of them is there */
+    struct lane_want want;       /* of the sender, without threads */
 
     bool logging, quiesced, drained, paused;
     struct rounds rounds;
@@ -119,4 +124,6 @@ extern const struct machine_table migrate_source_table;
 int64_t source_now(struct ferry_migrate_source *s);
 const char *source_doing(const struct ferry_migrate_source *s);
 /* What was sent so far, also after the end. */
+/* RAM can begin: the target has accepted, all channels are there. */
+int source_begin_ram(struct ferry_migrate_source *s);
 struct source_totals source_totals(const struct ferry_migrate_source *s);

@@ -99,9 +99,33 @@ static void source_send_some(struct ferry_migrate_source *s)
             return;
         s->err = err;
         source_fire(s, SOURCE_EV_FAULT);
-    } else if (r == SENDER_IDLE && (s->state == SOURCE_ACTIVE || s->state == SOURCE_LAST)) {
+    } else if (r == SENDER_IDLE && !s->lanes_awaited &&
+               (s->state == SOURCE_ACTIVE || s->state == SOURCE_LAST)) {
         source_fire(s, SOURCE_EV_IDLE);
     }
+}
+
+/* The channels with pages, one after the other, when the main one is there. */
+static void source_connect_lane(struct ferry_migrate_source *s)
+{
+    struct ferry_chan *chan = NULL;
+    int r = s->connect ? 0 : chan_connect_new(&s->connect, s->address, &s->err);
+
+    if (r == 0)
+        r = chan_connect_step(s->connect, &chan, &s->err);
+    if (r == 0)
+        return;
+    chan_connect_free(TAKE_PTR(s->connect));
+    if (r > 0)
+        r = multifd_out_attach(s->multifd, &chan, &s->err);
+    ferry_chan_free(chan);
+    if (r == 0 && s->lanes_awaited && multifd_out_complete(s->multifd)) {
+        s->lanes_awaited = false;
+        r = source_begin_ram(s);
+    }
+    s->again = true;
+    if (r < 0)
+        source_fire(s, SOURCE_EV_FAULT);
 }
 
 static void source_connect(struct ferry_migrate_source *s)
@@ -119,7 +143,10 @@ static void source_watch(struct ferry_migrate_source *s)
 {
     if (s->state >= SOURCE_DONE)
         return;
-    if (s->connect)
+    session_watch(&s->session, SESSION_LANES,
+                  s->connect && s->chan ? chan_connect_fd(s->connect) : -1,
+                  s->connect ? chan_connect_events(s->connect) : 0);
+    if (s->connect && !s->chan)
         session_watch(&s->session, SESSION_MAIN, chan_connect_fd(s->connect),
                       chan_connect_events(s->connect));
     else if (s->chan)
@@ -134,7 +161,7 @@ static void source_look_at_clock(struct ferry_migrate_source *s)
     int64_t now = source_now(s);
 
     if (s->sender && s->state == SOURCE_LAST) {
-        uint64_t bytes = atomic_load(&sender_counters(s->sender)->bytes);
+        uint64_t bytes = source_totals(s).bytes;
 
         if (bytes != s->seen_progress)
             s->deadline_ns = now + s->pause_timeout_ns;
@@ -147,6 +174,22 @@ static void source_look_at_clock(struct ferry_migrate_source *s)
 }
 
 /* --- <ferry/migrate.h> --- */
+
+static int source_multifd(struct ferry_migrate_source *s, struct ferry_err *err)
+{
+    struct multifd_out_params params = {
+        .guest = &s->guest,
+        .channels = support_channels(&s->parameters),
+        .codec = s->codec,
+        .level = s->parameters.multifd_level,
+        .look_for_zeros = s->parameters.zero_pages != FERRY_MIGRATE_ZERO_NONE,
+        .thread = !s->no_threads,
+    };
+
+    if (s->has_uuid)
+        memcpy(params.uuid, s->uuid, sizeof(params.uuid));
+    return multifd_out_new(&s->multifd, &params, err);
+}
 
 static int source_init(struct ferry_migrate_source *s,
                        const struct ferry_migrate_source_params *params, struct ferry_err *err)
@@ -179,7 +222,11 @@ static int source_init(struct ferry_migrate_source *s,
     return_path_in_init(&s->back);
     r = session_init(&s->session, params->clock, params->opaque, err);
     if (r == 0)
+        r = support_codec(&params->parameters, &s->codec, err);
+    if (r == 0)
         r = guest_ram_init(&s->guest, ferry_vm_ram(s->vm), err);
+    if (r == 0 && s->capabilities.multifd)
+        r = source_multifd(s, err);
     if (r == 0)
         r = wire_config_make(&s->config, vm_machine_name(s->vm), err);
     if (r == 0)
@@ -210,6 +257,7 @@ int ferry_migrate_source_new(struct ferry_migrate_source **ret,
         return err_set(err, ENOMEM, "no memory for a migration");
     s->session.epoll = s->session.notify = -1;
     r = source_init(s, params, err);
+    s->address = address;
     if (r == 0 && address)
         r = chan_connect_new(&s->connect, address, err);
     if (r < 0) {
@@ -249,6 +297,8 @@ enum ferry_migrate_status ferry_migrate_source_step(struct ferry_migrate_source 
         source_fire(s, SOURCE_EV_BEGIN);
     if (s->state == SOURCE_CONNECT && s->connect)
         source_connect(s);
+    if (s->multifd && s->sender && s->state < SOURCE_DONE && !multifd_out_complete(s->multifd))
+        source_connect_lane(s);
     if (s->drained && s->state == SOURCE_QUIESCE)
         source_fire(s, SOURCE_EV_DRAINED);
     if (s->chan && chan_traits(s->chan)->both_ways)
@@ -365,6 +415,7 @@ void ferry_migrate_source_info(const struct ferry_migrate_source *s, struct ferr
     ret->rounds = s->active_ns ? s->rounds.count + 1 : 0;
     ret->precopy_bytes = s->precopy_bytes ? s->precopy_bytes : t.bytes;
     ret->downtime_bytes = s->precopy_bytes ? t.bytes - s->precopy_bytes : 0;
+    ret->multifd_bytes = t.multifd_bytes;
     ret->xbzrle_pages = t.xbzrle_pages;
     ret->xbzrle_bytes = t.xbzrle_bytes;
     ret->xbzrle_cache_misses = t.xbzrle_misses;
@@ -386,6 +437,7 @@ void ferry_migrate_source_free(struct ferry_migrate_source *s)
     if (s->begin_ns)
         (void)!ferry_migrate_source_cancel(s, &ignored);
     sender_free(s->sender);
+    multifd_out_free(s->multifd);
     chan_connect_free(s->connect);
     ferry_chan_free(s->chan);
     if (s->logging)

@@ -26,16 +26,43 @@ const char *ferry_migrate_phase_name(enum ferry_migrate_phase phase)
 int support_check(const struct ferry_migrate_capabilities *capabilities,
                   const struct ferry_migrate_parameters *parameters, struct ferry_err *err)
 {
-    const char *what = capabilities->multifd         ? "multifd"
-                       : capabilities->mapped_ram    ? "mapped-ram"
+    const char *what = capabilities->mapped_ram      ? "mapped-ram"
                        : capabilities->ignore_shared ? "x-ignore-shared"
                                                      : NULL;
+    const struct codec_ops *codec;
 
+    if (capabilities->multifd && capabilities->xbzrle)
+        return err_set(err, EINVAL, "Multifd is not compatible with xbzrle");
+    if (support_codec(parameters, &codec, err) < 0)
+        return -err->errnum;
+    if (parameters->multifd_level && (parameters->multifd_level < codec->level_min ||
+                                      parameters->multifd_level > codec->level_max))
+        return err_set(err, EINVAL, "level %d of %s is not between %d and %d",
+                       parameters->multifd_level, codec->name, codec->level_min, codec->level_max);
+    if (parameters->multifd_channels > WIRE_MULTIFD_CHANNELS_MAX)
+        return err_set(err, EINVAL, "%u channels are more than %u", parameters->multifd_channels,
+                       WIRE_MULTIFD_CHANNELS_MAX);
     if (what)
         return err_set(err, ENOTSUP, "capability %s is not served", what);
     if (parameters->direct_io)
         return err_set(err, ENOTSUP, "parameter direct-io is not served without mapped-ram");
     return 0;
+}
+
+int support_codec(const struct ferry_migrate_parameters *parameters, const struct codec_ops **ret,
+                  struct ferry_err *err)
+{
+    const char *name = parameters->multifd_compression ? parameters->multifd_compression : "none";
+
+    *ret = codec_find(name);
+    if (!*ret)
+        return err_set(err, ENOTSUP, "multifd-compression %s is not served", name);
+    return 0;
+}
+
+unsigned support_channels(const struct ferry_migrate_parameters *parameters)
+{
+    return parameters->multifd_channels ? parameters->multifd_channels : 2;
 }
 
 int support_config(struct wire_config *config, const struct ferry_migrate_capabilities *c,

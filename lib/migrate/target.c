@@ -76,6 +76,14 @@ static void target_close(struct ferry_migrate_target *t)
         t->normal_pages = atomic_load(&c->normal_pages);
     }
     receiver_free(TAKE_PTR(t->receiver));
+    if (t->multifd) {
+        struct multifd_totals m = multifd_in_totals(t->multifd);
+
+        t->received_bytes += m.bytes;
+        t->zero_pages += m.zero_pages;
+        t->normal_pages += m.normal_pages;
+    }
+    multifd_in_free(TAKE_PTR(t->multifd));
     ferry_chan_free(TAKE_PTR(t->chan));
     ferry_listener_free(TAKE_PTR(t->listener));
     t->end_ns = target_now(t);
@@ -152,6 +160,7 @@ static int target_refuse(void *self)
     struct ferry_migrate_target *t = self;
 
     receiver_free(TAKE_PTR(t->receiver));
+    multifd_in_free(TAKE_PTR(t->multifd));
     t->deadline_ns = target_now(t) + TARGET_DRAIN_NS;
     if (!t->chan || !t->may_answer)
         return TARGET_EV_CLOSE;

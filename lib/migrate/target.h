@@ -13,6 +13,7 @@
 #include "base/machine.h"
 #include "lib/chan/listener.h"
 #include "lib/migrate/guest.h"
+#include "lib/migrate/multifd_in.h"
 #include "lib/migrate/receiver.h"
 #include "lib/migrate/session.h"
 #include "lib/wire/config.h"
@@ -73,6 +74,11 @@ struct ferry_migrate_target {
 
     struct ferry_listener *listener; /* owned */
     struct ferry_chan *chan;
+    const struct codec_ops *codec;
+    unsigned channels;           /* besides the main one; 0: none */
+    struct ferry_chan **arrived; /* owned array of channels + 1, and what is in it: not yet known */
+    unsigned arrived_count, taken_count;
+    struct multifd_in *multifd; /* NULL: none, or not yet */
     struct stream_in *stream;
     const struct stream_section *section; /* the one whose data comes next; NULL: an item does */
     struct stream_section section_copy;

@@ -17,6 +17,7 @@
 #define TARGET_READ_BYTES (32u << 10)
 /* Items of one step. */
 #define TARGET_STEP_ITEMS 64u
+#define TARGET_LOOK_NS    INT64_C(2000000)
 #define TARGET_GO_BYTES   5u /* the command COMMIT */
 
 static void target_fire(struct ferry_migrate_target *t, enum target_event event)
@@ -25,10 +26,68 @@ static void target_fire(struct ferry_migrate_target *t, enum target_event event)
     t->again = true;
 }
 
+/* Which channel is it? Its first bytes tell. 1: it is taken, 0: not yet. */
+static int target_sort(struct ferry_migrate_target *t, struct ferry_chan **chan)
+{
+    uint32_t magic;
+    int r = chan_peek(*chan, &magic, sizeof(magic), &t->err);
+
+    if (r < 0)
+        return r == -EAGAIN ? 0 : r;
+    magic = be32_load(&magic);
+    if (magic == WIRE_MULTIFD_MAGIC) {
+        if (!t->multifd)
+            return 0;
+        r = multifd_in_attach(t->multifd, chan, &t->err);
+        t->taken_count++;
+        return r < 0 ? r : 1;
+    }
+    if (t->chan)
+        return err_set(&t->err, EPROTO, "a channel begins with %08x, which says nothing", magic);
+    t->chan = TAKE_PTR(*chan);
+    return 1;
+}
+
+static int target_accept_many(struct ferry_migrate_target *t)
+{
+    for (unsigned i = 0; i < t->arrived_count;) {
+        int r = target_sort(t, &t->arrived[i]);
+
+        if (r < 0)
+            return r;
+        if (r > 0)
+            t->arrived[i] = t->arrived[--t->arrived_count];
+        else
+            i++;
+    }
+    while (t->listener && t->arrived_count <= t->channels) {
+        int r = listener_accept(t->listener, &t->arrived[t->arrived_count], &t->err);
+
+        if (r <= 0)
+            return r;
+        t->arrived_count++;
+        t->again = true;
+    }
+    if (t->chan && t->taken_count == t->channels && t->listener) {
+        session_watch(&t->session, SESSION_LANES, -1, 0);
+        ferry_listener_free(TAKE_PTR(t->listener));
+    }
+    return 0;
+}
+
 static void target_accept(struct ferry_migrate_target *t)
 {
-    int r = listener_accept(t->listener, &t->chan, &t->err);
+    int r;
 
+    if (t->channels) {
+        r = target_accept_many(t);
+        if (r < 0)
+            target_fire(t, TARGET_EV_FAULT);
+        else if (t->chan && t->state == TARGET_LISTEN)
+            target_fire(t, TARGET_EV_CONNECTED);
+        return;
+    }
+    r = listener_accept(t->listener, &t->chan, &t->err);
     if (r == 0)
         return;
     session_watch(&t->session, SESSION_MAIN, -1, 0);
@@ -146,7 +205,9 @@ static void target_watch(struct ferry_migrate_target *t)
 {
     short events = POLLIN;
 
-    if (t->state == TARGET_LISTEN && t->listener) {
+    if (t->channels && t->listener)
+        session_watch(&t->session, SESSION_LANES, listener_fd(t->listener), POLLIN);
+    if (t->state == TARGET_LISTEN && t->listener && !t->channels) {
         session_watch(&t->session, SESSION_MAIN, listener_fd(t->listener), POLLIN);
         return;
     }
@@ -184,6 +245,14 @@ static int target_init(struct ferry_migrate_target *t,
     t->deadline_ns = INT64_MAX;
     t->want.until_ns = INT64_MAX;
     r = session_init(&t->session, params->clock, params->opaque, err);
+    if (r == 0)
+        r = support_codec(&params->parameters, &t->codec, err);
+    if (r == 0 && params->capabilities.multifd) {
+        t->channels = support_channels(&params->parameters);
+        t->arrived = calloc(t->channels + 1, sizeof(struct ferry_chan *));
+        if (!t->arrived)
+            r = err_set(err, ENOMEM, "no memory for %u channels", t->channels);
+    }
     return r < 0 ? r : stream_in_new(&t->stream, err);
 }
 
@@ -224,6 +293,14 @@ int ferry_migrate_target_fd(const struct ferry_migrate_target *t)
     return t->session.epoll;
 }
 
+static int64_t target_look_ns(const struct ferry_migrate_target *t)
+{
+    int64_t now = t->session.clock ? t->session.clock(t->session.opaque) : clock_monotonic_ns();
+    int64_t look = now + TARGET_LOOK_NS;
+
+    return look < t->deadline_ns ? look : t->deadline_ns;
+}
+
 int64_t ferry_migrate_target_deadline_ns(const struct ferry_migrate_target *t)
 {
     bool file = t->chan && chan_traits(t->chan)->seekable && t->state == TARGET_READ;
@@ -231,6 +308,9 @@ int64_t ferry_migrate_target_deadline_ns(const struct ferry_migrate_target *t)
     if (t->state == TARGET_NEW || t->again || t->want.more || file ||
         (t->state == TARGET_LISTEN && t->listener && listener_fd(t->listener) < 0))
         return 0;
+    /* Whose first bytes have not come is not waited for with poll(2). */
+    if (t->arrived_count && t->state < TARGET_DRAIN)
+        return target_look_ns(t);
     return t->deadline_ns;
 }
 
@@ -241,7 +321,8 @@ enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target 
     session_noticed(&t->session);
     if (t->state == TARGET_NEW)
         target_fire(t, TARGET_EV_BEGIN);
-    if (t->state == TARGET_LISTEN && t->listener)
+    if (t->listener && t->state > TARGET_NEW && t->state < TARGET_DRAIN &&
+        (t->channels || t->state == TARGET_LISTEN))
         target_accept(t);
     if (t->state == TARGET_RAM)
         target_ram(t);
@@ -318,6 +399,10 @@ void ferry_migrate_target_free(struct ferry_migrate_target *t)
     if (!t)
         return;
     receiver_free(t->receiver);
+    multifd_in_free(t->multifd);
+    for (unsigned i = 0; i < t->arrived_count; i++)
+        ferry_chan_free(t->arrived[i]);
+    free(t->arrived);
     vm_load_free(t->load);
     stream_in_free(t->stream);
     guest_ram_free(&t->guest);

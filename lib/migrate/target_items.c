@@ -45,6 +45,19 @@ static int items_ready(struct ferry_migrate_target *t)
         r = guest_ram_init(&t->guest, ferry_vm_ram(t->vm), &t->err);
     if (r == 0)
         r = vm_load_new(&t->load, t->vm, &t->err);
+    if (r == 0 && t->channels) {
+        struct multifd_in_params multifd = {.guest = &t->guest,
+                                            .channels = t->channels,
+                                            .codec = t->codec,
+                                            .thread = !t->no_threads};
+
+        if (t->has_uuid)
+            memcpy(multifd.uuid, t->uuid, sizeof(multifd.uuid));
+        r = multifd_in_new(&t->multifd, &multifd, &t->err);
+        params.multifd = t->multifd;
+        params.rules.multifd = true;
+        params.rules.xbzrle = false;
+    }
     if (r == 0)
         r = receiver_new(&t->receiver, &params, &t->err);
     if (r < 0)
@@ -183,6 +196,8 @@ static int items_end_mark(struct ferry_migrate_target *t)
 {
     if (!t->ready || !receiver_has_list(t->receiver))
         return err_set(&t->err, EPROTO, "the stream ends without RAM");
+    if (t->multifd && multifd_in_end(t->multifd, &t->err) < 0)
+        return -t->err.errnum;
     return vm_load_complete(t->load, &t->err);
 }
 

@@ -236,6 +236,7 @@ void migrate_pair_free(struct migrate_pair *p)
 {
     ferry_migrate_source_free(p->source);
     ferry_migrate_target_free(p->target);
+    ferry_address_free(p->address);
     own_close_fd(&p->wire[0]);
     own_close_fd(&p->wire[1]);
     p->source = NULL;

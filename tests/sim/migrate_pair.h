@@ -18,6 +18,7 @@ struct migrate_pair {
     struct toy from, to;
     struct ferry_migrate_source_params source_params;
     struct ferry_migrate_target_params target_params;
+    struct ferry_address *address; /* the source's, if it has one; owned */
     struct ferry_migrate_source *source;
     struct ferry_migrate_target *target;
     enum ferry_migrate_status source_status, target_status;

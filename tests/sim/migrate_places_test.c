@@ -65,14 +65,14 @@ static void source_to(struct migrate_pair *p, const char *uri)
     if (ferry_migrate_source_new(&p->source, &p->source_params, a, NULL, &err) < 0)
         fail_msg("%s: %s", uri, err.text);
     p->source_status = FERRY_MIGRATE_BUSY;
-    /* The source keeps none of it: what it connects to, it connects to while it is stepped. */
+    p->address = a;
+    /* Until it stands: the test closes its own ends of pipes after it. */
     while (p->source_status == FERRY_MIGRATE_BUSY && !(p->points & 1u << FERRY_MIGRATE_CONNECTED)) {
         struct pollfd wait = {.fd = ferry_migrate_source_fd(p->source), .events = POLLIN};
 
         p->source_status = ferry_migrate_source_step(p->source, &p->source_err);
         (void)!poll(&wait, 1, 1);
     }
-    ferry_address_free(a);
 }
 
 static struct ferry_listener *listen_on(const char *uri)
@@ -183,6 +183,37 @@ static void test_unix(void **state)
     assert_int_equal(access(t->path, F_OK), -1);
 }
 
+static void multifd(struct migrate_pair *p, const char *compression, unsigned channels)
+{
+    p->source_params.capabilities.multifd = p->target_params.capabilities.multifd = true;
+    p->source_params.parameters.multifd_compression = compression;
+    p->target_params.parameters.multifd_compression = compression;
+    p->source_params.parameters.multifd_channels = channels;
+    p->target_params.parameters.multifd_channels = channels;
+    p->from.scribble_pages = 900;
+}
+
+static void test_multifd(void **state)
+{
+    multifd(((struct places *)*state)->p, "none", 2);
+    move_by_socket(((struct places *)*state)->p, "tcp:127.0.0.1:0");
+}
+
+static void test_multifd_zlib(void **state)
+{
+    multifd(((struct places *)*state)->p, "zlib", 3);
+    move_by_socket(((struct places *)*state)->p, "tcp:127.0.0.1:0");
+}
+
+static void test_multifd_zstd(void **state)
+{
+    struct places *t = *state;
+
+    multifd(t->p, "zstd", 8);
+    snprintf(t->uri, sizeof(t->uri), "unix:%s", t->path);
+    move_by_socket(t->p, t->uri);
+}
+
 /* First all of it into the place, then out of it. */
 static void store(struct places *t, const char *to, const char *from)
 {
@@ -266,8 +297,8 @@ static void test_pipe_without_a_reader(void **state)
 
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     snprintf(uri, sizeof(uri), "fd:%d", fds[1]);
-    source_to(p, uri);
     close(fds[0]);
+    source_to(p, uri);
     close(fds[1]);
     run(p);
     assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
@@ -303,12 +334,21 @@ static void test_nobody_listens(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLACE_TEST(test_tcp),       PLACE_TEST(test_tcp_by_name),
-        PLACE_TEST(test_tcp6),      PLACE_TEST(test_unix),
-        PLACE_TEST(test_file),      PLACE_TEST(test_file_behind_an_offset),
-        PLACE_TEST(test_exec),      PLACE_TEST(test_exec_that_fails),
-        PLACE_TEST(test_pipe),      PLACE_TEST(test_pipe_without_a_reader),
-        PLACE_TEST(test_full_disk), PLACE_TEST(test_nobody_listens),
+        PLACE_TEST(test_tcp),
+        PLACE_TEST(test_tcp_by_name),
+        PLACE_TEST(test_tcp6),
+        PLACE_TEST(test_unix),
+        PLACE_TEST(test_multifd),
+        PLACE_TEST(test_multifd_zlib),
+        PLACE_TEST(test_multifd_zstd),
+        PLACE_TEST(test_file),
+        PLACE_TEST(test_file_behind_an_offset),
+        PLACE_TEST(test_exec),
+        PLACE_TEST(test_exec_that_fails),
+        PLACE_TEST(test_pipe),
+        PLACE_TEST(test_pipe_without_a_reader),
+        PLACE_TEST(test_full_disk),
+        PLACE_TEST(test_nobody_listens),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/migrate/multifd_in.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "lib/codec/zero.h"
+#include "lib/migrate/lane.h"
+
+/* Packets of one step. */
+#define IN_STEP_PACKETS 8u
+
+enum in_place { IN_HELLO = 0, IN_HEAD, IN_DATA, IN_WAITING, IN_END };
+
+struct in_lane {
+    struct multifd_in *all;
+    struct ferry_chan *chan; /* owned */
+    struct lane *lane;
+    enum in_place place;
+    unsigned channel;
+    uint8_t head[MULTIFD_HEAD_BYTES];
+    size_t have_bytes; /* of hello, head or data */
+    struct multifd_packet packet;
+    uint8_t *data; /* owned; compressed */
+    void *decompressor;
+    uint64_t waits_for; /* marks that must be passed */
+    atomic_uint_fast64_t bytes, zero_pages, normal_pages;
+};
+
+struct multifd_in {
+    struct multifd_in_params params;
+    struct in_lane *lanes; /* owned */
+    unsigned attached;
+    void (*wake)(void *arg);
+    void *wake_arg;
+    pthread_mutex_t lock; /* what follows */
+    struct multifd_epochs epochs;
+    bool seen[WIRE_MULTIFD_CHANNELS_MAX];
+    bool failed;
+    struct ferry_err err;
+};
+
+static void in_step(void *self, struct lane_want *want);
+
+int multifd_in_new(struct multifd_in **ret, const struct multifd_in_params *params,
+                   struct ferry_err *err)
+{
+    struct multifd_in *m = calloc(1, sizeof(*m));
+
+    if (!m)
+        return err_set(err, ENOMEM, "no memory for channels");
+    m->params = *params;
+    pthread_mutex_init(&m->lock, NULL);
+    multifd_epochs_init(&m->epochs, params->channels);
+    m->lanes = calloc(params->channels, sizeof(*m->lanes));
+    if (!m->lanes) {
+        multifd_in_free(m);
+        return err_set(err, ENOMEM, "no memory for %u channels", params->channels);
+    }
+    *ret = m;
+    return 0;
+}
+
+void multifd_in_free(struct multifd_in *m)
+{
+    if (!m)
+        return;
+    for (unsigned i = 0; i < m->attached; i++) {
+        lane_stop(m->lanes[i].lane);
+        if (m->lanes[i].decompressor)
+            m->params.codec->decompressor_free(m->lanes[i].decompressor);
+        ferry_chan_free(m->lanes[i].chan);
+        free(m->lanes[i].data);
+    }
+    free(m->lanes);
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
+void multifd_in_wake(struct multifd_in *m, void (*wake)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&m->lock);
+    m->wake = wake;
+    m->wake_arg = arg;
+    pthread_mutex_unlock(&m->lock);
+}
+
+int multifd_in_attach(struct multifd_in *m, struct ferry_chan **chan, struct ferry_err *err)
+{
+    struct in_lane *l = &m->lanes[m->attached];
+    const struct codec_ops *codec = m->params.codec;
+    int r = 0;
+
+    if (m->attached == m->params.channels)
+        return err_set(err, EPROTO, "the source opens more than %u channels", m->params.channels);
+    l->all = m;
+    if (!codec->plain) {
+        l->data = malloc(WIRE_MULTIFD_DATA_MAX_BYTES);
+        r = l->data ? codec->decompressor_new(&l->decompressor, err)
+                    : err_set(err, ENOMEM, "no memory to decompress from");
+    }
+    if (r == 0 && m->params.thread) {
+        l->chan = *chan;
+        r = lane_start(&l->lane, "ferry-multifd", in_step, l, err);
+    }
+    if (r < 0) {
+        l->chan = NULL;
+        if (l->decompressor)
+            codec->decompressor_free(TAKE_PTR(l->decompressor));
+        free(TAKE_PTR(l->data));
+        return r;
+    }
+    l->chan = TAKE_PTR(*chan);
+    m->attached++;
+    return 0;
+}
+
+int multifd_in_mark(struct multifd_in *m, struct ferry_err *err)
+{
+    int r;
+
+    pthread_mutex_lock(&m->lock);
+    r = m->failed ? -m->err.errnum : multifd_epochs_mark(&m->epochs);
+    if (m->failed)
+        *err = m->err;
+    pthread_mutex_unlock(&m->lock);
+    for (unsigned i = 0; r > 0 && i < m->attached; i++)
+        if (m->lanes[i].lane)
+            lane_kick(m->lanes[i].lane);
+    return r;
+}
+
+int multifd_in_end(struct multifd_in *m, struct ferry_err *err)
+{
+    int r;
+
+    pthread_mutex_lock(&m->lock);
+    if (m->failed) {
+        *err = m->err;
+        r = -m->err.errnum;
+    } else {
+        r = multifd_epochs_end(&m->epochs, err);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return r;
+}
+
+void multifd_in_step(struct multifd_in *m)
+{
+    for (unsigned i = 0; i < m->attached; i++) {
+        struct lane_want want = {.fd = -1, .until_ns = INT64_MAX};
+
+        in_step(&m->lanes[i], &want);
+    }
+}
+
+struct multifd_totals multifd_in_totals(const struct multifd_in *m)
+{
+    struct multifd_totals t = {0};
+
+    for (unsigned i = 0; i < m->attached; i++) {
+        t.bytes += atomic_load(&m->lanes[i].bytes);
+        t.zero_pages += atomic_load(&m->lanes[i].zero_pages);
+        t.normal_pages += atomic_load(&m->lanes[i].normal_pages);
+    }
+    return t;
+}
+
+/* --- A lane --- */
+
+static void in_tell(struct in_lane *l, const struct ferry_err *err)
+{
+    struct multifd_in *m = l->all;
+
+    pthread_mutex_lock(&m->lock);
+    if (err && !m->failed) {
+        m->failed = true;
+        m->err = *err;
+    }
+    /* Under the lock, so that it can be unset for sure. It only writes to an eventfd. */
+    if (m->wake)
+        m->wake(m->wake_arg);
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* Up to n bytes in all to `to`: 1: there are n, 0: wait. */
+static int in_fill(struct in_lane *l, uint8_t *to, size_t n, struct lane_want *want,
+                   struct ferry_err *err)
+{
+    while (l->have_bytes < n) {
+        ssize_t got = chan_recv(l->chan, to + l->have_bytes, n - l->have_bytes, err);
+
+        if (got == -EAGAIN) {
+            want->fd = chan_fd(l->chan);
+            want->events = POLLIN;
+            return 0;
+        }
+        if (got < 0)
+            return (int)got;
+        if (got == 0) {
+            if (l->place == IN_HEAD && l->have_bytes == 0) {
+                l->place = IN_END;
+                return 0;
+            }
+            return err_set(err, ECONNRESET, "channel %u ends in the middle of a packet",
+                           l->channel);
+        }
+        atomic_fetch_add(&l->bytes, (uint64_t)got);
+        l->have_bytes += (size_t)got;
+    }
+    return 1;
+}
+
+static int in_hello(struct in_lane *l, struct lane_want *want, struct ferry_err *err)
+{
+    struct multifd_in *m = l->all;
+    struct multifd_hello hello;
+    int r = in_fill(l, l->head, MULTIFD_HELLO_BYTES, want, err);
+
+    if (r <= 0)
+        return r;
+    pthread_mutex_lock(&m->lock);
+    r = multifd_get_hello(l->head, m->params.uuid, m->params.channels, m->seen, &hello, err);
+    pthread_mutex_unlock(&m->lock);
+    if (r < 0)
+        return r;
+    l->channel = hello.channel;
+    l->have_bytes = 0;
+    l->place = IN_HEAD;
+    return 1;
+}
+
+static int in_head(struct in_lane *l, struct lane_want *want, struct ferry_err *err)
+{
+    struct multifd_in *m = l->all;
+    int r = in_fill(l, l->head, MULTIFD_HEAD_BYTES, want, err);
+
+    if (r <= 0)
+        return r;
+    r = multifd_get_head(l->head, l->have_bytes, m->params.codec->method, &m->params.guest->blocks,
+                         &l->packet, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&m->lock);
+    r = multifd_epochs_packet(&m->epochs, l->channel, l->packet.sync,
+                              l->packet.normal_count + l->packet.zero_count > 0, err);
+    l->waits_for = m->epochs.marks + 1;
+    pthread_mutex_unlock(&m->lock);
+    if (r < 0)
+        return r;
+    l->have_bytes = 0;
+    l->place = IN_DATA;
+    return 1;
+}
+
+/* One page after the other, straight to where they belong. */
+static int in_plain(struct in_lane *l, struct lane_want *want, struct ferry_err *err)
+{
+    const struct multifd_packet *p = &l->packet;
+
+    while (l->have_bytes < p->data_bytes) {
+        size_t page = l->have_bytes / WIRE_PAGE_BYTES, in_page = l->have_bytes % WIRE_PAGE_BYTES;
+        size_t end = page + 1, before = l->have_bytes;
+        uint8_t *to = guest_ram_page(l->all->params.guest, p->block, p->offsets[page]);
+        int r;
+
+        if (!to)
+            return err_set(err, EINVAL, "a page of channel %u is not in the block", l->channel);
+        while (end < p->normal_count && p->offsets[end] == p->offsets[end - 1] + WIRE_PAGE_BYTES)
+            end++;
+        l->have_bytes = in_page;
+        r = in_fill(l, to, (end - page) * WIRE_PAGE_BYTES, want, err);
+        l->have_bytes = before - in_page + l->have_bytes;
+        if (r <= 0)
+            return r;
+    }
+    return 1;
+}
+
+static int in_data(struct in_lane *l, struct lane_want *want, struct ferry_err *err)
+{
+    const struct guest_ram *g = l->all->params.guest;
+    const struct codec_ops *codec = l->all->params.codec;
+    const struct multifd_packet *p = &l->packet;
+    uint8_t *pages[WIRE_MULTIFD_PAGES];
+    int r;
+
+    r = codec->plain ? in_plain(l, want, err) : in_fill(l, l->data, p->data_bytes, want, err);
+    if (r <= 0)
+        return r;
+    for (uint32_t i = 0; i < p->normal_count + p->zero_count; i++) {
+        uint64_t page = p->offsets[i] / WIRE_PAGE_BYTES;
+        uint8_t *to = guest_ram_page(g, p->block, p->offsets[i]);
+
+        if (!to)
+            return err_set(err, EINVAL, "a page of channel %u is not in the block", l->channel);
+        if (i < p->normal_count) {
+            pages[i] = to;
+            guest_bit_set_shared(g->backed[p->block], page);
+        } else if (guest_bit_shared(g->backed[p->block], page) &&
+                   !zero_check(to, WIRE_PAGE_BYTES)) {
+            memset(to, 0, WIRE_PAGE_BYTES);
+        }
+    }
+    if (!codec->plain && p->normal_count) {
+        r = codec->decompress(l->decompressor, l->data, p->data_bytes, pages, p->normal_count, err);
+        if (r < 0)
+            return r;
+    }
+    atomic_fetch_add(&l->normal_pages, p->normal_count);
+    atomic_fetch_add(&l->zero_pages, p->zero_count);
+    l->have_bytes = 0;
+    l->place = p->sync ? IN_WAITING : IN_HEAD;
+    if (p->sync)
+        in_tell(l, NULL);
+    return 1;
+}
+
+static int in_waiting(struct in_lane *l)
+{
+    bool passed;
+
+    pthread_mutex_lock(&l->all->lock);
+    passed = l->all->epochs.marks >= l->waits_for;
+    pthread_mutex_unlock(&l->all->lock);
+    if (passed)
+        l->place = IN_HEAD;
+    return passed;
+}
+
+static void in_step(void *self, struct lane_want *want)
+{
+    struct in_lane *l = self;
+    struct ferry_err err;
+    int r = 1;
+
+    for (unsigned i = 0; i < IN_STEP_PACKETS && r > 0; i++) {
+        switch (l->place) {
+        case IN_HELLO:
+            r = in_hello(l, want, &err);
+            break;
+        case IN_HEAD:
+            r = in_head(l, want, &err);
+            break;
+        case IN_DATA:
+            r = in_data(l, want, &err);
+            break;
+        case IN_WAITING:
+            r = in_waiting(l);
+            break;
+        case IN_END:
+            return;
+        }
+    }
+    want->more = r > 0;
+    if (r >= 0)
+        return;
+    err_prefix(&err, "channel %u", l->channel);
+    l->place = IN_END;
+    in_tell(l, &err);
+}

@@ -23,6 +23,9 @@
 
 /* A frontend that notes what it is told, on a loop that runs until a condition holds. */
 struct user {
+    /* The chardev's loan: it outlives the test that made it. */
+    struct config_chardev config;
+    char path[128];
     struct loop *loop;
     struct chardev *chardev;
     size_t room;
@@ -131,9 +134,14 @@ static void user_until(struct user *u, const int *counter, int wanted)
 static void user_new(struct user *u, const struct config_chardev *config, bool escape)
 {
     struct chardev_params params = {
-        .config = config, .loop = u->loop, .escape = escape, .quit = user_quit, .quit_arg = u};
+        .config = &u->config, .loop = u->loop, .escape = escape, .quit = user_quit, .quit_arg = u};
     struct ferry_err err;
 
+    u->config = *config;
+    if (config->path) {
+        snprintf(u->path, sizeof(u->path), "%s", config->path);
+        u->config.path = u->path;
+    }
     assert_int_equal(chardev_new(&u->chardev, &params, &err), 0);
 }
 

@@ -6,9 +6,13 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/num.h"
 #include "vmm/cpu/hart.h"
 #include "vmm/dev/aclint.h"
+#include "vmm/dev/fw_cfg.h"
 #include "vmm/dev/goldfish_rtc.h"
+#include "vmm/dev/gpex.h"
+#include "vmm/dev/pflash.h"
 #include "vmm/dev/plic.h"
 #include "vmm/dev/test_finisher.h"
 #include "vmm/dev/uart16550.h"
@@ -18,14 +22,17 @@
 #include "vmm/machine/guestmem.h"
 #include "vmm/main/backends.h"
 #include "vmm/main/boot.h"
+#include "vmm/main/compat.h"
 #include "vmm/main/memmap.h"
 
-/* mswi, mtimer, plic, uart, rtc, test, and a device or an empty transport in each slot. */
-#define BOARD_DEVICES_MAX (6 + CONFIG_VIRTIO_SLOTS)
+/* mswi, mtimer, plic, uart, rtc, test; fw_cfg, six of PCI, two flash banks; and a device or an
+ * empty transport in each slot. */
+#define BOARD_DEVICES_MAX (6 + 9 + CONFIG_VIRTIO_SLOTS)
 
 struct board {
     struct board_params params;
     const struct vm_config *config;
+    const struct compat *compat; /* NULL: none */
 
     struct ferry_ram *ram;
     struct guestmem mem;
@@ -59,6 +66,15 @@ static int board_add_memory(struct board *b, const char *name, uint64_t base_gpa
     return rc ? rc : guestmem_add(&b->mem, base_gpa, region, readonly, err);
 }
 
+static int board_add_flash(struct board *b, struct ferry_err *err)
+{
+    int rc = board_add_memory(b, "virt.flash0", MEMMAP_FLASH_GPA, MEMMAP_FLASH_BYTES, true, err);
+
+    return rc ? rc
+              : board_add_memory(b, "virt.flash1", MEMMAP_FLASH_GPA + MEMMAP_FLASH_BYTES,
+                                 MEMMAP_FLASH_BYTES, true, err);
+}
+
 static int board_new_memory(struct board *b, struct ferry_err *err)
 {
     int rc = ferry_ram_new(&b->ram, err);
@@ -66,6 +82,8 @@ static int board_new_memory(struct board *b, struct ferry_err *err)
     if (!rc)
         rc = board_add_memory(b, "riscv_virt_board.ram", MEMMAP_RAM_GPA, b->config->ram_bytes,
                               false, err);
+    if (!rc && b->compat && b->compat->qemu_devices)
+        rc = board_add_flash(b, err);
     if (!rc)
         rc = board_add_memory(b, "riscv_virt_board.mrom", MEMMAP_MROM_GPA, MEMMAP_MROM_BYTES, true,
                               err);
@@ -85,6 +103,7 @@ static int board_new_harts(struct board *b, struct ferry_err *err)
             .bus = &b->bus,
             .clock = b->clock,
             .ram = b->ram,
+            .quirks = b->compat ? b->compat->hart : (struct hart_quirks){0},
         };
         int rc = hart_new(&b->harts[id], &params, err);
 
@@ -124,7 +143,7 @@ static int board_add_device(struct board *b, struct dev *d, uint64_t gpa, struct
     };
 
     b->devices[b->device_count++] = d;
-    return bus_add(&b->bus, &region, err);
+    return region.size_bytes == 0 ? 0 : bus_add(&b->bus, &region, err);
 }
 
 static int board_new_device(struct board *b, const struct dev_type *type, uint64_t gpa,
@@ -134,6 +153,47 @@ static int board_new_device(struct board *b, const struct dev_type *type, uint64
     int rc = dev_new(ret, type, &b->env, irq, idstr, 0, err);
 
     return rc ? rc : board_add_device(b, *ret, gpa, err);
+}
+
+/* Devices of QEMU's machine that this one lacks; first those whose sections come before the UART's.
+ */
+static int board_new_pci(struct board *b, struct ferry_err *err)
+{
+    const uint64_t high_gpa =
+        num_align_up(MEMMAP_RAM_GPA + b->config->ram_bytes, MEMMAP_PCI_HIGH_ALIGN);
+    const struct {
+        const struct dev_type *type;
+        uint64_t gpa;
+        const char *idstr;
+    } all[] = {
+        {&fw_cfg_type, MEMMAP_FW_CFG_GPA, "fw_cfg"},
+        {&gpex_root_type, MEMMAP_PCI_ECAM_GPA, "0000:00:00.0/gpex_root"},
+        {&pci_host_type, 0, "PCIHost"},
+        {&pci_bus_type, 0, "PCIBUS"},
+        {&pci_io_type, MEMMAP_PCI_IO_GPA, "pci_io"},
+        {&pci_mmio_type, MEMMAP_PCI_MMIO_GPA, "pci_mmio"},
+        {&pci_mmio_high_type, high_gpa, "pci_mmio_high"},
+    };
+    struct dev *d;
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < sizeof(all) / sizeof(all[0]); i++)
+        rc = board_new_device(b, all[i].type, all[i].gpa, (struct irq_line){0}, all[i].idstr, &d,
+                              err);
+    return rc;
+}
+
+static int board_new_flash(struct board *b, struct ferry_err *err)
+{
+    struct dev *d;
+    int rc = 0;
+
+    for (uint32_t bank = 0; !rc && bank < 2; bank++) {
+        rc = dev_new(&d, &pflash_type, &b->env, (struct irq_line){0}, "pflash_cfi01", bank, err);
+        if (!rc)
+            rc = board_add_device(b, d, 0, err);
+    }
+    return rc;
 }
 
 static int board_new_platform(struct board *b, struct dev **ret_plic, struct ferry_err *err)
@@ -161,8 +221,11 @@ static int board_new_platform(struct board *b, struct dev **ret_plic, struct fer
         plic_connect(plic, 2 * i + 1, board_hart_line(h, HART_IRQ_SEI));
     }
     *ret_plic = plic;
-    rc = board_new_device(b, &uart16550_type, MEMMAP_UART_GPA, plic_input(plic, MEMMAP_UART_IRQ),
-                          "serial", &uart, err);
+    if (b->compat && b->compat->qemu_devices)
+        rc = board_new_pci(b, err);
+    if (!rc)
+        rc = board_new_device(b, &uart16550_type, MEMMAP_UART_GPA,
+                              plic_input(plic, MEMMAP_UART_IRQ), "serial", &uart, err);
     if (!rc && b->config->serial_chardev)
         rc = uart16550_connect(uart, backends_find_chardev(&b->backends, b->config->serial_chardev),
                                err);
@@ -172,6 +235,8 @@ static int board_new_platform(struct board *b, struct dev **ret_plic, struct fer
     if (!rc)
         rc = board_new_device(b, &test_finisher_type, MEMMAP_TEST_GPA, none, "sifive_test", &test,
                               err);
+    if (!rc && b->compat && b->compat->qemu_devices)
+        rc = board_new_flash(b, err);
     return rc;
 }
 
@@ -183,6 +248,7 @@ static int board_new_virtio(struct board *b, struct dev *plic, uint32_t slot,
         .slot_gpa = MEMMAP_VIRTIO_GPA + slot * MEMMAP_VIRTIO_SLOT_BYTES,
         .irq = plic_input(plic, MEMMAP_VIRTIO_IRQ + slot),
         .legacy = b->config->force_legacy,
+        .queue_num = b->compat ? b->compat->virtio_queue_num : 0,
         .config = config,
         .on_drained = b->params.on_drained,
         .arg = b->params.machine,
@@ -247,7 +313,9 @@ static int board_build(struct board *b, struct ferry_err *err)
     struct dev *plic = NULL;
     int rc;
 
-    rc = boot_new(&b->boot, b->config, err);
+    rc = compat_find(&b->compat, b->config->compat, err);
+    if (!rc)
+        rc = boot_new(&b->boot, b->config, err);
     if (!rc)
         rc = board_new_memory(b, err);
     if (!rc)

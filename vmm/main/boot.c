@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "vmm/cpu/hart.h"
+#include "vmm/main/compat.h"
 #include "vmm/main/devtree.h"
 #include "vmm/main/image.h"
 #include "vmm/main/memmap.h"
@@ -25,6 +26,7 @@ enum { BOOT_FIRMWARE, BOOT_KERNEL, BOOT_INITRD, BOOT_IMAGES };
 
 struct boot {
     const struct vm_config *config;
+    const struct compat *compat; /* NULL: none */
     bool wanted[BOOT_IMAGES];
     struct image images[BOOT_IMAGES];
 };
@@ -38,14 +40,19 @@ static const char *const boot_default_firmware[] = {
 
 int boot_new(struct boot **ret, const struct vm_config *config, struct ferry_err *err)
 {
+    const struct compat *compat;
     struct boot *b;
+    int rc = compat_find(&compat, config->compat, err);
 
+    if (rc)
+        return rc;
     if (config->bios && !strcmp(config->bios, "none") && !config->kernel)
         return err_set(err, EINVAL, "with -bios none and no -kernel there is nothing to run");
     b = calloc(1, sizeof(*b));
     if (!b)
         return err_set(err, ENOMEM, "no memory for boot images");
     b->config = config;
+    b->compat = compat;
     b->wanted[BOOT_FIRMWARE] = !config->bios || strcmp(config->bios, "none") != 0;
     b->wanted[BOOT_KERNEL] = config->kernel != NULL;
     b->wanted[BOOT_INITRD] = config->initrd != NULL;
@@ -151,7 +158,7 @@ static int boot_place_fdt(const struct boot *b, const struct guestmem *mem, stru
         .hart_count = b->config->harts,
         .ram_bytes = b->config->ram_bytes,
         .isa_string = hart_isa_string,
-        .mmu_type = hart_mmu_type,
+        .mmu_type = b->compat ? b->compat->mmu_type : hart_mmu_type,
         .bootargs = b->config->append,
         .initrd_start_gpa = l->initrd.start_gpa,
         .initrd_end_gpa = l->initrd.end_gpa,

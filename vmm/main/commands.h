@@ -17,7 +17,7 @@ struct command {
 
 extern const struct command command_run, command_receive, command_update, command_ls,
     command_status, command_console, command_stop, command_cont, command_quit, command_qmp,
-    command_wait, command_migrate, command_snapshot;
+    command_wait, command_migrate, command_snapshot, command_analyze;
 
 /* "ferry NAME: text" on stderr; returns 1. */
 int command_fail(const struct command *self, const char *fmt, ...)

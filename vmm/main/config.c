@@ -150,6 +150,7 @@ void config_free(struct vm_config *c)
     for (size_t i = 0; i < c->monitor_count; i++)
         free(c->monitors[i].chardev);
     free(c->name);
+    free(c->compat);
     free(c->bios);
     free(c->kernel);
     free(c->initrd);

@@ -14,6 +14,11 @@ void globalstate_set(struct globalstate *g, enum run_state state)
     memcpy(g->runstate, name, g->size);
 }
 
+bool globalstate_ran(const struct globalstate *g)
+{
+    return !g->runstate[0] || !strcmp(g->runstate, run_state_name(RUN_STATE_RUNNING));
+}
+
 static int globalstate_check(const void *scratch, struct ferry_err *err)
 {
     const struct globalstate *g = scratch;

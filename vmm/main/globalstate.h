@@ -18,4 +18,6 @@ struct globalstate {
 
 /* Before a save. */
 void globalstate_set(struct globalstate *g, enum run_state state);
+/* Did the guest run in the source? One that says nothing of it did. */
+bool globalstate_ran(const struct globalstate *g);
 struct ferry_part globalstate_part(struct globalstate *g);

@@ -11,13 +11,9 @@
 #include "vmm/main/props.h"
 
 static const struct command *const commands[] = {
-    &command_run,     &command_update,
-    &command_migrate, &command_snapshot,
-    &command_receive, &command_ls,
-    &command_status,  &command_console,
-    &command_stop,    &command_cont,
-    &command_quit,    &command_qmp,
-    &command_wait,    NULL,
+    &command_run,     &command_update, &command_migrate, &command_snapshot, &command_analyze,
+    &command_receive, &command_ls,     &command_status,  &command_console,  &command_stop,
+    &command_cont,    &command_quit,   &command_qmp,     &command_wait,     NULL,
 };
 
 static const char *command_candidate(const void *arg, size_t i)

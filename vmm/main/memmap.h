@@ -19,6 +19,13 @@
 #define MEMMAP_UART_BYTES        0x100u
 #define MEMMAP_VIRTIO_GPA        0x10001000u
 #define MEMMAP_VIRTIO_SLOT_BYTES 0x1000u
+#define MEMMAP_FLASH_GPA         0x20000000u /* two banks */
+#define MEMMAP_FLASH_BYTES       0x2000000u
+#define MEMMAP_FW_CFG_GPA        0x10100000u
+#define MEMMAP_PCI_IO_GPA        0x3000000u
+#define MEMMAP_PCI_ECAM_GPA      0x30000000u
+#define MEMMAP_PCI_MMIO_GPA      0x40000000u
+#define MEMMAP_PCI_HIGH_ALIGN    0x400000000ull /* the window above RAM begins at such an address */
 #define MEMMAP_RAM_GPA           0x80000000u
 
 #define MEMMAP_VIRTIO_IRQ 1 /* slot n has source 1 + n */

@@ -76,7 +76,6 @@ struct migration {
     bool have_net_ledger;
     bool one_way;    /* nobody acknowledges: a file, a command */
     bool images_out; /* the locks of disk images were given up for the target */
-    bool activated;  /* target: it took them */
 
     /* --- where a target waits --- */
     int listen_fd; /* -1, or a UNIX socket on which both are spoken */
@@ -109,6 +108,10 @@ int migration_net_start(struct migration *m, struct ferry_address **address, boo
 /* Takes *listener or *chan, whichever there is, on success. */
 int migration_net_incoming(struct migration *m, struct ferry_listener **listener,
                            struct ferry_chan **chan, struct ferry_err *err) FERRY_MUST_CHECK;
+struct ferry_migrate_capabilities migration_net_capabilities(const struct migration_params *p);
+struct ferry_migrate_parameters migration_net_parameters(const struct migration_params *p);
+/* NULL: none was given. */
+const uint8_t *migration_net_uuid(const struct migration *m);
 void migration_net_set_parameters(struct migration *m);
 void migration_net_release(struct migration *m);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guest goes as a stream, to another host or into a file: both sides of <ferry/migrate.h>. */
+/* The guest goes as a stream, to another host or into a file: the source of <ferry/migrate.h>. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -12,65 +12,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "vmm/main/migration_internal.h"
-#include "vmm/main/overrides.h"
 #include "vmm/main/vm_internal.h"
-
-#define NS_PER_MS INT64_C(1000000)
-
-/* --- both --- */
-
-static struct ferry_migrate_capabilities capabilities_of(const struct migration_params *p)
-{
-    return (struct ferry_migrate_capabilities){
-        .xbzrle = p->capabilities[MIGRATION_CAP_XBZRLE],
-        .auto_converge = p->capabilities[MIGRATION_CAP_AUTO_CONVERGE],
-        .multifd = p->capabilities[MIGRATION_CAP_MULTIFD],
-        .mapped_ram = p->capabilities[MIGRATION_CAP_MAPPED_RAM],
-        .ignore_shared = p->capabilities[MIGRATION_CAP_X_IGNORE_SHARED],
-        .validate_uuid = p->capabilities[MIGRATION_CAP_VALIDATE_UUID],
-        .pause_before_switchover = p->capabilities[MIGRATION_CAP_PAUSE_BEFORE_SWITCHOVER],
-    };
-}
-
-static enum ferry_migrate_zero_pages zero_pages_of(const char *name)
-{
-    if (!strcmp(name, "legacy"))
-        return FERRY_MIGRATE_ZERO_LEGACY;
-    return strcmp(name, "none") ? FERRY_MIGRATE_ZERO_MULTIFD : FERRY_MIGRATE_ZERO_NONE;
-}
-
-static struct ferry_migrate_parameters parameters_of(const struct migration_params *p)
-{
-    const char *method = p->str[MIGRATION_PARAM_MULTIFD_COMPRESSION];
-    uint64_t level = 0;
-
-    if (!strcmp(method, "zlib"))
-        level = p->num[MIGRATION_PARAM_MULTIFD_ZLIB_LEVEL];
-    else if (!strcmp(method, "zstd"))
-        level = p->num[MIGRATION_PARAM_MULTIFD_ZSTD_LEVEL];
-    return (struct ferry_migrate_parameters){
-        .max_bandwidth_bps = p->num[MIGRATION_PARAM_MAX_BANDWIDTH],
-        .avail_switchover_bandwidth_bps = p->num[MIGRATION_PARAM_AVAIL_SWITCHOVER_BANDWIDTH],
-        .downtime_limit_ns = (int64_t)p->num[MIGRATION_PARAM_DOWNTIME_LIMIT] * NS_PER_MS,
-        .zero_pages = zero_pages_of(p->str[MIGRATION_PARAM_ZERO_PAGE_DETECTION]),
-        .multifd_channels = (unsigned)p->num[MIGRATION_PARAM_MULTIFD_CHANNELS],
-        .multifd_compression = method,
-        .multifd_level = (int)level,
-        .xbzrle_cache_bytes = p->num[MIGRATION_PARAM_XBZRLE_CACHE_SIZE],
-        .direct_io = p->num[MIGRATION_PARAM_DIRECT_IO],
-        .throttle_trigger_percent = (unsigned)p->num[MIGRATION_PARAM_THROTTLE_TRIGGER_THRESHOLD],
-        .throttle_initial_percent = (unsigned)p->num[MIGRATION_PARAM_CPU_THROTTLE_INITIAL],
-        .throttle_increment_percent = (unsigned)p->num[MIGRATION_PARAM_CPU_THROTTLE_INCREMENT],
-        .throttle_max_percent = (unsigned)p->num[MIGRATION_PARAM_MAX_CPU_THROTTLE],
-    };
-}
-
-static const uint8_t *uuid_of(const struct migration *m)
-{
-    const struct vm_config *config = vm_config(m->vm);
-
-    return config->uuid_given ? config->uuid : NULL;
-}
 
 void migration_net_release(struct migration *m)
 {
@@ -84,11 +26,9 @@ void migration_net_release(struct migration *m)
     m->description = NULL;
 }
 
-/* --- source --- */
-
 void migration_net_set_parameters(struct migration *m)
 {
-    const struct ferry_migrate_parameters parameters = parameters_of(&m->params);
+    const struct ferry_migrate_parameters parameters = migration_net_parameters(&m->params);
 
     ferry_migrate_source_set_parameters(m->net_source, &parameters);
     migration_driver_kick(&m->driver);
@@ -254,10 +194,10 @@ int migration_net_start(struct migration *m, struct ferry_address **address, boo
         .vm = vm_parts(m->vm),
         .version = FERRY_VERSION,
         .running = vm_run_state(m->vm) == RUN_STATE_RUNNING,
-        .uuid = uuid_of(m),
+        .uuid = migration_net_uuid(m),
         .dry_run = dry_run,
-        .capabilities = capabilities_of(&m->params),
-        .parameters = parameters_of(&m->params),
+        .capabilities = migration_net_capabilities(&m->params),
+        .parameters = migration_net_parameters(&m->params),
         .trace = source_trace,
         .opaque = m,
     };
@@ -277,136 +217,5 @@ int migration_net_start(struct migration *m, struct ferry_address **address, boo
     m->net_address = TAKE_PTR(*address);
     m->one_way = kind == FERRY_ADDRESS_FILE || kind == FERRY_ADDRESS_EXEC;
     migration_begin(m, false);
-    return 0;
-}
-
-/* --- target --- */
-
-static int target_build(void *opaque, const char *description, struct ferry_vm **vm,
-                        struct ferry_err *err)
-{
-    struct migration *m = opaque;
-    struct options o = {0};
-    int rc;
-
-    /* One that was built from this side's own options is compared by the library. */
-    if (vm_parts(m->vm))
-        return 0;
-    rc = overrides_machine(&o, description, m->overrides, err);
-    if (!rc)
-        rc = vm_build(m->vm, &o, NULL, err);
-    if (!rc)
-        rc = vm_open_incoming(m->vm, err);
-    options_free(&o);
-    if (!rc)
-        *vm = vm_parts(m->vm);
-    return rc;
-}
-
-static bool target_run(void *opaque)
-{
-    struct migration *m = opaque;
-    struct ferry_err err;
-
-    m->activated = vm_activate(m->vm, &err) == 0;
-    if (!m->activated)
-        log_error("the guest is here and stays paused, until 'cont': %s", err.text);
-    return m->activated && !vm_config(m->vm)->start_paused;
-}
-
-static void target_trace(void *opaque, enum ferry_migrate_point point)
-{
-    struct migration *m = opaque;
-
-    if (point != FERRY_MIGRATE_CONNECTED)
-        return;
-    m->listen_text[0] = '\0';
-    migration_set_status(m, MIGRATION_ACTIVE);
-}
-
-static void target_failed(struct migration *m)
-{
-    migration_driver_stop(&m->driver);
-    migration_net_release(m);
-    m->listen_text[0] = '\0';
-    migration_target_failed(m);
-}
-
-static void target_done(struct migration *m)
-{
-    bool running = ferry_migrate_target_running(m->net_target);
-    struct ferry_owner *owner = NULL;
-    struct ferry_err err;
-
-    m->net_ledger = *ferry_migrate_target_ledger(m->net_target);
-    m->have_net_ledger = true;
-    migration_driver_stop(&m->driver);
-    migration_net_release(m);
-    /* Without it the next handover on this host is refused; the guest runs all the same. */
-    if (ferry_owner_new(&owner, &err) < 0)
-        log_error("%s", err.text);
-    vm_set_owner(m->vm, owner);
-    m->listen_text[0] = '\0';
-    vm_arrived(m->vm, running);
-    migration_finish(m, MIGRATION_COMPLETED);
-}
-
-static int target_step(void *obj)
-{
-    struct migration *m = obj;
-
-    switch (ferry_migrate_target_step(m->net_target, &m->error)) {
-    case FERRY_MIGRATE_BUSY:
-        return 0;
-    case FERRY_MIGRATE_DONE:
-        target_done(m);
-        return 1;
-    default:
-        target_failed(m);
-        return 1;
-    }
-}
-
-static int target_fd(void *obj)
-{
-    return ferry_migrate_target_fd(((struct migration *)obj)->net_target);
-}
-
-static int64_t target_deadline_ns(void *obj)
-{
-    return ferry_migrate_target_deadline_ns(((struct migration *)obj)->net_target);
-}
-
-static const struct migration_driver_ops target_driver = {
-    .fd = target_fd,
-    .events = always_input,
-    .deadline_ns = target_deadline_ns,
-    .step = target_step,
-};
-
-int migration_net_incoming(struct migration *m, struct ferry_listener **listener,
-                           struct ferry_chan **chan, struct ferry_err *err)
-{
-    const struct ferry_migrate_target_params params = {
-        .size_bytes = sizeof(params),
-        .version = FERRY_VERSION,
-        .vm = vm_parts(m->vm),
-        .build = target_build,
-        .uuid = uuid_of(m),
-        .capabilities = capabilities_of(&m->params),
-        .parameters = parameters_of(&m->params),
-        .trace = target_trace,
-        .run = target_run,
-        .opaque = m,
-    };
-    int rc = ferry_migrate_target_new(&m->net_target, &params, listener, chan, err);
-
-    if (!rc)
-        rc = migration_driver_start(&m->driver, vm_loop(m->vm), &target_driver, m, err);
-    if (rc < 0) {
-        migration_net_release(m);
-        return rc;
-    }
-    migration_begin(m, true);
     return 0;
 }

@@ -24,18 +24,18 @@ static const struct {
     /* Always on: success is the target's acknowledgement. */
     [MIGRATION_CAP_RETURN_PATH] = {"return-path", true},
     [MIGRATION_CAP_PAUSE_BEFORE_SWITCHOVER] = {"pause-before-switchover", true},
-    [MIGRATION_CAP_MULTIFD] = {"multifd", true},
+    [MIGRATION_CAP_MULTIFD] = {"multifd", false},
     [MIGRATION_CAP_DIRTY_BITMAPS] = {"dirty-bitmaps", false},
     [MIGRATION_CAP_POSTCOPY_BLOCKTIME] = {"postcopy-blocktime", false},
     [MIGRATION_CAP_LATE_BLOCK_ACTIVATE] = {"late-block-activate", false},
-    [MIGRATION_CAP_X_IGNORE_SHARED] = {"x-ignore-shared", true},
+    [MIGRATION_CAP_X_IGNORE_SHARED] = {"x-ignore-shared", false},
     [MIGRATION_CAP_VALIDATE_UUID] = {"validate-uuid", true},
     [MIGRATION_CAP_BACKGROUND_SNAPSHOT] = {"background-snapshot", false},
     [MIGRATION_CAP_ZERO_COPY_SEND] = {"zero-copy-send", false},
     [MIGRATION_CAP_POSTCOPY_PREEMPT] = {"postcopy-preempt", false},
     [MIGRATION_CAP_SWITCHOVER_ACK] = {"switchover-ack", false},
     [MIGRATION_CAP_DIRTY_LIMIT] = {"dirty-limit", false},
-    [MIGRATION_CAP_MAPPED_RAM] = {"mapped-ram", true},
+    [MIGRATION_CAP_MAPPED_RAM] = {"mapped-ram", false},
 };
 
 struct param_def {

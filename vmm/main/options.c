@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "vmm/main/compat.h"
 #include "vmm/main/keyval.h"
 #include "vmm/main/props.h"
 
@@ -37,8 +38,10 @@ static int option_machine(struct vm_config *c, const char *value, struct ferry_e
         {.name = "accel", .kind = PROP_FIXED, .choices = accels},
         {.name = "acpi", .kind = PROP_FIXED, .choices = off},
         {.name = "aclint", .kind = PROP_FIXED, .choices = off},
+        {.name = "compat", .kind = PROP_STRING, .offset = offsetof(struct vm_config, compat)},
         {0},
     };
+    const struct compat *compat;
     struct keyval kv;
     int rc = keyval_parse(&kv, value, "type", err);
 
@@ -46,7 +49,7 @@ static int option_machine(struct vm_config *c, const char *value, struct ferry_e
         return rc;
     rc = props_apply(props, &kv, c, err);
     keyval_free(&kv);
-    return rc;
+    return rc ? rc : compat_find(&compat, c->compat, err);
 }
 
 static int option_accel(struct vm_config *c, const char *value, struct ferry_err *err)
@@ -235,8 +238,9 @@ struct option_def {
 
 /* clang-format off */
 static const struct option_def option_defs[] = {
-    {"M", "virt", option_machine, "machine type"},
-    {"machine", "virt", option_machine, "the same"},
+    {"M", "virt[,compat=qemu-VERSION]", option_machine,
+     "machine type; compat: one whose guest can move to that QEMU and back"},
+    {"machine", "virt[,compat=qemu-VERSION]", option_machine, "the same"},
     {"accel", "tcg", option_accel, "accelerator: the software CPU"},
     {"cpu", "rv64", option_cpu, "CPU model"},
     {"smp", "N", option_smp, "number of harts, 1 to 8"},

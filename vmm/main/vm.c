@@ -349,6 +349,11 @@ static void resume_host_parts(struct vm *vm)
     }
 }
 
+bool vm_shall_run(const struct vm *vm)
+{
+    return globalstate_ran(&vm->globalstate) && !vm->config.start_paused;
+}
+
 void vm_left(struct vm *vm, bool fenced)
 {
     vm->left = true;

@@ -71,6 +71,8 @@ void vm_handover_begin(struct vm *vm);
 void vm_clock_advance(struct vm *vm, int64_t ns);
 /* A handover to this process is done. */
 void vm_arrived(struct vm *vm, bool running);
+/* A guest that came as a stream: shall it run? Not if it did not there, or -S was given here. */
+bool vm_shall_run(const struct vm *vm);
 /* The guest has gone as a stream. fenced: it may run elsewhere, so cont is refused here. */
 void vm_left(struct vm *vm, bool fenced);
 /* Monitors answer although the VM is paused for a migration. */

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A guest comes as a stream: the target's side of <ferry/migrate.h>. */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include <ferry/ferry.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "vmm/main/migration_internal.h"
+#include "vmm/main/overrides.h"
+#include "vmm/main/vm_internal.h"
+
+static short always_input(void *obj)
+{
+    return POLLIN;
+}
+
+static int target_build(void *opaque, const char *description, struct ferry_vm **vm,
+                        struct ferry_err *err)
+{
+    struct migration *m = opaque;
+    struct options o = {0};
+    int rc;
+
+    /* One that was built from this side's own options is compared by the library. */
+    if (vm_parts(m->vm))
+        return 0;
+    rc = overrides_machine(&o, description, m->overrides, err);
+    if (!rc)
+        rc = vm_build(m->vm, &o, NULL, err);
+    if (!rc)
+        rc = vm_open_incoming(m->vm, err);
+    options_free(&o);
+    if (!rc)
+        *vm = vm_parts(m->vm);
+    return rc;
+}
+
+static bool target_run(void *opaque)
+{
+    struct migration *m = opaque;
+    struct ferry_err err;
+
+    if (vm_activate(m->vm, &err) == 0)
+        return vm_shall_run(m->vm);
+    log_error("the guest is here and stays paused, until 'cont': %s", err.text);
+    return false;
+}
+
+static void target_trace(void *opaque, enum ferry_migrate_point point)
+{
+    struct migration *m = opaque;
+
+    if (point != FERRY_MIGRATE_CONNECTED)
+        return;
+    m->listen_text[0] = '\0';
+    migration_set_status(m, MIGRATION_ACTIVE);
+}
+
+static void target_failed(struct migration *m)
+{
+    migration_driver_stop(&m->driver);
+    migration_net_release(m);
+    m->listen_text[0] = '\0';
+    migration_target_failed(m);
+}
+
+static void target_done(struct migration *m)
+{
+    bool running = ferry_migrate_target_running(m->net_target);
+    struct ferry_owner *owner = NULL;
+    struct ferry_err err;
+
+    m->net_ledger = *ferry_migrate_target_ledger(m->net_target);
+    m->have_net_ledger = true;
+    migration_driver_stop(&m->driver);
+    migration_net_release(m);
+    /* Without it the next handover on this host is refused; the guest runs all the same. */
+    if (ferry_owner_new(&owner, &err) < 0)
+        log_error("%s", err.text);
+    vm_set_owner(m->vm, owner);
+    m->listen_text[0] = '\0';
+    vm_arrived(m->vm, running);
+    migration_finish(m, MIGRATION_COMPLETED);
+}
+
+static int target_step(void *obj)
+{
+    struct migration *m = obj;
+
+    switch (ferry_migrate_target_step(m->net_target, &m->error)) {
+    case FERRY_MIGRATE_BUSY:
+        return 0;
+    case FERRY_MIGRATE_DONE:
+        target_done(m);
+        return 1;
+    default:
+        target_failed(m);
+        return 1;
+    }
+}
+
+static int target_fd(void *obj)
+{
+    return ferry_migrate_target_fd(((struct migration *)obj)->net_target);
+}
+
+static int64_t target_deadline_ns(void *obj)
+{
+    return ferry_migrate_target_deadline_ns(((struct migration *)obj)->net_target);
+}
+
+static const struct migration_driver_ops target_driver = {
+    .fd = target_fd,
+    .events = always_input,
+    .deadline_ns = target_deadline_ns,
+    .step = target_step,
+};
+
+int migration_net_incoming(struct migration *m, struct ferry_listener **listener,
+                           struct ferry_chan **chan, struct ferry_err *err)
+{
+    const struct ferry_migrate_target_params params = {
+        .size_bytes = sizeof(params),
+        .version = FERRY_VERSION,
+        .vm = vm_parts(m->vm),
+        .build = target_build,
+        .uuid = migration_net_uuid(m),
+        .capabilities = migration_net_capabilities(&m->params),
+        .parameters = migration_net_parameters(&m->params),
+        .trace = target_trace,
+        .run = target_run,
+        .opaque = m,
+    };
+    int rc = ferry_migrate_target_new(&m->net_target, &params, listener, chan, err);
+
+    if (!rc)
+        rc = migration_driver_start(&m->driver, vm_loop(m->vm), &target_driver, m, err);
+    if (rc < 0) {
+        migration_net_release(m);
+        return rc;
+    }
+    migration_begin(m, true);
+    return 0;
+}

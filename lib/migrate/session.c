@@ -39,13 +39,14 @@ void session_watch(struct session *s, enum session_slot slot, int fd, short even
 
     if (!events)
         fd = -1;
-    if (s->slots[slot].fd == fd && s->slots[slot].events == events)
-        return;
     if (s->slots[slot].fd >= 0 && s->slots[slot].fd != fd)
         (void)!epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->slots[slot].fd, NULL);
-    /* Fails for a regular file, for which nobody waits. */
-    if (fd >= 0 &&
-        epoll_ctl(s->epoll, s->slots[slot].fd == fd ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &e) < 0)
+    /*
+     * Told again even if nothing seems new: an fd may have been closed, and another have got its
+     * number. Fails for a regular file, for which nobody waits.
+     */
+    if (fd >= 0 && epoll_ctl(s->epoll, EPOLL_CTL_MOD, fd, &e) < 0 &&
+        epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &e) < 0)
         fd = -1;
     s->slots[slot].fd = fd;
     s->slots[slot].events = events;

@@ -100,6 +100,27 @@ static bool run(struct hart *h)
     return true;
 }
 
+static void set_policy(int policy)
+{
+    const struct sched_param param = {0};
+
+    /* Allowed to everybody, and only a matter of speed. */
+    (void)sched_setscheduler(0, policy, &param);
+}
+
+/*
+ * Who is woken under SCHED_BATCH does not take the processor from who wakes: on a host with no more
+ * processors than harts, whoever starts the harts would else lose it to the first of them and
+ * start the others milliseconds later.
+ */
+static void wait_for_run(struct hart *h)
+{
+    set_policy(SCHED_BATCH);
+    while (atomic_load(&h->state) == HART_PARKED)
+        futex_wait(&h->state, HART_PARKED, INT64_MAX);
+    set_policy(SCHED_OTHER);
+}
+
 void *run_thread(void *arg)
 {
     struct hart *h = arg;
@@ -111,7 +132,7 @@ void *run_thread(void *arg)
     futex_wake_all(&h->thread_id);
     while (atomic_load(&h->command) != HART_EXIT) {
         if (atomic_load(&h->state) == HART_PARKED) {
-            futex_wait(&h->state, HART_PARKED, INT64_MAX);
+            wait_for_run(h);
             continue;
         }
         fp_enter(&h->fp);

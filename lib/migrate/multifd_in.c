@@ -105,10 +105,17 @@ int multifd_in_attach(struct multifd_in *m, struct ferry_chan **chan, struct fer
         r = l->data ? codec->decompressor_new(&l->decompressor, err)
                     : err_set(err, ENOMEM, "no memory to decompress from");
     }
+    /* Its first step needs the lock: it cannot reach a mark before it can be kicked. */
+    pthread_mutex_lock(&m->lock);
     if (r == 0 && m->params.thread) {
         l->chan = *chan;
         r = lane_start(&l->lane, "ferry-multifd", in_step, l, err);
     }
+    if (r == 0) {
+        l->chan = TAKE_PTR(*chan);
+        m->attached++;
+    }
+    pthread_mutex_unlock(&m->lock);
     if (r < 0) {
         l->chan = NULL;
         if (l->decompressor)
@@ -116,8 +123,6 @@ int multifd_in_attach(struct multifd_in *m, struct ferry_chan **chan, struct fer
         free(TAKE_PTR(l->data));
         return r;
     }
-    l->chan = TAKE_PTR(*chan);
-    m->attached++;
     return 0;
 }
 
@@ -129,10 +134,10 @@ int multifd_in_mark(struct multifd_in *m, struct ferry_err *err)
     r = m->failed ? -m->err.errnum : multifd_epochs_mark(&m->epochs);
     if (m->failed)
         *err = m->err;
-    pthread_mutex_unlock(&m->lock);
     for (unsigned i = 0; r > 0 && i < m->attached; i++)
         if (m->lanes[i].lane)
             lane_kick(m->lanes[i].lane);
+    pthread_mutex_unlock(&m->lock);
     return r;
 }
 

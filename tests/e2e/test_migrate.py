@@ -179,6 +179,13 @@ def test_snapshot_and_restore(small, target, tmp_path):
     assert there.power_off() == 0
 
 
+@pytest.mark.parametrize("method", ["none", "zlib", "zstd"])
+def test_several_channels(small, target, method):
+    there = target(small, "receive", "tcp:127.0.0.1:0", "--channels", "2", "--compress", method)
+    migrate(small, there.listening(), "--channels", "2", "--compress", method)
+    check_moved(small, there)
+
+
 def test_dry_run(small, target):
     there = target(small, "receive", "tcp:127.0.0.1:0")
     done = ferry("migrate", small.name, there.listening(), "--dry-run")
@@ -265,7 +272,7 @@ def test_the_fence_can_be_overridden(start, target):
 def test_refusals_of_settings(small):
     qmp = small.qmp()
     for names, says in (
-        (("multifd",), "not served"),
+        (("multifd", "xbzrle"), "Multifd is not compatible with xbzrle"),
         (("postcopy-ram",), "not served"),
     ):
         wanted = [{"capability": name, "state": True} for name in names]

@@ -293,7 +293,8 @@ static int run_migrate(const struct command *self, int argc, char *const argv[])
 
 const struct command command_migrate = {
     .name = "migrate",
-    .usage = "VM URI [--bandwidth SIZE] [--downtime MS] [--dry-run] [--json]",
+    .usage = "VM URI [--bandwidth SIZE] [--downtime MS] [--channels N] [--compress METHOD] "
+             "[--dry-run] [--json]",
     .summary = "Move a running VM to another host, and show where the pause went.",
     .help = "On the other host 'ferry receive URI' waits, or a QEMU with -incoming. URI is\n"
             "tcp:HOST:PORT, unix:PATH or exec:COMMAND. Whatever goes wrong before the target has\n"
@@ -301,6 +302,9 @@ const struct command command_migrate = {
             "until 'ferry quit VM'.\n\n"
             "  --bandwidth SIZE   bytes per second, 800M for example (default: no limit)\n"
             "  --downtime MS      how long the pause may be (default: 300)\n"
+            "  --channels N       N connections for RAM besides the main one\n"
+            "  --compress METHOD  none, zlib or zstd, on those (2, if --channels is not given)\n"
+            "                     ('ferry receive' must be given the same two)\n"
             "  --dry-run          only ask the target whether it would take this VM\n"
             "  --json             print the result and the ledger of the pause as JSON\n",
     .run = run_migrate,

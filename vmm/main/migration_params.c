@@ -24,7 +24,7 @@ static const struct {
     /* Always on: success is the target's acknowledgement. */
     [MIGRATION_CAP_RETURN_PATH] = {"return-path", true},
     [MIGRATION_CAP_PAUSE_BEFORE_SWITCHOVER] = {"pause-before-switchover", true},
-    [MIGRATION_CAP_MULTIFD] = {"multifd", false},
+    [MIGRATION_CAP_MULTIFD] = {"multifd", true},
     [MIGRATION_CAP_DIRTY_BITMAPS] = {"dirty-bitmaps", false},
     [MIGRATION_CAP_POSTCOPY_BLOCKTIME] = {"postcopy-blocktime", false},
     [MIGRATION_CAP_LATE_BLOCK_ACTIVATE] = {"late-block-activate", false},

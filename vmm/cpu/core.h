@@ -111,6 +111,7 @@ struct hart_regs {
     uint32_t mcounteren, scounteren, mcountinhibit;
     uint32_t halted; /* in WFI, pc after it */
     uint64_t mhartid, resetvec;
+    struct hart_quirks quirks; /* for life, never saved */
     struct hart_pmp_entry pmp[PMP_ENTRIES];
 
     struct {
@@ -126,6 +127,11 @@ struct hart_regs {
         uint64_t trigger[7];
     } wire;
 };
+
+static inline bool satp_mode_exists(const struct hart_regs *r, uint64_t mode)
+{
+    return mode == 0 || mode == SATP_SV39 || (mode == SATP_SV48 && !r->quirks.no_sv48);
+}
 
 /* tag: the virtual page, as an access that lies in it has it (mmu.h); all ones = none. */
 struct tlb_entry {

@@ -216,9 +216,13 @@ static int read_csr(const struct hart *h, unsigned csr, uint64_t *v)
         return 0;
     case CSR_PMPCFG0:
     case CSR_PMPCFG2:
+        if (r->quirks.no_pmp)
+            return -1;
         *v = pmp_read_cfg(h, (csr - CSR_PMPCFG0) * 4);
         return 0;
     case CSR_PMPADDR0 ... CSR_PMPADDR15:
+        if (r->quirks.no_pmp)
+            return -1;
         *v = r->pmp[csr - CSR_PMPADDR0].addr_reg;
         return 0;
     case CSR_MHARTID:
@@ -254,7 +258,7 @@ static void write_satp(struct hart *h, uint64_t value)
 {
     uint64_t mode = value >> SATP_MODE_SHIFT;
 
-    if ((mode != 0 && mode != SATP_SV39 && mode != SATP_SV48) || value == h->r.satp)
+    if (!satp_mode_exists(&h->r, mode) || value == h->r.satp)
         return;
     h->r.satp = value;
     mmu_flush(h);

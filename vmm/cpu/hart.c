@@ -58,6 +58,7 @@ int hart_new(struct hart **ret, const struct hart_params *params, struct ferry_e
     h->clock = params->clock;
     h->r.mhartid = params->id;
     h->r.resetvec = params->reset_pc;
+    h->r.quirks = params->quirks;
     h->filled = true; /* with zeros */
     fp_init(&h->fp);
     r = block_cache_init(h, err);
@@ -91,10 +92,14 @@ void hart_free(struct hart *h)
 void hart_reset(struct hart *h)
 {
     uint64_t mhartid = h->r.mhartid, resetvec = h->r.resetvec;
+    struct hart_quirks quirks = h->r.quirks;
 
     memset(&h->r, 0, sizeof(h->r));
     h->r.mhartid = mhartid;
     h->r.resetvec = resetvec;
+    h->r.quirks = quirks;
+    if (quirks.no_pmp)
+        pmp_allow_all(h->r.pmp);
     h->r.pc = resetvec;
     h->r.priv = PRIV_M;
     h->r.mstatus = MSTATUS_XL64;

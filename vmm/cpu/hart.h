@@ -33,10 +33,22 @@ enum hart_irq {
     HART_IRQ_MEI = 11,
 };
 
+/*
+ * What another VMM's CPU lacks or needs, so that a guest can go there and come back. All false: the
+ * CPU of this program.
+ */
+struct hart_quirks {
+    bool no_pmp;       /* no physical memory protection: its CSRs are illegal, no "cpu/pmp" */
+    bool no_sv48;      /* satp takes Bare and Sv39 only */
+    bool timers_due;   /* the receiver sets no timer: save those that run as if they had fired */
+    bool stimer_saved; /* ... except stimecmp's, from "cpu/timer" */
+};
+
 struct hart_params {
     size_t size_bytes;
-    uint32_t id;                /* mhartid */
-    uint64_t reset_pc;          /* 0x1000: the mask ROM */
+    uint32_t id;       /* mhartid */
+    uint64_t reset_pc; /* 0x1000: the mask ROM */
+    struct hart_quirks quirks;
     const struct guestmem *mem; /* loans that outlive the hart */
     struct bus *bus;
     const struct guest_clock *clock;

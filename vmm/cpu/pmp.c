@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/cpu/pmp.h"
 
+#include <string.h>
+
 enum { A_OFF = 0, A_TOR = 1, A_NA4 = 2, A_NAPOT = 3 };
 
 static unsigned cfg_mode(uint8_t cfg)
 {
     return (cfg & PMP_A) >> 3;
+}
+
+void pmp_allow_all(struct hart_pmp_entry entries[static PMP_ENTRIES])
+{
+    memset(entries, 0, PMP_ENTRIES * sizeof(entries[0]));
+    entries[0] = (struct hart_pmp_entry){PMP_ADDR_MASK, PMP_A | PMP_X | PMP_W | PMP_R};
 }
 
 void pmp_update(struct hart *h)

@@ -30,5 +30,7 @@ void pmp_write_addr(struct hart *h, unsigned index, uint64_t value);
 uint64_t pmp_read_cfg(const struct hart *h, unsigned first);
 void pmp_write_cfg(struct hart *h, unsigned first, uint64_t value);
 
+/* Registers that restrict nobody: those of a CPU without. */
+void pmp_allow_all(struct hart_pmp_entry entries[static PMP_ENTRIES]);
 /* Derive the ranges from the registers. */
 void pmp_update(struct hart *h);

@@ -24,20 +24,19 @@
 #include "vmm/cpu/pmp.h"
 #include "vmm/cpu/run.h"
 
-#define NO_RESERVATION     (~UINT64_C(0))
-#define EXTRA_MARK         UINT64_C(0x666c616773000000) /* "flags" */
-#define EXTRA_FFLAGS       UINT64_C(0x1f)
-#define EXTRA_SEIP_SOFT    UINT64_C(0x20) /* mip.SEIP as the guest wrote it */
-#define EXTRA_SEIP_LINE    UINT64_C(0x40) /* ... and as the PLIC drives it */
-#define EXTRA_MASK         (EXTRA_FFLAGS | EXTRA_SEIP_SOFT | EXTRA_SEIP_LINE)
-#define PRIV_VERSION_1_12  2
-#define VEXT_VERSION_1_0   0x10000
-#define MISA_MXL_64        2
-#define MICLAIM_NONE       0x1000
-#define INTERRUPT_HARD     2 /* interrupt_request: some bit of mip is set */
-#define LINE_BITS          (MIP_MSIP | MIP_MTIP | MIP_SEIP | MIP_MEIP)
-#define PMP_ALLOW_ALL_CFG  (PMP_A | PMP_X | PMP_W | PMP_R)
-#define PMP_ALLOW_ALL_ADDR ((UINT64_C(1) << 54) - 1)
+#define NO_RESERVATION    (~UINT64_C(0))
+#define EXTRA_MARK        UINT64_C(0x666c616773000000) /* "flags" */
+#define EXTRA_FFLAGS      UINT64_C(0x1f)
+#define EXTRA_SEIP_SOFT   UINT64_C(0x20) /* mip.SEIP as the guest wrote it */
+#define EXTRA_SEIP_LINE   UINT64_C(0x40) /* ... and as the PLIC drives it */
+#define EXTRA_MASK        (EXTRA_FFLAGS | EXTRA_SEIP_SOFT | EXTRA_SEIP_LINE)
+#define PRIV_VERSION_1_12 2
+#define VEXT_VERSION_1_0  0x10000
+#define MISA_MXL_64       2
+#define MICLAIM_NONE      0x1000
+#define INTERRUPT_HARD    2 /* interrupt_request: some bit of mip is set */
+#define LINE_BITS         (MIP_MSIP | MIP_MTIP | MIP_SEIP | MIP_MEIP)
+#define NOT_ARMED         (~UINT64_C(0))
 
 /* Priorities of local interrupts without AIA: constants of the format. */
 static const uint8_t miprio[64] = {
@@ -52,6 +51,21 @@ static struct hart *hart_of(void *regs)
     return (struct hart *)(void *)((char *)regs - offsetof(struct hart, r));
 }
 
+/* mip as it is sent. A receiver that sets no timers finds those that run here fired: the guest
+ * takes one interrupt early and sets its timer anew. */
+static uint64_t wire_mip(const struct hart *h)
+{
+    const struct hart_quirks *quirks = &h->r.quirks;
+    uint64_t mip = hart_mip(h);
+
+    if (quirks->timers_due && !quirks->stimer_saved && h->stimer_armed)
+        mip |= MIP_STIP;
+    /* Whoever waits for the machine timer has it enabled. */
+    if (quirks->timers_due && h->r.mie & MIP_MTIP)
+        mip |= MIP_MTIP;
+    return mip;
+}
+
 /* --- cpu_common ------------------------------------------------------------------------------ */
 
 static void common_pre_save(void *obj)
@@ -59,7 +73,7 @@ static void common_pre_save(void *obj)
     struct hart *h = hart_of(obj);
 
     run_check_timer(h);
-    h->r.wire.interrupt_request = hart_mip(h) ? INTERRUPT_HARD : 0;
+    h->r.wire.interrupt_request = wire_mip(h) ? INTERRUPT_HARD : 0;
 }
 
 static const struct ferry_field common_fields[] = {
@@ -98,11 +112,27 @@ static const struct ferry_field pmp_fields[] = {
     FERRY_STRUCT_ARRAY(struct hart_regs, pmp, &pmp_entry_table, .wire_name = "env.pmp_state.pmp"),
 };
 
+static bool pmp_needed(const void *obj)
+{
+    return !((const struct hart_regs *)obj)->quirks.no_pmp;
+}
+
+static int pmp_table_check(const void *scratch, struct ferry_err *err)
+{
+    if (pmp_needed(scratch))
+        return 0;
+    return err_set(err, EINVAL,
+                   "the guest's CPU has physical memory protection, this machine's has none: start "
+                   "the sender's CPU with pmp=off");
+}
+
 static const struct ferry_table pmp_table = {
     .name = "cpu/pmp",
     .version = 1,
     .minimum_version = 1,
     FERRY_FIELDS(pmp_fields),
+    .needed = pmp_needed,
+    .check = pmp_table_check,
 };
 
 static const struct ferry_field envcfg_fields[] = {
@@ -131,7 +161,12 @@ static const struct ferry_table debug_table = {
     .needed = never_sent,
 };
 
-/* Derived from stimecmp here. */
+/* Derived from stimecmp, here and there. */
+static bool timer_needed(const void *obj)
+{
+    return ((const struct hart_regs *)obj)->quirks.stimer_saved;
+}
+
 static const struct ferry_field timer_fields[] = {
     FERRY_U64(struct hart_regs, wire.stimer_ns, .wire_name = "env.stimer"),
     FERRY_U64(struct hart_regs, wire.vstimer_ns, .wire_name = "env.vstimer"),
@@ -142,10 +177,17 @@ static const struct ferry_table timer_table = {
     .version = 1,
     .minimum_version = 1,
     FERRY_FIELDS(timer_fields),
-    .needed = never_sent,
+    .needed = timer_needed,
 };
 
 /* --- cpu ------------------------------------------------------------------------------------- */
+
+static uint64_t stimer_ns(const struct hart *h)
+{
+    if (!h->stimer_armed || h->r.stimecmp > NOT_ARMED / CLOCK_MTIME_TICK_NS)
+        return NOT_ARMED;
+    return h->r.stimecmp * CLOCK_MTIME_TICK_NS;
+}
 
 static void cpu_pre_save(void *obj)
 {
@@ -168,7 +210,9 @@ static void cpu_pre_save(void *obj)
     r->wire.misa_ext = MISA_EXT;
     r->wire.misa_ext_mask = MISA_EXT;
     r->wire.miclaim = MICLAIM_NONE;
-    r->wire.mip = hart_mip(h);
+    r->wire.mip = wire_mip(h);
+    r->wire.stimer_ns = stimer_ns(h);
+    r->wire.vstimer_ns = NOT_ARMED;
     r->wire.pmu[COUNTER_CYCLE].val = csr_counter_get(h, COUNTER_CYCLE);
     r->wire.pmu[COUNTER_INSTRET].val = csr_counter_get(h, COUNTER_INSTRET);
 }
@@ -178,8 +222,7 @@ static void cpu_pre_load(void *scratch)
     struct hart_regs *r = scratch;
 
     /* A sender without PMP restricts nobody. */
-    memset(r->pmp, 0, sizeof(r->pmp));
-    r->pmp[0] = (struct hart_pmp_entry){PMP_ALLOW_ALL_ADDR, PMP_ALLOW_ALL_CFG};
+    pmp_allow_all(r->pmp);
     r->menvcfg = 0;
     r->senvcfg = 0;
 }
@@ -218,11 +261,11 @@ static int check_csrs(const struct hart_regs *r, struct ferry_err *err)
     if ((r->mstatus & MSTATUS_XL) != MSTATUS_XL64)
         return err_set(err, EINVAL, "mstatus 0x%" PRIx64 ": SXL and UXL must be 2 (64 bit)",
                        r->mstatus);
-    if (satp_mode != 0 && satp_mode != SATP_SV39 && satp_mode != SATP_SV48)
-        return err_set(err, EINVAL,
-                       "satp 0x%" PRIx64 ": mode %" PRIu64
-                       " is none of Bare, Sv39 and Sv48: start the sender with sv48=on",
-                       r->satp, satp_mode);
+    if (!satp_mode_exists(r, satp_mode))
+        return err_set(err, EINVAL, "satp 0x%" PRIx64 ": mode %" PRIu64 " is none of %s", r->satp,
+                       satp_mode,
+                       r->quirks.no_sv48 ? "Bare and Sv39: start the sender with sv39=on"
+                                         : "Bare, Sv39 and Sv48: start the sender with sv48=on");
     if ((r->mtvec & 3) > 1 || (r->stvec & 3) > 1)
         return err_set(err, EINVAL, "mtvec 0x%" PRIx64 " or stvec 0x%" PRIx64 " has a mode above 1",
                        r->mtvec, r->stvec);
@@ -254,6 +297,9 @@ static void load_mip(struct hart *h, uint64_t mip, uint64_t flags)
 {
     uint64_t lines = mip & LINE_BITS, soft = mip & (MIP_SSIP | MIP_STIP | MIP_SEIP);
 
+    /* A mark from before this guest was elsewhere says nothing of now. */
+    if (mip & MIP_SEIP && !(flags & (EXTRA_SEIP_LINE | EXTRA_SEIP_SOFT)))
+        flags |= EXTRA_SEIP_LINE;
     if (!(flags & EXTRA_SEIP_LINE))
         lines &= ~MIP_SEIP;
     if (!(flags & EXTRA_SEIP_SOFT))

@@ -85,6 +85,7 @@ struct vm_config {
     bool uuid_given;
     uint64_t ram_bytes;
     uint32_t harts;
+    char *compat; /* -M virt,compat=: VMM that the guest can move to and from (vmm/main/compat.h) */
     char *bios, *kernel, *initrd, *append;
     bool
         force_legacy; /* virtio-mmio transports; default on, -global virtio-mmio.force-legacy=off */

@@ -14,9 +14,10 @@ static void every_type_is_complete_and_unique(void **state)
         const struct dev_type *t = dev_types[i];
 
         assert_true(t->size_bytes >= sizeof(struct dev));
-        assert_true(t->mmio_bytes > 0);
+        /* No registers: then there must be state. */
+        assert_true(t->mmio_bytes > 0 || t->table);
         assert_int_equal(t->access_sizes & ~15u, 0);
-        assert_int_not_equal(t->access_sizes, 0);
+        assert_int_equal(t->access_sizes == 0, t->mmio_bytes == 0);
         for (size_t j = 0; j < i; j++)
             assert_string_not_equal(t->name, dev_types[j]->name);
     }
@@ -29,7 +30,8 @@ static void every_register_of_every_type_can_be_touched(void **state)
 
     for (size_t i = 0; i < dev_type_count; i++) {
         struct rig *r = rig_new(dev_types[i], 8);
-        uint64_t step = dev_types[i]->mmio_bytes > 0x10000 ? 0x404 : 1;
+        uint64_t step =
+            dev_types[i]->mmio_bytes > 0x10000 ? dev_types[i]->mmio_bytes >> 14 | 0x404 : 1;
 
         for (unsigned size = 1; size <= 8; size *= 2) {
             for (uint64_t at = 0; at < dev_types[i]->mmio_bytes; at += step * size) {

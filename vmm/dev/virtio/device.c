@@ -290,7 +290,7 @@ int virtio_dev_new(struct virtio_dev **ret, const struct virtio_type *type,
         params->legacy ? VIRTIO_BIT(VIRTIO_F_NOTIFY_ON_EMPTY) : VIRTIO_BIT(VIRTIO_F_VERSION_1);
     v->queue_count = queue_count;
     for (uint32_t i = 0; i < queue_count; i++)
-        v->queues[i].num_default = queue_nums[i];
+        v->queues[i].num_default = params->queue_num ? params->queue_num : queue_nums[i];
     v->chain = malloc(sizeof(*v->chain));
     if (!v->chain)
         rc = err_set(err, ENOMEM, "%s: no memory for its requests", idstr);

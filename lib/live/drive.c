@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "lib/live/message.h"
 
-void drive_init(struct live_drive *d, const struct live_table *table, void *self, int first_end,
+void drive_init(struct live_drive *d, const struct machine_table *table, void *self, int first_end,
                 int64_t spin_ns)
 {
     d->spin_ns = spin_ns ? spin_ns : LIVE_SPIN_NS;
@@ -27,7 +27,7 @@ void drive_spin(struct live_drive *d)
 
 void drive_fire(struct live_drive *d, enum live_event event)
 {
-    machine_fire(d->table, d->self, &d->state, event, &d->err);
+    machine_run(d->table, d->self, &d->state, (int)event, &d->err);
 }
 
 /* What comes from the peer is of no use any more. It may still be told why. */

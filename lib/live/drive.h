@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What both sides of a handover have in common: a state machine (machine.h) fed from a connection
+ * What both sides of a handover have in common: a state machine (tables.h) fed from a connection
  * (peer.h) and a clock. The first member of either side's struct. One thread.
  */
 #pragma once
@@ -10,8 +10,8 @@
 
 #include <ferry/err.h>
 
-#include "lib/live/machine.h"
 #include "lib/live/peer.h"
+#include "lib/live/tables.h"
 
 /*
  * In the pause an answer takes tens of microseconds, which a sleep and a wake-up would double: the
@@ -21,7 +21,7 @@
 #define LIVE_SPIN_NS INT64_C(2000000)
 
 struct live_drive {
-    const struct live_table *table;
+    const struct machine_table *table;
     void *self;
     int state;
     int first_end; /* states from here on are ends */
@@ -36,7 +36,7 @@ struct live_drive {
 };
 
 /* spin_ns: as in the params, 0 = LIVE_SPIN_NS. */
-void drive_init(struct live_drive *d, const struct live_table *table, void *self, int first_end,
+void drive_init(struct live_drive *d, const struct machine_table *table, void *self, int first_end,
                 int64_t spin_ns);
 void drive_spin(struct live_drive *d); /* from now on, for spin_ns */
 void drive_fire(struct live_drive *d, enum live_event event);

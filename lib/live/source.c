@@ -375,7 +375,7 @@ static const char *const source_state_names[] = {
 };
 
 /* clang-format off */
-static const struct live_rule source_rules[] = {
+static const struct machine_rule source_rules[] = {
     {SOURCE_NEW,       LIVE_EVENT_BEGIN,       SOURCE_PREPARE,   source_hello},
     {SOURCE_PREPARE,   LIVE_EVENT_SENT,        SOURCE_PREPARE,   source_hello_sent},
     {SOURCE_PREPARE,   LIVE_EVENT_READY,       SOURCE_QUIESCE,   source_quiesce},
@@ -428,10 +428,13 @@ static const struct live_rule source_rules[] = {
 };
 /* clang-format on */
 
-const struct live_table live_source_table = {
+const struct machine_table live_source_table = {
     .name = "source",
     .state_names = source_state_names,
     .state_count = sizeof(source_state_names) / sizeof(source_state_names[0]),
+    .event_names = live_event_names,
+    .event_count = LIVE_EVENT_COUNT,
+    .fault = LIVE_EVENT_FAULT,
     .rules = source_rules,
     .rule_count = sizeof(source_rules) / sizeof(source_rules[0]),
 };

@@ -368,7 +368,7 @@ static const char *const target_state_names[] = {
 };
 
 /* clang-format off */
-static const struct live_rule target_rules[] = {
+static const struct machine_rule target_rules[] = {
     {TARGET_NEW,      LIVE_EVENT_HELLO,       TARGET_PREFAULT, target_hello},
     {TARGET_PREFAULT, LIVE_EVENT_DUE,         TARGET_PREFAULT, target_prefault},
     {TARGET_PREFAULT, LIVE_EVENT_FAULTED_IN,  TARGET_READY,    target_ready},
@@ -404,10 +404,13 @@ static const struct live_rule target_rules[] = {
 };
 /* clang-format on */
 
-const struct live_table live_target_table = {
+const struct machine_table live_target_table = {
     .name = "target",
     .state_names = target_state_names,
     .state_count = sizeof(target_state_names) / sizeof(target_state_names[0]),
+    .event_names = live_event_names,
+    .event_count = LIVE_EVENT_COUNT,
+    .fault = LIVE_EVENT_FAULT,
     .rules = target_rules,
     .rule_count = sizeof(target_rules) / sizeof(target_rules[0]),
 };

@@ -9,15 +9,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "vmm/backend/chardev_type.h"
-
-#define SOCKET_BACKLOG 16
+#include "vmm/backend/unix_socket.h"
 
 struct chardev_socket {
     struct chardev base;
@@ -36,75 +34,6 @@ static int socket_create(struct chardev *c, struct ferry_err *err)
     return 0;
 }
 
-static int socket_address(const char *path, struct sockaddr_un *ret, struct ferry_err *err)
-{
-    size_t n = strlen(path);
-
-    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (n == 0 || n >= sizeof(ret->sun_path))
-        return err_set(err, EINVAL, "UNIX socket path '%.120s' has %zu bytes, it needs 1 to %zu",
-                       path, n, sizeof(ret->sun_path) - 1);
-    memcpy(ret->sun_path, path, n);
-    return 0;
-}
-
-static int socket_new(int *ret, struct ferry_err *err)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    if (fd < 0)
-        return err_sys(err, errno, "creating a UNIX socket");
-    *ret = fd;
-    return 0;
-}
-
-/* The socket of a process that ended is replaced; that of a living one is not taken away. */
-static int socket_remove_stale(const struct sockaddr_un *addr, struct ferry_err *err)
-{
-    OWN_FD int probe = -1;
-    struct stat st;
-    int rc;
-
-    if (lstat(addr->sun_path, &st) < 0)
-        return 0;
-    if (!S_ISSOCK(st.st_mode))
-        return err_set(err, EEXIST, "'%s' exists and is not a socket", addr->sun_path);
-    rc = socket_new(&probe, err);
-    if (rc < 0)
-        return rc;
-    /* EAGAIN is a full backlog: somebody listens there, too. */
-    if (connect(probe, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno == EAGAIN)
-        return err_set(err, EADDRINUSE,
-                       "Failed to bind socket to '%s': another process listens "
-                       "there; end it or choose another path",
-                       addr->sun_path);
-    unlink(addr->sun_path);
-    return 0;
-}
-
-static int socket_listen(struct chardev_socket *s, const struct sockaddr_un *addr,
-                         struct ferry_err *err)
-{
-    OWN_FD int fd = -1;
-    int rc = socket_remove_stale(addr, err);
-
-    if (rc < 0)
-        return rc;
-    rc = socket_new(&fd, err);
-    if (rc < 0)
-        return rc;
-    if (bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
-        return err_sys(err, errno, "Failed to bind socket to '%s'", addr->sun_path);
-    if (listen(fd, SOCKET_BACKLOG) < 0 || lstat(addr->sun_path, &s->path_stat) < 0) {
-        rc = err_sys(err, errno, "Failed to listen on '%s'", addr->sun_path);
-        unlink(addr->sun_path);
-        return rc;
-    }
-    s->path_known = true;
-    s->listen_fd = take_fd(&fd);
-    return 0;
-}
-
 static int socket_wait(struct chardev_socket *s, struct ferry_err *err)
 {
     struct pollfd p = {.fd = s->listen_fd, .events = POLLIN};
@@ -117,33 +46,17 @@ static int socket_wait(struct chardev_socket *s, struct ferry_err *err)
     return 0;
 }
 
-static int socket_connect(struct chardev_socket *s, const struct sockaddr_un *addr,
-                          struct ferry_err *err)
-{
-    OWN_FD int fd = -1;
-    int rc = socket_new(&fd, err);
-
-    if (rc < 0)
-        return rc;
-    if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
-        return err_sys(err, errno, "Failed to connect to '%s'", addr->sun_path);
-    s->client_fd = take_fd(&fd);
-    return 0;
-}
-
 static int socket_open(struct chardev *c, struct ferry_err *err)
 {
     struct chardev_socket *s = (struct chardev_socket *)c;
-    struct sockaddr_un addr;
-    int rc = socket_address(c->config->path, &addr, err);
+    int rc;
 
-    if (rc < 0)
-        return rc;
     if (!c->config->server)
-        return socket_connect(s, &addr, err);
-    rc = socket_listen(s, &addr, err);
+        return unix_connect(c->config->path, &s->client_fd, err);
+    rc = unix_listen(c->config->path, &s->listen_fd, err);
     if (rc < 0)
         return rc;
+    s->path_known = lstat(c->config->path, &s->path_stat) == 0;
     return c->config->wait ? socket_wait(s, err) : 0;
 }
 
@@ -160,29 +73,21 @@ static int socket_fd_at(struct chardev *c, size_t index, const char **what, int 
     return 0;
 }
 
-static int socket_option(int fd, int option)
-{
-    int value;
-    socklen_t n = sizeof(value);
-
-    return getsockopt(fd, SOL_SOCKET, option, &value, &n) < 0 ? -1 : value;
-}
-
 static int socket_adopt(struct chardev *c, const char *what, int *fd, struct ferry_err *err)
 {
     struct chardev_socket *s = (struct chardev_socket *)c;
     bool listener = strcmp(what, "listen") == 0;
     int *slot = listener ? &s->listen_fd : &s->client_fd;
+    int rc;
 
     if ((!listener && strcmp(what, "client") != 0) || (listener && !c->config->server) ||
         *slot >= 0)
         return err_set(err, EINVAL,
                        "a socket chardev has the fds \"listen\" (server=on) and "
                        "\"client\", once each");
-    if (socket_option(*fd, SO_DOMAIN) != AF_UNIX || socket_option(*fd, SO_TYPE) != SOCK_STREAM)
-        return err_set(err, EINVAL, "is not a UNIX stream socket");
-    if (socket_option(*fd, SO_ACCEPTCONN) != (listener ? 1 : 0))
-        return err_set(err, EINVAL, listener ? "is not listening" : "is listening");
+    rc = unix_verify(*fd, listener, err);
+    if (rc < 0)
+        return rc;
     *slot = take_fd(fd);
     return 0;
 }

@@ -21,12 +21,12 @@ static int make(const char *path, struct sockaddr_un *addr, int *ret_fd, struct 
 
     *addr = (struct sockaddr_un){.sun_family = AF_UNIX};
     if (n == 0 || n >= sizeof(addr->sun_path))
-        return err_set(err, EINVAL, "socket path \"%.120s\" has %zu bytes, it needs 1 to %zu", path,
-                       n, sizeof(addr->sun_path) - 1);
+        return err_set(err, EINVAL, "UNIX socket path '%.120s' has %zu bytes, it needs 1 to %zu",
+                       path, n, sizeof(addr->sun_path) - 1);
     memcpy(addr->sun_path, path, n);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return err_sys(err, errno, "creating a socket");
+        return err_sys(err, errno, "creating a UNIX socket");
     *ret_fd = fd;
     return 0;
 }
@@ -40,11 +40,12 @@ int unix_connect(const char *path, int *ret_fd, struct ferry_err *err)
     if (rc)
         return rc;
     if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-        return err_sys(err, errno, "connecting to \"%s\"", path);
+        return err_sys(err, errno, "Failed to connect to '%s'", path);
     *ret_fd = take_fd(&fd);
     return 0;
 }
 
+/* The socket of a process that ended makes room; that of a living one is not taken away. */
 static int remove_stale(const char *path, struct ferry_err *err)
 {
     OWN_FD int probe = -1;
@@ -55,26 +56,27 @@ static int remove_stale(const char *path, struct ferry_err *err)
     if (lstat(path, &st) < 0)
         return 0;
     if (!S_ISSOCK(st.st_mode))
-        return err_set(err, EEXIST, "\"%s\" exists and is not a socket", path);
+        return err_set(err, EEXIST, "'%s' exists and is not a socket", path);
     rc = make(path, &addr, &probe, err);
     if (rc)
         return rc;
     /* EAGAIN: somebody listens and is behind. */
     if (connect(probe, (const struct sockaddr *)&addr, sizeof(addr)) == 0 || errno == EAGAIN)
         return err_set(err, EADDRINUSE,
-                       "another process listens on \"%s\"; end it or choose another path", path);
+                       "Failed to bind socket to '%s': another process listens there; end it or "
+                       "choose another path",
+                       path);
     unlink(path);
     return 0;
 }
 
+/* Another name beside path, as long as there is room for one: path itself else. */
 static int name_aside(struct sockaddr_un *addr, const char *path, struct ferry_err *err)
 {
-    if (snprintf(addr->sun_path, sizeof(addr->sun_path), "%s.new", path) >=
-        (int)sizeof(addr->sun_path))
-        return err_set(err, ENAMETOOLONG, "socket path \"%s\" is longer than %zu bytes", path,
-                       sizeof(addr->sun_path) - sizeof(".new"));
-    unlink(addr->sun_path);
-    return 0;
+    if (strlen(path) + sizeof(".new") > sizeof(addr->sun_path))
+        return 0;
+    snprintf(addr->sun_path, sizeof(addr->sun_path), "%s.new", path);
+    return remove_stale(addr->sun_path, err);
 }
 
 int unix_listen(const char *path, int *ret_fd, struct ferry_err *err)
@@ -85,16 +87,15 @@ int unix_listen(const char *path, int *ret_fd, struct ferry_err *err)
 
     if (rc == 0)
         rc = remove_stale(path, err);
-    if (rc)
-        return rc;
     /* Under another name first: whoever sees the path can connect. */
-    rc = name_aside(&addr, path, err);
+    if (rc == 0)
+        rc = name_aside(&addr, path, err);
     if (rc)
         return rc;
     if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-        return err_sys(err, errno, "listening on \"%s\"", path);
+        return err_sys(err, errno, "Failed to bind socket to '%s'", path);
     if (listen(fd, LISTEN_BACKLOG) < 0 || rename(addr.sun_path, path) < 0) {
-        rc = err_sys(err, errno, "listening on \"%s\"", path);
+        rc = err_sys(err, errno, "Failed to listen on '%s'", path);
         unlink(addr.sun_path);
         return rc;
     }
@@ -113,8 +114,8 @@ static int option(int fd, int name)
 int unix_verify(int fd, bool listens, struct ferry_err *err)
 {
     if (option(fd, SO_DOMAIN) != AF_UNIX || option(fd, SO_TYPE) != SOCK_STREAM)
-        return err_set(err, EINVAL, "it is not a UNIX stream socket");
+        return err_set(err, EINVAL, "is not a UNIX stream socket");
     if (option(fd, SO_ACCEPTCONN) != listens)
-        return err_set(err, EINVAL, listens ? "it does not listen" : "it listens");
+        return err_set(err, EINVAL, listens ? "is not listening" : "is listening");
     return 0;
 }

@@ -12,7 +12,6 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "vmm/main/compat.h"
-#include "vmm/main/keyval.h"
 #include "vmm/main/props.h"
 
 #define MIB (1ull << 20)
@@ -42,13 +41,8 @@ static int option_machine(struct vm_config *c, const char *value, struct ferry_e
         {0},
     };
     const struct compat *compat;
-    struct keyval kv;
-    int rc = keyval_parse(&kv, value, "type", err);
+    int rc = props_apply_text(props, value, "type", c, err);
 
-    if (rc < 0)
-        return rc;
-    rc = props_apply(props, &kv, c, err);
-    keyval_free(&kv);
     return rc ? rc : compat_find(&compat, c->compat, err);
 }
 
@@ -77,13 +71,8 @@ static int option_memory(struct vm_config *c, const char *value, struct ferry_er
          .min = MIB},
         {0},
     };
-    struct keyval kv;
-    int rc = keyval_parse(&kv, value, "size", err);
+    int rc = props_apply_text(props, value, "size", c, err);
 
-    if (rc < 0)
-        return rc;
-    rc = props_apply(props, &kv, c, err);
-    keyval_free(&kv);
     if (rc < 0)
         return rc;
     if (c->ram_bytes < CONFIG_RAM_BYTES_MIN || c->ram_bytes > CONFIG_RAM_BYTES_MAX)
@@ -104,14 +93,8 @@ static int option_smp(struct vm_config *c, const char *value, struct ferry_err *
          .max = CONFIG_HARTS_MAX},
         {0},
     };
-    struct keyval kv;
-    int rc = keyval_parse(&kv, value, "cpus", err);
 
-    if (rc < 0)
-        return rc;
-    rc = props_apply(props, &kv, c, err);
-    keyval_free(&kv);
-    return rc;
+    return props_apply_text(props, value, "cpus", c, err);
 }
 
 static int option_name(struct vm_config *c, const char *value, struct ferry_err *err)
@@ -121,13 +104,8 @@ static int option_name(struct vm_config *c, const char *value, struct ferry_err 
         {.name = "debug-threads", .kind = PROP_IGNORED},
         {0},
     };
-    struct keyval kv;
-    int rc = keyval_parse(&kv, value, "guest", err);
+    int rc = props_apply_text(props, value, "guest", c, err);
 
-    if (rc < 0)
-        return rc;
-    rc = props_apply(props, &kv, c, err);
-    keyval_free(&kv);
     if (rc < 0)
         return rc;
     /* The name is a file name in the runtime directory. */

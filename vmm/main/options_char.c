@@ -7,7 +7,6 @@
 
 #include "base/err.h"
 #include "base/own.h"
-#include "vmm/main/keyval.h"
 #include "vmm/main/options.h"
 #include "vmm/main/props.h"
 
@@ -59,18 +58,13 @@ static int add_chardev(struct vm_config *c, struct config_chardev *d, struct fer
 int option_chardev(struct vm_config *c, const char *value, struct ferry_err *err)
 {
     struct config_chardev d = {.wait = true};
-    struct keyval kv;
-    int rc = keyval_parse(&kv, value, "backend", err);
+    int rc = props_apply_text(chardev_props, value, "backend", &d, err);
 
-    if (rc < 0)
-        return rc;
-    rc = props_apply(chardev_props, &kv, &d, err);
     if (!rc && !d.type)
         rc = err_set(err, EINVAL, "Parameter 'backend' is missing");
     if (!rc)
         rc = add_chardev(c, &d, err);
     free_chardev(&d);
-    keyval_free(&kv);
     return rc;
 }
 
@@ -82,7 +76,6 @@ static int parse_shorthand(struct vm_config *c, const char *id, const char *valu
                            struct ferry_err *err)
 {
     struct config_chardev d = {.wait = true};
-    struct keyval kv = {0};
     int rc = 0;
 
     *ret = NULL;
@@ -101,10 +94,7 @@ static int parse_shorthand(struct vm_config *c, const char *id, const char *valu
         d.path = strdup(value + 5);
     } else if (!strncmp(value, "unix:", 5)) {
         d.type = CONFIG_CHARDEV_SOCKET;
-        rc = keyval_parse(&kv, value + 5, "path", err);
-        if (!rc)
-            rc = props_apply(chardev_props, &kv, &d, err);
-        keyval_free(&kv);
+        rc = props_apply_text(chardev_props, value + 5, "path", &d, err);
     } else {
         rc = err_set(err, EINVAL,
                      "'%s' is not available; there are: stdio, null, none, file:PATH, "
@@ -190,6 +180,7 @@ int option_monitor_hmp(struct vm_config *c, const char *value, struct ferry_err 
 struct mon_options {
     char *chardev;
     bool pretty;
+    int mode; /* 1 control */
 };
 
 int option_mon(struct vm_config *c, const char *value, struct ferry_err *err)
@@ -197,25 +188,23 @@ int option_mon(struct vm_config *c, const char *value, struct ferry_err *err)
     static const char *const modes[] = {"control", NULL};
     static const struct prop props[] = {
         {.name = "chardev", .kind = PROP_STRING, .offset = offsetof(struct mon_options, chardev)},
-        {.name = "mode", .kind = PROP_FIXED, .choices = modes},
+        {.name = "mode",
+         .kind = PROP_ENUM,
+         .choices = modes,
+         .offset = offsetof(struct mon_options, mode)},
         {.name = "pretty", .kind = PROP_BOOL, .offset = offsetof(struct mon_options, pretty)},
         {.name = "id", .kind = PROP_IGNORED},
         {0},
     };
     struct mon_options o = {0};
-    struct keyval kv;
-    int rc = keyval_parse(&kv, value, "chardev", err);
+    int rc = props_apply_text(props, value, "chardev", &o, err);
 
-    if (rc < 0)
-        return rc;
-    rc = props_apply(props, &kv, &o, err);
     if (!rc && !o.chardev)
         rc = err_set(err, EINVAL, "Parameter 'chardev' is missing");
-    if (!rc && !keyval_find(&kv, "mode"))
+    if (!rc && !o.mode)
         rc = err_set(err, EINVAL, "Parameter 'mode' is missing: there is mode=control");
     if (!rc)
         rc = add_monitor(c, &o.chardev, o.pretty, err);
     free(o.chardev);
-    keyval_free(&kv);
     return rc;
 }

@@ -141,16 +141,11 @@ static int finish_drive(struct vm_config *c, struct drive_options *o, struct fer
 int option_drive(struct vm_config *c, const char *value, struct ferry_err *err)
 {
     struct drive_options o = {.drive.locking = true, .interface = DRIVE_IF_VIRTIO, .discard = 1};
-    struct keyval kv;
-    int rc = keyval_parse(&kv, value, NULL, err);
+    int rc = props_apply_text(drive_props, value, NULL, &o, err);
 
-    if (rc < 0)
-        return rc;
-    rc = props_apply(drive_props, &kv, &o, err);
     if (!rc)
         rc = finish_drive(c, &o, err);
     free_drive(&o.drive);
-    keyval_free(&kv);
     return rc;
 }
 
@@ -242,18 +237,13 @@ static int finish_blockdev(struct vm_config *c, struct blockdev_options *o, stru
 int option_blockdev(struct vm_config *c, const char *value, struct ferry_err *err)
 {
     struct blockdev_options o = {.drive.locking = true, .discard = 1};
-    struct keyval kv;
-    int rc = keyval_parse(&kv, value, "driver", err);
+    int rc = props_apply_text(blockdev_props, value, "driver", &o, err);
 
-    if (rc < 0)
-        return rc;
-    rc = props_apply(blockdev_props, &kv, &o, err);
     if (!rc)
         rc = finish_blockdev(c, &o, err);
     free_drive(&o.drive);
     free(o.nested_path);
     free(o.file);
-    keyval_free(&kv);
     return rc;
 }
 

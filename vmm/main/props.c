@@ -267,3 +267,16 @@ int props_apply(const struct prop *table, const struct keyval *kv, void *target,
     }
     return 0;
 }
+
+int props_apply_text(const struct prop *table, const char *text, const char *implied_key,
+                     void *target, struct ferry_err *err)
+{
+    struct keyval kv;
+    int rc = keyval_parse(&kv, text, implied_key, err);
+
+    if (rc < 0)
+        return rc;
+    rc = props_apply(table, &kv, target, err);
+    keyval_free(&kv);
+    return rc;
+}

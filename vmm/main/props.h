@@ -38,6 +38,10 @@ struct prop {
 int props_apply(const struct prop *table, const struct keyval *kv, void *target,
                 struct ferry_err *err) FERRY_MUST_CHECK;
 
+/* The same with the text of an option. implied_key: as in keyval_parse(). */
+int props_apply_text(const struct prop *table, const char *text, const char *implied_key,
+                     void *target, struct ferry_err *err) FERRY_MUST_CHECK;
+
 /* The candidate closest to word, or NULL if none is close. candidate(arg, i) is NULL at the end. */
 const char *props_closest(const char *word, const char *(*candidate)(const void *arg, size_t i),
                           const void *arg);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/be.h"
 #include "base/buf.h"
 #include "lib/state/state.h"
 #include "tests/contract/contract.h"
@@ -341,6 +342,87 @@ static void refuses_another_cpu(void **state)
     }
 }
 
+/* --- Another VMM's CPU ----------------------------------------------------------------------- */
+
+#define AT_MIP      753
+#define AT_LOAD_VAL 656
+
+static void quirks_leave_out_what_the_other_lacks(void **state)
+{
+    void *from = make(NULL), *to = make(NULL);
+    struct hart *h = hart_of(to);
+    struct ferry_err err = {0};
+    struct buf out = {0};
+
+    ((struct hart_regs *)from)->satp = SATP_SV48 << SATP_MODE_SHIFT;
+    save(from, CPU, &out);
+    h->r.quirks = (struct hart_quirks){.no_pmp = true, .no_sv48 = true};
+    assert_true(load(to, CPU, out.data, out.len_bytes, &err) < 0);
+    assert_non_null(strstr(err.text, "pmp=off"));
+    hart_of(from)->r.quirks.no_pmp = true;
+    buf_free(&out);
+    save(from, CPU, &out);
+    assert_true(load(to, CPU, out.data, out.len_bytes, &err) < 0);
+    assert_non_null(strstr(err.text, "sv39=on"));
+    hart_reset(h);
+    assert_true(h->r.quirks.no_pmp);
+    assert_int_equal(csr_access(h, CSR_PMPCFG0, CSR_OP_WRITE, 0, false), -1);
+    assert_int_equal(csr_access(h, CSR_PMPADDR15, CSR_OP_WRITE, 0, true), -1);
+    assert_int_equal(csr_access(h, CSR_SATP, CSR_OP_WRITE, SATP_SV48 << SATP_MODE_SHIFT, true), 0);
+    assert_int_equal(h->r.satp, 0);
+    assert_int_equal(csr_access(h, CSR_SATP, CSR_OP_WRITE, SATP_SV39 << SATP_MODE_SHIFT, true), 0);
+    assert_int_equal(h->r.satp >> SATP_MODE_SHIFT, SATP_SV39);
+    h->r.quirks = hart_of(from)->r.quirks = (struct hart_quirks){0};
+    buf_free(&out);
+    destroy(from);
+    destroy(to);
+}
+
+static void running_timers_are_saved_as_fired(void **state)
+{
+    void *from = make(NULL);
+    struct hart *h = hart_of(from);
+    struct buf plain = {0}, out = {0};
+
+    h->r.stimecmp = UINT64_C(1) << 40;
+    h->stimer_armed = true;
+    h->r.mie = MIP_MTIP;
+    save(from, CPU, &plain);
+    assert_int_equal(be64_load(plain.data + AT_MIP) & (MIP_STIP | MIP_MTIP), 0);
+    h->r.quirks.timers_due = true;
+    save(from, CPU, &out);
+    assert_int_equal(be64_load(out.data + AT_MIP) & (MIP_STIP | MIP_MTIP), MIP_STIP | MIP_MTIP);
+    assert_true(h->stimer_armed); /* the guest here runs on as it was, if it is not taken */
+    h->r.quirks.stimer_saved = true;
+    buf_free(&out);
+    save(from, CPU, &out);
+    assert_int_equal(be64_load(out.data + AT_MIP) & (MIP_STIP | MIP_MTIP), MIP_MTIP);
+    assert_int_equal(out.len_bytes, plain.len_bytes + strlen("cpu/timer") + 6 + 16);
+    assert_int_equal(be64_load(out.data + out.len_bytes - 16), 100 * (UINT64_C(1) << 40));
+    assert_true(be64_load(out.data + out.len_bytes - 8) == UINT64_MAX);
+    h->r.quirks = (struct hart_quirks){0};
+    buf_free(&plain);
+    buf_free(&out);
+    destroy(from);
+}
+
+/* The mark may come back from a VMM that does not know it, with another mip. */
+static void an_interrupt_survives_an_old_mark(void **state)
+{
+    void *from = make(NULL), *to = make(NULL);
+    struct ferry_err err = {0};
+    struct buf out = {0};
+
+    save(from, CPU, &out);
+    assert_int_equal(be64_load(out.data + AT_LOAD_VAL) & 0x60, 0);
+    be64_store(out.data + AT_MIP, MIP_SEIP);
+    assert_int_equal(load(to, CPU, out.data, out.len_bytes, &err), 0);
+    assert_int_equal(hart_mip(hart_of(to)) & MIP_SEIP, MIP_SEIP);
+    buf_free(&out);
+    destroy(from);
+    destroy(to);
+}
+
 /* --- QEMU's recordings ----------------------------------------------------------------------- */
 
 /* The payload of section "cpu" of hart 0, and what follows it. */
@@ -428,6 +510,9 @@ int main(void)
         cmocka_unit_test(timer_bit_is_sent_as_it_is),
         cmocka_unit_test(refuses_what_cannot_be),
         cmocka_unit_test(refuses_another_cpu),
+        cmocka_unit_test(quirks_leave_out_what_the_other_lacks),
+        cmocka_unit_test(running_timers_are_saved_as_fired),
+        cmocka_unit_test(an_interrupt_survives_an_old_mark),
         cmocka_unit_test(loads_what_qemu_saved),
         cmocka_unit_test(says_which_cpu_a_recording_needs),
     };

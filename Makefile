@@ -2,7 +2,7 @@
 # A thin front of Meson and the scripts. `make help` lists what there is.
 BUILD ?= build
 
-.PHONY: all demo check guest fuzz bench format clean help
+.PHONY: all demo check guest interop fuzz bench format clean help
 
 all: ## build build/ferry
 	@scripts/setup build
@@ -27,6 +27,11 @@ bench: ## run the benchmarks: pauses of a live update, speed of the CPU
 	@$(MAKE) --no-print-directory all guest
 	bench/update
 	bench/cpu
+
+interop: ## move a running guest to QEMU 10.0.2 and back (fetches that QEMU, installs nothing)
+	@scripts/setup test
+	@$(MAKE) --no-print-directory all guest
+	/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/interop
 
 fuzz: ## fuzz every decoder for 20 minutes in all
 	@scripts/setup test

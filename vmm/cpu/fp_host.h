@@ -177,6 +177,19 @@ FP_ARITH_1_(fp_cvt_d_s, s, fp_f32, d, fp_f64, "cvtss2sd", FP_NAN_D)
 #define FP_SOFT_CVT_(name, OP)                \
     FP_SOFT_(name, OP, fp_host_rm(env))       \
     FP_SOFT_(name##_rtz, OP, FP_RTZ)
+/* Of a and b, neither a NaN: less is whether the one comes before the other. */
+#define FP_LESS_(name, x, less)                                                         \
+    static inline uint64_t name(struct fp_env *env, uint64_t ra, uint64_t rb)           \
+    {                                                                                   \
+        __auto_type a = fp_unbox_##x(ra);                                               \
+        __auto_type b = fp_unbox_##x(rb);                                               \
+                                                                                        \
+        if (fp_is_nan_##x(a) || fp_is_nan_##x(b)) {                                     \
+            env->fflags |= FP_NV;                                                       \
+            return 0;                                                                   \
+        }                                                                               \
+        return less;                                                                    \
+    }
 #define FP_FORMAT_(x, X, NAN)                                                           \
     FP_SOFT_2_(fp_add_##x, FP_ADD_##X)                                                  \
     FP_SOFT_2_(fp_sub_##x, FP_SUB_##X)                                                  \
@@ -206,28 +219,8 @@ FP_ARITH_1_(fp_cvt_d_s, s, fp_f32, d, fp_f64, "cvtss2sd", FP_NAN_D)
             return 0;                                                                   \
         return a == b || !((a | b) & ~FP_SIGN_##X);                                     \
     }                                                                                   \
-    static inline uint64_t fp_lt_##x(struct fp_env *env, uint64_t ra, uint64_t rb)      \
-    {                                                                                   \
-        __auto_type a = fp_unbox_##x(ra);                                                \
-        __auto_type b = fp_unbox_##x(rb);                                               \
-                                                                                        \
-        if (fp_is_nan_##x(a) || fp_is_nan_##x(b)) {                                     \
-            env->fflags |= FP_NV;                                                       \
-            return 0;                                                                   \
-        }                                                                               \
-        return fp_before_##x(a, b) && ((a | b) & ~FP_SIGN_##X);                         \
-    }                                                                                   \
-    static inline uint64_t fp_le_##x(struct fp_env *env, uint64_t ra, uint64_t rb)      \
-    {                                                                                   \
-        __auto_type a = fp_unbox_##x(ra);                                                \
-        __auto_type b = fp_unbox_##x(rb);                                               \
-                                                                                        \
-        if (fp_is_nan_##x(a) || fp_is_nan_##x(b)) {                                     \
-            env->fflags |= FP_NV;                                                       \
-            return 0;                                                                   \
-        }                                                                               \
-        return !fp_before_##x(b, a) || !((a | b) & ~FP_SIGN_##X);                       \
-    }
+    FP_LESS_(fp_lt_##x, x, fp_before_##x(a, b) && ((a | b) & ~FP_SIGN_##X))             \
+    FP_LESS_(fp_le_##x, x, !fp_before_##x(b, a) || !((a | b) & ~FP_SIGN_##X))
 FP_FORMAT_(s, S, FP_NAN_S)
 FP_FORMAT_(d, D, FP_NAN_D)
 FP_SOFT_(fp_cvt_s_d, FP_FROM_OTHER_S, fp_host_rm(env))
@@ -238,6 +231,7 @@ FP_SOFT_(fp_cvt_d_s, FP_FROM_OTHER_D, fp_host_rm(env))
 #undef FP_SOFT_2_
 #undef FP_SOFT_3_
 #undef FP_SOFT_CVT_
+#undef FP_LESS_
 #undef FP_FORMAT_
 
 #endif

@@ -66,12 +66,8 @@ static int run_vm(struct options *o, const struct fault *fault, int *status, str
 {
     struct process_signals *signals = NULL;
     struct vm *vm = NULL;
-    int rc = process_prepare(&signals, err);
+    int rc = process_begin(&signals, &vm, err);
 
-    if (!rc)
-        rc = vm_new(&vm, err);
-    if (!rc)
-        rc = process_serve(signals, vm, err);
     if (!rc)
         rc = vm_build(vm, o, NULL, err);
     if (!rc && vm_config(vm)->incoming) {

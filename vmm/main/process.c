@@ -12,6 +12,7 @@
 #include "base/own.h"
 #include "vmm/machine/loop.h"
 #include "vmm/machine/vm.h"
+#include "vmm/main/vm_internal.h"
 
 struct process_signals {
     int fd;
@@ -19,7 +20,7 @@ struct process_signals {
     struct vm *vm;
 };
 
-int process_prepare(struct process_signals **ret, struct ferry_err *err)
+static int process_prepare(struct process_signals **ret, struct ferry_err *err)
 {
     struct process_signals *s = calloc(1, sizeof(*s));
     sigset_t set;
@@ -50,10 +51,18 @@ static void signal_arrived(void *arg, short revents)
         vm_request_shutdown(s->vm, SHUTDOWN_CAUSE_HOST_SIGNAL, 0);
 }
 
-int process_serve(struct process_signals *s, struct vm *vm, struct ferry_err *err)
+int process_begin(struct process_signals **ret, struct vm **ret_vm, struct ferry_err *err)
 {
-    s->vm = vm;
-    return loop_watch_new(&s->watch, vm_loop(vm), s->fd, POLLIN, signal_arrived, s, err);
+    struct process_signals *s;
+    int rc = process_prepare(ret, err);
+
+    if (!rc)
+        rc = vm_new(ret_vm, err);
+    if (rc < 0)
+        return rc;
+    s = *ret;
+    s->vm = *ret_vm;
+    return loop_watch_new(&s->watch, vm_loop(s->vm), s->fd, POLLIN, signal_arrived, s, err);
 }
 
 void process_signals_free(struct process_signals *s)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A process that runs or receives a VM: signals as loop events (SIGTERM, SIGINT and SIGHUP end the
- * VM, SIGPIPE is ignored). Call process_prepare() before the first thread is made.
+ * VM, SIGPIPE is ignored).
  */
 #pragma once
 
@@ -10,7 +10,10 @@
 struct process_signals;
 struct vm;
 
-int process_prepare(struct process_signals **ret, struct ferry_err *err) FERRY_MUST_CHECK;
-/* Signals reach vm from now on. */
-int process_serve(struct process_signals *s, struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * A VM that signals reach from now on. Before the first thread is made. What was made by a call
+ * that failed is the caller's to free, too.
+ */
+int process_begin(struct process_signals **ret, struct vm **ret_vm,
+                  struct ferry_err *err) FERRY_MUST_CHECK;
 void process_signals_free(struct process_signals *s);

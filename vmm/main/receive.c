@@ -78,12 +78,8 @@ int receive_vm(const struct receive *r, int *status, struct ferry_err *err)
 {
     struct process_signals *signals = NULL;
     struct vm *vm = NULL;
-    int rc = process_prepare(&signals, err);
+    int rc = process_begin(&signals, &vm, err);
 
-    if (!rc)
-        rc = vm_new(&vm, err);
-    if (!rc)
-        rc = process_serve(signals, vm, err);
     if (!rc)
         rc = set_up(vm_migration(vm), r, err);
     if (!rc && r->qmp)

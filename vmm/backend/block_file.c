@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/iov.h"
 #include "base/num.h"
 #include "base/own.h"
 #include "vmm/backend/block_lock.h"
@@ -159,20 +160,6 @@ int block_file_adopt(struct block_file *f, int *fd, const char *path, bool locki
 }
 
 /* --- Reading and writing --- */
-
-/* Drop the first n bytes of *iov. */
-static void iov_advance(struct iovec **iov, size_t *count, size_t n)
-{
-    while (*count > 0 && n >= (*iov)->iov_len) {
-        n -= (*iov)->iov_len;
-        (*iov)++;
-        (*count)--;
-    }
-    if (*count > 0) {
-        (*iov)->iov_base = (uint8_t *)(*iov)->iov_base + n;
-        (*iov)->iov_len -= n;
-    }
-}
 
 static void iov_zero(struct iovec *iov, size_t count)
 {

@@ -12,6 +12,7 @@
 
 #include "base/be.h"
 #include "base/err.h"
+#include "base/iov.h"
 #include "base/num.h"
 #include "vmm/dev/virtio/mmio.h"
 
@@ -223,20 +224,6 @@ static void net_readable(void *client)
 
 /* --- From the guest --- */
 
-/* Drop the first n bytes of parts that hold at least as many. */
-static void skip_bytes(struct iovec **iov, size_t *count, size_t n)
-{
-    while (*count > 0 && n >= (*iov)->iov_len) {
-        n -= (*iov)->iov_len;
-        (*iov)++;
-        (*count)--;
-    }
-    if (*count > 0) {
-        (*iov)->iov_base = (uint8_t *)(*iov)->iov_base + n;
-        (*iov)->iov_len -= n;
-    }
-}
-
 /* 1: gone, 0: later, -EINVAL: broken. */
 static int send_chain(struct virtio_net *n, struct virtio_chain *chain)
 {
@@ -250,7 +237,7 @@ static int send_chain(struct virtio_net *n, struct virtio_chain *chain)
         return -EINVAL;
     }
     if (!net_has_vnet_hdr(n->net))
-        skip_bytes(&iov, &count, hdr_bytes);
+        iov_advance(&iov, &count, hdr_bytes);
     if (count == 0)
         return 1; /* nothing but a header */
     return net_send(n->net, iov, count) == -EAGAIN ? 0 : 1;

@@ -402,16 +402,7 @@ static void blk_resume(struct virtio_dev *v)
 }
 
 static const struct virtio_type blk_type = {
-    .dev = {.name = "virtio-blk",
-            .size_bytes = sizeof(struct virtio_blk),
-            .mmio_bytes = VIRTIO_MMIO_BYTES,
-            .access_sizes = 1 | 2 | 4 | 8,
-            .mmio = {.read = virtio_mmio_read, .write = virtio_mmio_write},
-            .create = virtio_dev_create,
-            .destroy = virtio_dev_destroy,
-            .reset = virtio_dev_reset,
-            .table = &virtio_blk_table,
-            .part_ops = &virtio_part_ops},
+    .dev = VIRTIO_DEV("virtio-blk", struct virtio_blk, virtio_dev_destroy, &virtio_blk_table),
     .device_id = 2,
     .config_get = blk_config_get,
     .config_set = blk_config_set,

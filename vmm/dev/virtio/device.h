@@ -107,6 +107,16 @@ void virtio_dev_destroy(struct dev *d);
 void virtio_dev_reset(struct dev *d);
 extern const struct ferry_part_ops virtio_part_ops;
 
+/* struct virtio_type.dev: what is behind every transport. Needs mmio.h. */
+#define VIRTIO_DEV(type_name, type, destroy_fn, state_table)                            \
+    {                                                                                   \
+        .name = type_name, .size_bytes = sizeof(type), .mmio_bytes = VIRTIO_MMIO_BYTES, \
+        .access_sizes = 1 | 2 | 4 | 8,                                                  \
+        .mmio = {.read = virtio_mmio_read, .write = virtio_mmio_write},                 \
+        .create = virtio_dev_create, .destroy = destroy_fn, .reset = virtio_dev_reset,  \
+        .table = state_table, .part_ops = &virtio_part_ops,                             \
+    }
+
 static inline const struct virtio_type *virtio_type(const struct virtio_dev *v)
 {
     return (const struct virtio_type *)v->dev.type;

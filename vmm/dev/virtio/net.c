@@ -372,16 +372,7 @@ static void net_destroy(struct dev *d)
 }
 
 static const struct virtio_type net_type = {
-    .dev = {.name = "virtio-net",
-            .size_bytes = sizeof(struct virtio_net),
-            .mmio_bytes = VIRTIO_MMIO_BYTES,
-            .access_sizes = 1 | 2 | 4 | 8,
-            .mmio = {.read = virtio_mmio_read, .write = virtio_mmio_write},
-            .create = virtio_dev_create,
-            .destroy = net_destroy,
-            .reset = virtio_dev_reset,
-            .table = &virtio_net_table,
-            .part_ops = &virtio_part_ops},
+    .dev = VIRTIO_DEV("virtio-net", struct virtio_net, net_destroy, &virtio_net_table),
     .device_id = 1,
     .config_get = net_config_get,
     .config_set = net_config_set,

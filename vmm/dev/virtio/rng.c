@@ -81,16 +81,7 @@ static const struct ferry_table rng_table = {
 };
 
 static const struct virtio_type rng_type = {
-    .dev = {.name = "virtio-rng",
-            .size_bytes = sizeof(struct virtio_rng),
-            .mmio_bytes = VIRTIO_MMIO_BYTES,
-            .access_sizes = 1 | 2 | 4 | 8,
-            .mmio = {.read = virtio_mmio_read, .write = virtio_mmio_write},
-            .create = virtio_dev_create,
-            .destroy = virtio_dev_destroy,
-            .reset = virtio_dev_reset,
-            .table = &rng_table,
-            .part_ops = &virtio_part_ops},
+    .dev = VIRTIO_DEV("virtio-rng", struct virtio_rng, virtio_dev_destroy, &rng_table),
     .device_id = 4,
     .queue_notify = rng_queue_notify,
 };

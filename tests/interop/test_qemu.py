@@ -169,10 +169,11 @@ def test_capabilities(place, tmp_path, capabilities, parameters):
     travel(place, tmp_path, ("qemu", "ferry", "qemu"), 2, capabilities=capabilities, **parameters)
 
 
-def test_through_a_file(place, tmp_path):
-    here = place("qemu", 1)
+@pytest.mark.parametrize("writer, reader", [("qemu", "ferry"), ("ferry", "qemu")])
+def test_through_a_file(place, tmp_path, writer, reader):
+    here = place(writer, 1)
     here.console.wait(r"witness: ready")
     here.send(f"file:{tmp_path}/image")
     here.close()
-    there = place("ferry", 1, incoming=f"file:{tmp_path}/image")
+    there = place(reader, 1, incoming=f"file:{tmp_path}/image")
     there.check_alive()

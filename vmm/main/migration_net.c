@@ -207,6 +207,10 @@ int migration_net_start(struct migration *m, struct ferry_address **address, boo
     if (!m->description)
         return err_set(err, ENOMEM, "out of memory");
     params.description = m->description;
+    m->one_way = kind == FERRY_ADDRESS_FILE || kind == FERRY_ADDRESS_EXEC;
+    /* Nobody can be asked who will read it; the machine says for whom it is. */
+    if (m->one_way && vm_config(m->vm)->compat)
+        params.peer = FERRY_MIGRATE_PEER_QEMU;
     rc = ferry_migrate_source_new(&m->net_source, &params, *address, NULL, err);
     if (!rc)
         rc = migration_driver_start(&m->driver, vm_loop(m->vm), &source_driver, m, err);
@@ -215,7 +219,6 @@ int migration_net_start(struct migration *m, struct ferry_address **address, boo
         return rc;
     }
     m->net_address = TAKE_PTR(*address);
-    m->one_way = kind == FERRY_ADDRESS_FILE || kind == FERRY_ADDRESS_EXEC;
     migration_begin(m, false);
     return 0;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/own.h"
 #include "vmm/main/cmd_client.h"
 #include "vmm/main/rundir.h"
 
@@ -34,11 +35,27 @@ const struct command command_cont = {
     .summary = "Run the harts of a stopped VM.",
     .run = run_plain,
 };
+
+/* Returns when the VM has gone: its name and its disks are free then. */
+static int run_quit(const struct command *self, int argc, char *const argv[])
+{
+    OWN_FD int lock = -1;
+    struct ferry_err ignored;
+    int status;
+
+    if (argc == 1 && rundir_watch_end(argv[0], &lock, &ignored) < 0)
+        lock = -1;
+    status = run_plain(self, argc, argv);
+    if (!status && lock >= 0)
+        rundir_wait_end(lock);
+    return status;
+}
+
 const struct command command_quit = {
     .name = "quit",
     .usage = "VM",
-    .summary = "End a VM at once, as if its power were cut.",
-    .run = run_plain,
+    .summary = "End a VM at once, as if its power were cut, and wait until it has gone.",
+    .run = run_quit,
 };
 
 /* --- status --- */

@@ -140,6 +140,30 @@ int rundir_list(void (*fn)(void *arg, const char *name), void *arg, struct ferry
     return 0;
 }
 
+int rundir_watch_end(const char *name, int *ret_fd, struct ferry_err *err)
+{
+    char path[RUNDIR_PATH_BYTES];
+    OWN_FD int fd = -1;
+    int rc = rundir_file(path, name, lock_suffix, err);
+
+    if (rc < 0)
+        return rc;
+    fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return err_sys(err, errno, "%s", path);
+    *ret_fd = take_fd(&fd);
+    return 0;
+}
+
+void rundir_wait_end(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    /* The kernel gives it to us when the last process that holds it is gone. */
+    while (fcntl(fd, F_OFD_SETLKW, &lock) < 0 && errno == EINTR)
+        continue;
+}
+
 int rundir_claim_new_empty(struct rundir_claim **ret, const char *name, struct ferry_err *err)
 {
     OWN_MEM struct rundir_claim *claim = calloc(1, sizeof(*claim));

@@ -25,6 +25,13 @@ int rundir_file(char ret[RUNDIR_PATH_BYTES], const char *name, const char *suffi
 int rundir_list(void (*fn)(void *arg, const char *name), void *arg,
                 struct ferry_err *err) FERRY_MUST_CHECK;
 
+/*
+ * The end of whoever holds a name: open while it is held (-ENOENT: nobody does), then wait,
+ * blocking. For a program that is not a VM.
+ */
+int rundir_watch_end(const char *name, int *ret_fd, struct ferry_err *err) FERRY_MUST_CHECK;
+void rundir_wait_end(int fd);
+
 /* The claim on a name. A part of the VM: its lock fd, "vm/name", goes to a handover target. */
 struct rundir_claim;
 /* -EEXIST if another process runs a VM of that name; the sentence says which. */

@@ -49,7 +49,6 @@ struct chan_type {
                 struct ferry_err *err);
 };
 extern const struct chan_type *const chan_types[];
-const struct chan_type *chan_type_of(enum ferry_address_kind kind);
 
 /* Takes *fd on success; makes it non-blocking where that means something. */
 int chan_new(struct ferry_chan **ret, int *fd, const char *name,

@@ -181,11 +181,6 @@ int listener_fd(const struct ferry_listener *l)
     return l->fd;
 }
 
-bool listener_many(const struct ferry_listener *l)
-{
-    return l->fd >= 0;
-}
-
 int listener_accept(struct ferry_listener *l, struct ferry_chan **ret, struct ferry_err *err)
 {
     struct sockaddr_storage name = {0};

@@ -6,8 +6,6 @@
 
 /* To poll(2) for input; -1: accept has something at once. */
 int listener_fd(const struct ferry_listener *l);
-/* Several channels may come. */
-bool listener_many(const struct ferry_listener *l);
 /* 1 and a channel, or 0: none is there. */
 int listener_accept(struct ferry_listener *l, struct ferry_chan **ret,
                     struct ferry_err *err) FERRY_MUST_CHECK;

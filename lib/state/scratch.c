@@ -92,11 +92,6 @@ int state_scratch_load(struct state_scratch *s, uint32_t version, struct rd *in,
     return run_checks(s, err);
 }
 
-const void *state_scratch_object(const struct state_scratch *s)
-{
-    return s->copy;
-}
-
 static void copy_table(const struct ferry_table *t, const uint8_t *from, uint8_t *to);
 
 static void copy_field(const struct ferry_field *f, const uint8_t *from, uint8_t *to)

@@ -82,9 +82,6 @@ void state_scratch_commit(struct state_scratch *s);
 void state_scratch_copy(struct state_scratch *s);
 void state_scratch_post_load(struct state_scratch *s);
 
-/* What was loaded, for those who look before they commit. */
-const void *state_scratch_object(const struct state_scratch *s);
-
 /* All of it at once: load over obj from in, which is final, and commit. */
 int state_load(const struct ferry_table *table, void *obj, size_t obj_bytes, uint32_t version,
                struct rd *in, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -64,16 +64,6 @@ int table_refuse(struct ferry_err *err, int errnum, const struct table_path *pat
     return err_set(err, errnum, "%s: %s", where, what);
 }
 
-int table_refuse_prefix(struct ferry_err *err, int r, const struct table_path *path,
-                        const char *field)
-{
-    char where[TABLE_PATH_BYTES];
-
-    table_path_print(where, path, field, -1);
-    err_prefix(err, "%s", where);
-    return r;
-}
-
 int table_elements(const struct ferry_field *f, const void *obj, const struct table_path *path,
                    uint32_t *ret, struct ferry_err *err)
 {

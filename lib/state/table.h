@@ -26,9 +26,6 @@ void table_path_print(char text[TABLE_PATH_BYTES], const struct table_path *path
 int table_refuse(struct ferry_err *err, int errnum, const struct table_path *path,
                  const char *field, int64_t index, const char *fmt, ...)
     __attribute__((format(printf, 6, 7)));
-/* Put "<path>: " before the sentence in err; returns r. */
-int table_refuse_prefix(struct ferry_err *err, int r, const struct table_path *path,
-                        const char *field);
 
 /* The path step for a subsection of parent: its name without the parent's. */
 static inline const char *table_subsection_suffix(const struct ferry_table *parent,

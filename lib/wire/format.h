@@ -158,11 +158,7 @@ enum wire_capability {
 /* Of one packet: twice its pages, which no compressor needs. QEMU's limit, too. */
 #define WIRE_MULTIFD_DATA_MAX_BYTES (1u << 20)
 #define WIRE_RAM_BLOCK_NAME_BYTES   256u /* in a packet: with its NUL */
-/* A return path message of QEMU has at most so many bytes of payload. */
-#define WIRE_RP_QEMU_MAX_BYTES      512u
 /* A sentence: struct ferry_err without its NUL. */
 #define WIRE_RP_TEXT_MAX_BYTES      511u
 /* What the target did when: 240 entries of some 60 bytes. */
 #define WIRE_RP_LEDGER_MAX_BYTES    (16u << 10)
-/* Ranges of one DISCARD: as many as a 16 bit length has room for. */
-#define WIRE_DISCARD_RANGES_MAX     4095u

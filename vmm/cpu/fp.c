@@ -10,7 +10,6 @@
 #if defined(__x86_64__) && !defined(FP_SOFT_ONLY)
 
 #define MXCSR_DEFAULT 0x1f80u /* everything masked, round to nearest, no flag set */
-#define MXCSR_FLAGS   0x003fu
 
 static void host_set(uint32_t mxcsr)
 {

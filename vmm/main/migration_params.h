@@ -15,9 +15,7 @@
 
 #include "vmm/machine/migration.h"
 
-#define MIGRATION_CAPABILITIES_MAX 32
-#define MIGRATION_PARAMS_MAX       40
-#define MIGRATION_STR_BYTES        256
+#define MIGRATION_STR_BYTES 256
 
 enum migration_capability {
     MIGRATION_CAP_XBZRLE,

@@ -84,4 +84,6 @@ def test_source_killed_before(start, point):
     assert done.status == 1
     # Every process that had the console is gone: nobody runs half a guest.
     machine.console.wait_end()
+    # The kernel closes a killed process's files one by one: the console first, the name's lock later.
+    assert machine.process.wait(60) == -9
     assert machine.name not in ferry("ls").out

@@ -80,6 +80,7 @@ static void source_done(struct migration *m)
     vm_set_run_state(m->vm, RUN_STATE_POSTMIGRATE);
     migration_set_status(m, MIGRATION_DEVICE);
     m->done = NULL;
+    migration_driver_stop(&m->driver);
     migration_live_release(m);
     migration_finish(m, MIGRATION_COMPLETED);
     if (!done)
@@ -253,6 +254,8 @@ static void target_trace(void *opaque, enum ferry_live_point point)
 
 static void target_failed(struct migration *m)
 {
+    /* First: it watches the fd that goes with the target. */
+    migration_driver_stop(&m->driver);
     ferry_live_target_free(m->target);
     m->target = NULL;
     migration_target_failed(m);
@@ -265,6 +268,7 @@ static void target_done(struct migration *m)
     m->ledger = *ferry_live_target_ledger(m->target);
     m->have_ledger = true;
     vm_set_owner(m->vm, ferry_live_target_take_owner(m->target));
+    migration_driver_stop(&m->driver);
     ferry_live_target_free(m->target);
     m->target = NULL;
     vm_arrived(m->vm, running);

@@ -8,7 +8,8 @@
  *   machine, RAM, parts, capabilities --------------> compares, names every difference
  *   <----------------------------- ACCEPT or REFUSE --
  *   RAM, then what was written meanwhile, and so on -> (a lane thread on either side)
- *   quiesces, pauses, saves; last RAM, devices -----> loads to scratch, checks
+ *   quiesces, pauses, saves, deactivates
+ *   last RAM, devices ------------------------------> loads to scratch, checks, activates
  *   <------------------------------ LOADED or REFUSE --
  *   COMMIT -----------------------------------------> adopts, starts the guest
  *   <----------------------------------------- SHUT --
@@ -18,6 +19,11 @@
  *
  * Until the point of no return (COMMIT, or with QEMU the last byte) every failure and cancel leaves
  * the guest running in the source. After it the source never resumes it.
+ *
+ * What only one side can have at a time, as the locks of disk images, the source gives up when it
+ * is paused (deactivate) and the target takes before it says LOADED (activate): a target that
+ * cannot have it refuses. The source then activates again before its guest runs on; while it
+ * cannot, because the target's process has not quite ended, it tries again for pause_timeout.
  *
  * Neither side owns a loop: each object has an fd to poll for input and a deadline. Read the
  * deadline again after every step() and ferry_vm_drained(), and call step() when one is due; it
@@ -38,7 +44,8 @@ enum ferry_migrate_status {
     FERRY_MIGRATE_BUSY = 0,
     FERRY_MIGRATE_DONE,   /* source: the guest is there and stays paused here. target: it is here */
     FERRY_MIGRATE_FAILED, /* the error says why (ECANCELED: cancelled); source: the guest is as it
-                             was before */
+                             was before. Where activate() failed to the end it is whole and paused,
+                             until activate() works, ferry_vm_resume() and the harts' start */
     FERRY_MIGRATE_LOST,   /* source only: connection lost after the point of no return. The guest
                              stays paused here; look at the target before anything else */
     FERRY_MIGRATE_CHECKED, /* dry run: the target would take this VM */
@@ -169,6 +176,8 @@ struct ferry_migrate_source_params {
     bool no_threads;          /* step() does all the work, some milliseconds each: for tests */
     /* May be NULL: */
     void (*throttle)(void *opaque, unsigned percent); /* slow the harts down; 0 = stop that */
+    void (*deactivate)(void *opaque);                 /* paused and saved: give it up */
+    int (*activate)(void *opaque, struct ferry_err *err);
     ferry_migrate_trace_fn *trace;
     ferry_migrate_clock_fn *clock;
     void *opaque;
@@ -228,6 +237,10 @@ struct ferry_migrate_target_params {
     /* May be NULL: */
     ferry_migrate_trace_fn *trace;
     ferry_migrate_clock_fn *clock;
+    /* Everything is loaded, nothing committed: -errno refuses the guest, which stays there. */
+    int (*activate)(void *opaque, struct ferry_err *err);
+    /* The guest does not come after all. */
+    void (*deactivate)(void *opaque);
     /* All is loaded and committed: shall the harts start? NULL: yes. */
     bool (*run)(void *opaque);
     void *opaque;

@@ -15,6 +15,8 @@
 #include "lib/wire/stream_out.h"
 #include "lib/wire/vm_save.h"
 
+/* How often to try whether the target's process has let go: nobody tells. */
+#define SOURCE_RETRY_NS     INT64_C(20000000)
 #define SOURCE_XBZRLE_BYTES (UINT64_C(64) << 20)
 /* Section ids: ours to choose. */
 #define SOURCE_HELLO_ID     0u
@@ -327,6 +329,9 @@ static int source_last(void *self)
     s->ledger.save_ns = s->saved_ns - begin_ns;
     s->ledger.last_ram_bytes = s->pending_pages * WIRE_PAGE_BYTES;
     source_trace(s, FERRY_MIGRATE_SAVED);
+    s->inactive = true;
+    if (s->deactivate)
+        s->deactivate(s->opaque);
     command_put_empty(&command, WIRE_CMD_SWITCHOVER_START);
     sender_set_rate(s->sender, 0);
     sender_bytes(s->sender, &command);
@@ -473,22 +478,54 @@ static int source_cancelled(void *self)
     return SOURCE_EV_BACK;
 }
 
-/*
- * To where the guest was. What was harvested and not sent needs no putting back: the next attempt
- * sends everything.
- */
+static int source_activate(void *self)
+{
+    struct ferry_migrate_source *s = self;
+    struct ferry_err err;
+    int64_t now = source_now(s);
+
+    if (!s->inactive || !s->activate || s->activate(s->opaque, &err) == 0)
+        return SOURCE_EV_RETURNED;
+    if (now < s->bereft_ns) {
+        s->deadline_ns = now + SOURCE_RETRY_NS;
+        return 0;
+    }
+    err_prefix(&err, "%s; the guest stays paused here, whole, because this failed", s->err.text);
+    s->err = err;
+    return SOURCE_EV_BEREFT;
+}
+
 static int source_back(void *self)
 {
     struct ferry_migrate_source *s = self;
 
     source_close(s);
+    s->bereft_ns = source_now(s) + s->pause_timeout_ns;
+    return source_activate(s);
+}
+
+/*
+ * To where the guest was. What was harvested and not sent needs no putting back: the next attempt
+ * sends everything.
+ */
+static int source_returned(void *self)
+{
+    struct ferry_migrate_source *s = self;
+
     if (s->paused)
         vm_resume_parts(s->vm, NULL, NULL);
     if (s->quiesced)
         vm_unquiesce(s->vm);
     if (s->paused && s->running)
         vm_resume_harts(s->vm);
-    s->paused = s->quiesced = false;
+    s->paused = s->quiesced = s->inactive = false;
+    s->end_ns = source_now(s);
+    return 0;
+}
+
+static int source_bereft(void *self)
+{
+    ((struct ferry_migrate_source *)self)->deadline_ns = INT64_MAX;
     return 0;
 }
 
@@ -513,6 +550,7 @@ static const char *const source_state_names[] = {
     [SOURCE_LOAD] = "waiting for LOADED",
     [SOURCE_COMMIT] = "waiting for the guest's start",
     [SOURCE_AWAIT] = "waiting for QEMU's SHUT",
+    [SOURCE_BACK] = "taking back what the target was given",
     [SOURCE_DONE] = "done",
     [SOURCE_CHECKED] = "done with checking",
     [SOURCE_FAILED] = "failed",
@@ -539,6 +577,8 @@ static const char *const source_event_names[] = {
     [SOURCE_EV_CHECKED] = "dry run over",
     [SOURCE_EV_UNASKED] = "target starts unasked",
     [SOURCE_EV_BACK] = "back",
+    [SOURCE_EV_RETURNED] = "all is back",
+    [SOURCE_EV_BEREFT] = "not everything comes back",
     [SOURCE_EV_DUE] = "deadline",
     [SOURCE_EV_CANCEL] = "cancel",
     [SOURCE_EV_FAULT] = "fault",
@@ -550,8 +590,8 @@ static const char *const source_event_names[] = {
     {state, SOURCE_EV_SHUT_BAD, state,         source_shut_bad},    \
     {state, SOURCE_EV_GONE,     state,         source_gone},        \
     {state, SOURCE_EV_CANCEL,   state,         source_cancelled},   \
-    {state, SOURCE_EV_BACK,     SOURCE_FAILED, source_back},        \
-    {state, SOURCE_EV_FAULT,    SOURCE_FAILED, source_back}
+    {state, SOURCE_EV_BACK,     SOURCE_BACK,   source_back},        \
+    {state, SOURCE_EV_FAULT,    SOURCE_BACK,   source_back}
 
 static const struct machine_rule source_rules[] = {
     {SOURCE_NEW,        SOURCE_EV_BEGIN,     SOURCE_CONNECT,    source_begin},
@@ -596,10 +636,15 @@ static const struct machine_rule source_rules[] = {
     {SOURCE_COMMIT,     SOURCE_EV_DUE,       SOURCE_COMMIT,     source_late},
     {SOURCE_COMMIT,     SOURCE_EV_FAULT,     SOURCE_LOST,       source_lost},
     {SOURCE_AWAIT,      SOURCE_EV_SHUT_BAD,  SOURCE_AWAIT,      source_shut_bad},
-    {SOURCE_AWAIT,      SOURCE_EV_BACK,      SOURCE_FAILED,     source_back},
+    {SOURCE_AWAIT,      SOURCE_EV_BACK,      SOURCE_BACK,       source_back},
     {SOURCE_AWAIT,      SOURCE_EV_GONE,      SOURCE_AWAIT,      source_gone},
     {SOURCE_AWAIT,      SOURCE_EV_DUE,       SOURCE_AWAIT,      source_late},
     {SOURCE_AWAIT,      SOURCE_EV_FAULT,     SOURCE_LOST,       source_lost},
+
+    {SOURCE_BACK,       SOURCE_EV_DUE,       SOURCE_BACK,       source_activate},
+    {SOURCE_BACK,       SOURCE_EV_CANCEL,    SOURCE_BACK,       NULL},
+    {SOURCE_BACK,       SOURCE_EV_RETURNED,  SOURCE_FAILED,     source_returned},
+    {SOURCE_BACK,       SOURCE_EV_BEREFT,    SOURCE_FAILED,     source_bereft},
 };
 /* clang-format on */
 

@@ -33,6 +33,8 @@ enum source_state {
     /* from here on the target may run the guest */
     SOURCE_COMMIT,
     SOURCE_AWAIT,
+    /* and here it does not */
+    SOURCE_BACK,
     /* ends */
     SOURCE_DONE,
     SOURCE_CHECKED,
@@ -60,6 +62,8 @@ enum source_event {
     SOURCE_EV_CHECKED,
     SOURCE_EV_UNASKED, /* the target starts by itself */
     SOURCE_EV_BACK,    /* the target says that it does not run the guest */
+    SOURCE_EV_RETURNED,
+    SOURCE_EV_BEREFT, /* of what the guest needs to run */
     SOURCE_EV_DUE,
     SOURCE_EV_CANCEL,
     SOURCE_EV_FAULT,
@@ -89,6 +93,8 @@ struct ferry_migrate_source {
     int64_t setup_timeout_ns, pause_timeout_ns;
     bool no_threads;
     void (*throttle)(void *opaque, unsigned percent);
+    void (*deactivate)(void *opaque);
+    int (*activate)(void *opaque, struct ferry_err *err);
     ferry_migrate_trace_fn *trace;
     void *opaque;
 
@@ -106,7 +112,8 @@ struct ferry_migrate_source {
     bool lanes_awaited;          /* RAM begins when the last of them is there */
     struct lane_want want;       /* of the sender, without threads */
 
-    bool logging, quiesced, drained, paused;
+    bool logging, quiesced, drained, paused, inactive;
+    int64_t bereft_ns; /* when to stop trying to activate again */
     struct rounds rounds;
     uint64_t pending_pages; /* at the begin of the round */
     uint64_t done_before;   /* pages_done then */

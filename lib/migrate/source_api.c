@@ -214,6 +214,8 @@ static int source_init(struct ferry_migrate_source *s,
     s->pause_timeout_ns = params->pause_timeout_ns ? params->pause_timeout_ns : SOURCE_PAUSE_NS;
     s->no_threads = params->no_threads;
     s->throttle = params->throttle;
+    s->deactivate = params->deactivate;
+    s->activate = params->activate;
     s->trace = params->trace;
     s->opaque = params->opaque;
     s->deadline_ns = INT64_MAX;
@@ -354,7 +356,7 @@ int ferry_migrate_source_cancel(struct ferry_migrate_source *s, struct ferry_err
 {
     struct ferry_err ignored;
 
-    if ((s->state >= SOURCE_COMMIT && s->state < SOURCE_DONE) ||
+    if ((s->state >= SOURCE_COMMIT && s->state < SOURCE_BACK) ||
         (s->state == SOURCE_LAST && !s->ferry && sender_state(s->sender, &ignored) == SENDER_IDLE))
         return err_set(err, EBUSY, "too late to cancel: the target may run the guest");
     if (s->state < SOURCE_DONE)
@@ -374,6 +376,7 @@ static enum ferry_migrate_phase source_phase(const struct ferry_migrate_source *
     case SOURCE_LOAD:
     case SOURCE_COMMIT:
     case SOURCE_AWAIT:
+    case SOURCE_BACK:
         return FERRY_MIGRATE_DEVICE;
     case SOURCE_DONE:
     case SOURCE_CHECKED:

@@ -65,6 +65,14 @@ static int target_ram_read(void *self)
     return 0;
 }
 
+/* Before the source can notice that the guest does not come: it takes everything back. */
+static void target_deactivate(struct ferry_migrate_target *t)
+{
+    if (t->active && t->deactivate)
+        t->deactivate(t->opaque);
+    t->active = false;
+}
+
 static void target_close(struct ferry_migrate_target *t)
 {
     session_watch(&t->session, SESSION_MAIN, -1, 0);
@@ -94,7 +102,11 @@ static void target_close(struct ferry_migrate_target *t)
 static int target_end(void *self)
 {
     struct ferry_migrate_target *t = self;
+    int r = t->activate ? t->activate(t->opaque, &t->err) : 0;
 
+    if (r < 0)
+        return r;
+    t->active = true;
     t->ledger.target_load_ns = t->load_ns;
     target_trace(t, FERRY_MIGRATE_LOADED);
     if (!t->asked)
@@ -159,6 +171,7 @@ static int target_refuse(void *self)
 {
     struct ferry_migrate_target *t = self;
 
+    target_deactivate(t);
     receiver_free(TAKE_PTR(t->receiver));
     multifd_in_free(TAKE_PTR(t->multifd));
     t->deadline_ns = target_now(t) + TARGET_DRAIN_NS;
@@ -175,6 +188,7 @@ static int target_refuse(void *self)
 
 static int target_failed(void *self)
 {
+    target_deactivate(self);
     target_close(self);
     return 0;
 }

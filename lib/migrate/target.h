@@ -69,6 +69,8 @@ struct ferry_migrate_target {
     int64_t commit_timeout_ns;
     bool no_threads;
     ferry_migrate_trace_fn *trace;
+    int (*activate)(void *opaque, struct ferry_err *err);
+    void (*deactivate)(void *opaque);
     bool (*run)(void *opaque);
     void *opaque;
 
@@ -88,8 +90,9 @@ struct ferry_migrate_target {
     struct receiver *receiver;
     struct lane_want want; /* of the receiver, without threads */
     struct vm_load *load;
-    bool ready; /* guest, receiver and load are there */
-    bool ended; /* everything of the stream was read */
+    bool active; /* what only one side can have is here */
+    bool ready;  /* guest, receiver and load are there */
+    bool ended;  /* everything of the stream was read */
     bool gone;
 
     bool may_answer, asked; /* the return path is open; the source is ferry */

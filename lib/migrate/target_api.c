@@ -240,6 +240,8 @@ static int target_init(struct ferry_migrate_target *t,
     t->commit_timeout_ns = params->commit_timeout_ns ? params->commit_timeout_ns : TARGET_COMMIT_NS;
     t->no_threads = params->no_threads;
     t->trace = params->trace;
+    t->activate = params->activate;
+    t->deactivate = params->deactivate;
     t->run = params->run;
     t->opaque = params->opaque;
     t->deadline_ns = INT64_MAX;

@@ -23,6 +23,7 @@ struct block {
     char *path;
     char *idstr; /* "drive/<id>" */
     bool locking;
+    bool given; /* what was written is on stable storage, the lock is not held */
 
     pthread_t workers[BLOCK_WORKERS];
     unsigned worker_count;
@@ -184,6 +185,7 @@ int block_open_unlocked(struct block *b, struct ferry_err *err)
 
     if (rc)
         err_prefix(err, "drive \"%s\"", b->id);
+    b->given = true;
     return rc;
 }
 
@@ -192,19 +194,23 @@ int block_take_lock(struct block *b, struct ferry_err *err)
     int rc = b->locking ? block_lock(b->file.fd, b->path, b->file.readonly, err) : 0;
 
     if (rc)
-        err_prefix(err, "drive \"%s\"", b->id);
-    return rc;
+        return err_prefix(err, "drive \"%s\"", b->id);
+    b->given = false;
+    return 0;
 }
 
-int block_give_lock(struct block *b, struct ferry_err *err)
+int block_give_lock(struct block *b, bool claim, struct ferry_err *err)
 {
     int rc = 0;
 
-    if (!b->file.readonly && !b->file.no_flush && fdatasync(b->file.fd) < 0)
+    if (!b->given && !b->file.readonly && !b->file.no_flush && fdatasync(b->file.fd) < 0)
         rc = err_sys(err, errno, "drive \"%s\": writing image \"%s\" to stable storage", b->id,
                      b->path);
-    if (b->locking)
-        block_unlock(b->file.fd);
+    b->given = true;
+    if (!b->locking)
+        return rc;
+    block_claim(b->file.fd, claim && !b->file.readonly);
+    block_unlock(b->file.fd);
     return rc;
 }
 

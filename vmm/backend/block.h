@@ -62,10 +62,13 @@ int block_open(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
  * the lock, which is taken when the guest starts here.
  */
 int block_open_unlocked(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
-/* Take the lock; fine when it is held. */
+/* Take the lock, whoever claims the image; fine when it is held. */
 int block_take_lock(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
-/* No request is in flight: what was written is on stable storage, others may have the image. */
-int block_give_lock(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * No request is in flight: what was written is on stable storage, others may have the image. claim:
+ * only the guest that moves, until the lock is given once more, without one.
+ */
+int block_give_lock(struct block *b, bool claim, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Waits for requests in flight; NULL is fine. */
 void block_free(struct block *b);
 struct ferry_part block_part(struct block *b);

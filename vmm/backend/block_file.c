@@ -116,6 +116,11 @@ static int attach(struct block_file *f, int *fd, const char *path, bool locking,
         rc = block_lock(*fd, path, f->readonly, err);
     if (rc)
         return rc;
+    rc = locking ? block_lock_unclaimed(*fd, path, err) : 0;
+    if (rc) {
+        block_unlock(*fd);
+        return rc;
+    }
     f->size_bytes = size_bytes;
     f->align_bytes = align_bytes;
     f->fd = take_fd(fd);

@@ -16,6 +16,8 @@
 
 #define USED_BASE        100
 #define UNSHARED_BASE    200
+#define QEMU_BYTES       (UNSHARED_BASE + 64 - USED_BASE)
+#define CLAIM_BYTE       300
 #define PERMISSION_READ  0
 #define PERMISSION_WRITE 1
 
@@ -190,7 +192,25 @@ int block_lock(int fd, const char *path, bool readonly, struct ferry_err *err)
 
 void block_unlock(int fd)
 {
-    struct flock l = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = USED_BASE, .l_len = 0};
+    struct flock l = {
+        .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = USED_BASE, .l_len = QEMU_BYTES};
 
     fcntl(fd, F_OFD_SETLK, &l);
+}
+
+int block_lock_unclaimed(int fd, const char *path, struct ferry_err *err)
+{
+    char holder[256];
+
+    if (lock_held_by_other(fd, CLAIM_BYTE) <= 0)
+        return 0;
+    describe_holder(fd, holder, sizeof(holder));
+    return err_set(err, EBUSY,
+                   "image \"%s\" belongs to a guest that is being moved: it is open in %s", path,
+                   holder);
+}
+
+void block_claim(int fd, bool claim)
+{
+    (void)lock_set(fd, claim ? F_RDLCK : F_UNLCK, CLAIM_BYTE);
 }

@@ -76,12 +76,13 @@ int backends_open_unlocked(struct backends *b, struct ferry_err *err)
     return open_with(b, block_open_unlocked, err);
 }
 
-void backends_give_locks(struct backends *b)
+void backends_give_locks(struct backends *b, bool claim)
 {
     struct ferry_err err;
 
+    b->claimed = claim;
     for (size_t i = 0; i < b->drive_count; i++)
-        if (block_give_lock(b->drives[i], &err) < 0)
+        if (block_give_lock(b->drives[i], claim, &err) < 0)
             log_error("%s", err.text);
 }
 
@@ -91,7 +92,7 @@ int backends_take_locks(struct backends *b, struct ferry_err *err)
         int rc = block_take_lock(b->drives[i], err);
 
         if (rc < 0) {
-            backends_give_locks(b);
+            backends_give_locks(b, b->claimed);
             return rc;
         }
     }

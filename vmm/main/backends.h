@@ -20,6 +20,7 @@ struct backends {
     struct block *drives[CONFIG_DRIVES_MAX];
     struct net *netdevs[CONFIG_NETDEVS_MAX];
     size_t chardev_count, drive_count, netdev_count;
+    bool claimed; /* the locks of images were given with a claim */
 };
 
 struct backends_params {
@@ -38,9 +39,9 @@ void backends_free(struct backends *b);
 int backends_open(struct backends *b, struct ferry_err *err) FERRY_MUST_CHECK;
 /* For a guest that arrives as a stream: all but the locks of images. */
 int backends_open_unlocked(struct backends *b, struct ferry_err *err) FERRY_MUST_CHECK;
-/* The locks of all images, or none. */
+/* The locks of all images, or none: then it is as if they had not been tried. */
 int backends_take_locks(struct backends *b, struct ferry_err *err) FERRY_MUST_CHECK;
-void backends_give_locks(struct backends *b);
+void backends_give_locks(struct backends *b, bool claim);
 int backends_add_parts(struct backends *b, struct ferry_vm *vm,
                        struct ferry_err *err) FERRY_MUST_CHECK;
 

@@ -411,9 +411,9 @@ int board_take_locks(struct board *b, struct ferry_err *err)
     return backends_take_locks(&b->backends, err);
 }
 
-void board_give_locks(struct board *b)
+void board_give_locks(struct board *b, bool claim)
 {
-    backends_give_locks(&b->backends);
+    backends_give_locks(&b->backends, claim);
 }
 
 void board_start(struct board *b)

@@ -59,7 +59,7 @@ int board_open(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
  */
 int board_open_incoming(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
 int board_take_locks(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
-void board_give_locks(struct board *b);
+void board_give_locks(struct board *b, bool claim);
 
 void board_start(struct board *b);
 /* Returns when every hart stands at an instruction boundary and the guest clock still. */

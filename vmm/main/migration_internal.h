@@ -75,7 +75,7 @@ struct migration {
     struct ferry_migrate_ledger net_ledger;
     bool have_net_ledger;
     bool one_way;    /* nobody acknowledges: a file, a command */
-    bool images_out; /* the locks of disk images were given up for the target */
+    bool images_out; /* the locks of disk images were given up, and are not back */
 
     /* --- where a target waits --- */
     int listen_fd; /* -1, or a UNIX socket on which both are spoken */

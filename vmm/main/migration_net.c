@@ -42,19 +42,30 @@ static void source_keep_numbers(struct migration *m)
     m->net_ledger = *ferry_migrate_source_ledger(m->net_source);
 }
 
-/* The disks are this side's again. */
-static void source_take_images_back(struct migration *m)
+static void source_deactivate(void *opaque)
 {
-    struct ferry_err err;
+    struct migration *m = opaque;
 
-    if (!m->images_out)
-        return;
+    m->images_out = true;
+    vm_deactivate(m->vm, true);
+}
+
+static int source_activate(void *opaque, struct ferry_err *err)
+{
+    struct migration *m = opaque;
+    int rc = vm_activate(m->vm, err);
+
+    m->images_out = rc < 0;
+    return rc;
+}
+
+/* The guest is paused here; its disks are the target's now, or anybody's. */
+static void source_left(struct migration *m, bool fenced)
+{
+    if (m->images_out)
+        vm_deactivate(m->vm, false);
     m->images_out = false;
-    if (vm_activate(m->vm, &err) == 0)
-        return;
-    log_error("the guest stays paused, its disks are somebody else's now: %s", err.text);
-    if (vm_stop(m->vm, &err) < 0)
-        log_error("%s", err.text);
+    vm_left(m->vm, fenced);
 }
 
 static void source_failed(struct migration *m, bool lost)
@@ -62,12 +73,11 @@ static void source_failed(struct migration *m, bool lost)
     source_keep_numbers(m);
     migration_driver_stop(&m->driver);
     migration_net_release(m);
-    if (lost)
-        vm_left(m->vm, true);
+    /* Back, but without its disks: cont tries for them again. */
+    if (lost || m->images_out)
+        source_left(m, lost);
     else if (vm_run_state(m->vm) == RUN_STATE_FINISH_MIGRATE)
         vm_set_run_state(m->vm, m->before);
-    if (!lost)
-        source_take_images_back(m);
     vm_retry_requests(m->vm);
     migration_source_failed(m);
 }
@@ -76,9 +86,8 @@ static void source_done(struct migration *m)
 {
     source_keep_numbers(m);
     m->have_net_ledger = true;
-    m->images_out = false;
     migration_net_release(m);
-    vm_left(m->vm, !m->one_way);
+    source_left(m, !m->one_way);
     migration_finish(m, MIGRATION_COMPLETED);
 }
 
@@ -128,8 +137,6 @@ static void source_trace(void *opaque, enum ferry_migrate_point point)
     case FERRY_MIGRATE_SAVED:
         if (!cancelling)
             migration_set_status(m, MIGRATION_DEVICE);
-        m->images_out = true;
-        vm_deactivate(m->vm);
         break;
     default:
         break;
@@ -198,6 +205,8 @@ int migration_net_start(struct migration *m, struct ferry_address **address, boo
         .dry_run = dry_run,
         .capabilities = migration_net_capabilities(&m->params),
         .parameters = migration_net_parameters(&m->params),
+        .deactivate = source_deactivate,
+        .activate = source_activate,
         .trace = source_trace,
         .opaque = m,
     };

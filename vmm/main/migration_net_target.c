@@ -38,15 +38,19 @@ static int target_build(void *opaque, const char *description, struct ferry_vm *
     return rc;
 }
 
+static int target_activate(void *opaque, struct ferry_err *err)
+{
+    return vm_activate(((struct migration *)opaque)->vm, err);
+}
+
+static void target_deactivate(void *opaque)
+{
+    vm_deactivate(((struct migration *)opaque)->vm, false);
+}
+
 static bool target_run(void *opaque)
 {
-    struct migration *m = opaque;
-    struct ferry_err err;
-
-    if (vm_activate(m->vm, &err) == 0)
-        return vm_shall_run(m->vm);
-    log_error("the guest is here and stays paused, until 'cont': %s", err.text);
-    return false;
+    return vm_shall_run(((struct migration *)opaque)->vm);
 }
 
 static void target_trace(void *opaque, enum ferry_migrate_point point)
@@ -131,6 +135,8 @@ int migration_net_incoming(struct migration *m, struct ferry_listener **listener
         .capabilities = migration_net_capabilities(&m->params),
         .parameters = migration_net_parameters(&m->params),
         .trace = target_trace,
+        .activate = target_activate,
+        .deactivate = target_deactivate,
         .run = target_run,
         .opaque = m,
     };

@@ -322,9 +322,9 @@ int vm_activate(struct vm *vm, struct ferry_err *err)
     return rc;
 }
 
-void vm_deactivate(struct vm *vm)
+void vm_deactivate(struct vm *vm, bool claim)
 {
-    board_give_locks(vm->board);
+    board_give_locks(vm->board, claim);
     vm->inactive = true;
 }
 

@@ -39,9 +39,12 @@ int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
 int vm_open(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Instead of open and launch: the guest comes as a stream. Monitors answer already. */
 int vm_open_incoming(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
-/* The locks of disk images: to have them before the harts run, to give them up for another. */
+/*
+ * The locks of disk images: to have them before the harts run, to give them up for another. claim:
+ * to the guest's other half, and it may come back.
+ */
 int vm_activate(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
-void vm_deactivate(struct vm *vm);
+void vm_deactivate(struct vm *vm, bool claim);
 /* Also takes the ownership lock. Harts run unless the options say -S. */
 int vm_launch(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Until vm_exit(); returns the exit status. */

@@ -385,6 +385,32 @@ static void a_second_writer_is_refused(void **state)
     block_free(open_ok(c));
 }
 
+/* For a guest that moves and may come back: nobody else gets in between. */
+static void a_claimed_image_is_for_the_moving_guest(void **state)
+{
+    struct config_drive c = drive(*state), r = drive(*state);
+    struct block *b = open_ok(c), *there;
+    struct ferry_err err;
+
+    r.readonly = true;
+    assert_int_equal(block_give_lock(b, true, &err), 0);
+    open_fails(c, "belongs to a guest that is being moved");
+    open_fails(r, "belongs to a guest that is being moved");
+    assert_int_equal(block_new(&there, &c, &err), 0);
+    assert_int_equal(block_open_unlocked(there, &err), 0);
+    assert_int_equal(block_take_lock(there, &err), 0);
+    assert_int_equal(block_take_lock(b, &err), -EBUSY);
+    assert_int_equal(block_give_lock(there, false, &err), 0);
+    open_fails(c, "belongs to a guest that is being moved");
+    assert_int_equal(block_take_lock(b, &err), 0);
+    open_fails(c, "Failed to get \"write\" lock");
+    assert_int_equal(block_give_lock(b, false, &err), 0);
+    block_free(there);
+    there = open_ok(c);
+    block_free(b);
+    block_free(there);
+}
+
 /* Another process has it; returns its pid. */
 static pid_t other_process(struct fix *f, struct config_drive c, int *hold)
 {
@@ -590,6 +616,7 @@ int main(void)
         T(ranges_read_zero_after_write_zeroes),
         T(a_file_that_became_shorter_reads_zeros),
         T(a_second_writer_is_refused),
+        T(a_claimed_image_is_for_the_moving_guest),
         T(the_refusal_names_the_holder),
         T(qemu_and_ferry_exclude_each_other),
         T(the_image_moves_with_its_lock),

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from harness import GUEST, ROOT, Machine, find_vmm
+from moving import SMALL, Target
 from network import Passt, Tap
 
 
@@ -49,3 +50,24 @@ def start(guest, vmm, tmp_path):
     yield begin
     for machine in machines:
         machine.close()
+
+
+@pytest.fixture
+def target(tmp_path):
+    """target(machine, words...) starts one."""
+    made = []
+
+    def begin(machine, *words, **where):
+        made.append(Target(machine.name, tmp_path / f"target{len(made)}", *words, **where))
+        return made[-1]
+
+    yield begin
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def small(start):
+    machine = start(**SMALL)
+    machine.wait_ready()
+    return machine

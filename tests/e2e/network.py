@@ -83,11 +83,22 @@ class Tap:
         run = self.namespace.run
         run("ip", "link", "set", "lo", "up")
         run("ip", "tuntap", "add", "tap0", "mode", "tap", "vnet_hdr")
+        self.mac = "02:00:00:00:00:02"
+        run("ip", "link", "set", "tap0", "address", self.mac)
         run("ip", "address", "add", f"{HOST_IP}/24", "dev", "tap0")
         run("ip", "link", "set", "tap0", "up")
 
     def options(self):
         return ["-netdev", "tap,id=n0,ifname=tap0,script=no,downscript=no"]
+
+    def change(self, old, new):
+        """The host is behind another TAP from now on, with the same addresses."""
+        run = self.namespace.run
+        run("ip", "link", "set", old, "address", "02:00:00:00:00:01")
+        run("ip", "address", "flush", "dev", old)
+        run("ip", "link", "set", new, "address", self.mac)
+        run("ip", "address", "add", f"{HOST_IP}/24", "dev", new)
+        run("ip", "link", "set", new, "up")
 
     def enter(self):
         """For the VMM's process, before exec."""

@@ -3,117 +3,13 @@
 
 import json
 import os
+import shutil
 import signal
-import subprocess
-import time
 
 import pytest
-from console import Console
-from ferry_cli import ferry, running
-from harness import FERRY, GUEST
+from ferry_cli import ferry
+from moving import SAFETY_NET_S, SMALL, check_moved, check_unharmed, migrate
 from qmp import QmpError
-
-SMALL = {"harts": 1, "mem_mib": 128, "append": "witness.mem=16M"}
-SAFETY_NET_S = 40
-
-
-class Target:
-    """A ferry that waits for a guest, with a runtime directory of its own: another host's."""
-
-    def __init__(self, name, folder, *words):
-        self.name = name
-        folder.mkdir()
-        self.env = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
-        self.console = Console()
-        self.errors = open(folder / "stderr", "w+", encoding="utf-8")
-        self.process = subprocess.Popen(
-            [str(FERRY), *[str(word) for word in words]],
-            stdin=self.console.theirs,
-            stdout=self.console.theirs,
-            stderr=self.errors,
-            env=self.env,
-        )
-        self.console.started()
-
-    def listening(self):
-        return self.console.wait(r"listening on (\S+)")[1]
-
-    def stderr(self):
-        self.errors.seek(0)
-        return self.errors.read()
-
-    def ferry(self, *words):
-        return ferry(*words, env=self.env)
-
-    def status(self):
-        done = self.ferry("status", self.name)
-        return done.out or done.err
-
-    def wait_status(self, word):
-        deadline = time.monotonic() + SAFETY_NET_S
-        while word not in self.status():
-            assert self.process.poll() is None, self.stderr()
-            assert time.monotonic() < deadline, f"never {word}: {self.status()}"
-
-    def verdict(self):
-        line = self.console.ask("verdict", r"witness: verdict (OK|FAIL) (.*)")
-        assert line[1] == "OK", f"the witness says: {line[2]}"
-
-    def power_off(self):
-        self.console.send("poweroff")
-        return self.process.wait(SAFETY_NET_S)
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        self.console.close()
-        self.errors.close()
-
-
-@pytest.fixture
-def target(tmp_path):
-    """target(machine, words...) starts one."""
-    made = []
-
-    def begin(machine, *words):
-        made.append(Target(machine.name, tmp_path / f"target{len(made)}", *words))
-        return made[-1]
-
-    yield begin
-    for each in made:
-        each.close()
-
-
-@pytest.fixture
-def small(start):
-    machine = start(**SMALL)
-    machine.wait_ready()
-    return machine
-
-
-def migrate(machine, uri, *options):
-    done = ferry("migrate", machine.name, uri, "--json", *options)
-    assert done.status == 0, done.err
-    return json.loads(done.out)
-
-
-def check_moved(machine, there):
-    """The guest runs there and only there, and the witness has seen nothing."""
-    assert "postmigrate" in ferry("status", machine.name).out
-    there.wait_status("running")
-    there.verdict()
-    refused = ferry("cont", machine.name)
-    assert refused.status == 1
-    assert "destroy" in refused.err
-    assert ferry("quit", machine.name).status == 0
-    there.verdict()
-    assert there.power_off() == 0
-
-
-def check_unharmed(machine):
-    assert running(machine.name)
-    machine.verdict()
-    assert machine.power_off() == 0
 
 
 def test_over_tcp(small, target):
@@ -156,11 +52,14 @@ def test_through_a_command(small, target, tmp_path):
 
 
 def test_snapshot_and_restore(small, target, tmp_path):
-    """The guest goes on from its snapshot; restored, it is where it was then."""
-    image = tmp_path / "snapshot"
+    """The guest goes on from its snapshot; restored, with the disk of then, it is where it was then."""
+    image, disk = tmp_path / "snapshot", tmp_path / "disk"
+    assert ferry("stop", small.name).status == 0
     done = ferry("snapshot", small.name, image)
     assert done.status == 0, done.err
     assert "paused for" in done.out
+    shutil.copyfile(small.disk, disk)
+    assert ferry("cont", small.name).status == 0
     analyzed = ferry("analyze", image, "--json")
     assert analyzed.status == 0, analyzed.err
     found = json.loads(analyzed.out)
@@ -172,9 +71,11 @@ def test_snapshot_and_restore(small, target, tmp_path):
     cut.write_bytes(image.read_bytes()[:-100000])
     assert ferry("analyze", cut).status == 1
     check_unharmed(small)
+    shutil.copyfile(disk, small.disk)
     there = target(small, "run", "--restore", image, "--name", "restored")
     there.name = "restored"
-    there.wait_status("running")
+    there.wait_status("paused")
+    assert there.ferry("cont", there.name).status == 0
     there.verdict()
     assert there.power_off() == 0
 

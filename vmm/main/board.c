@@ -411,6 +411,14 @@ int board_take_locks(struct board *b, struct ferry_err *err)
     return backends_take_locks(&b->backends, err);
 }
 
+void board_announce(struct board *b)
+{
+    machine_lock(&b->lock);
+    for (size_t i = 0; i < b->device_count; i++)
+        virtio_net_announce(b->devices[i]);
+    machine_unlock(&b->lock);
+}
+
 void board_give_locks(struct board *b, bool claim)
 {
     backends_give_locks(&b->backends, claim);

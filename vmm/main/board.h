@@ -66,6 +66,9 @@ void board_start(struct board *b);
 void board_stop(struct board *b);
 int board_reset(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
 
+/* The network cards say where they are now. */
+void board_announce(struct board *b);
+
 /*
  * Clock, harts and devices in the order of QEMU's sections, then backends and boot images, which
  * have no section.

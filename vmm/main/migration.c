@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "vmm/backend/unix_socket.h"
+#include "vmm/main/announce.h"
 #include "vmm/main/migration_internal.h"
 #include "vmm/main/reaper.h"
 #include "vmm/main/vm_internal.h"
@@ -82,6 +83,7 @@ void migration_begin(struct migration *m, bool incoming)
     m->start_ns = clock_monotonic_ns();
     m->setup_end_ns = m->end_ns = 0;
     m->have_ledger = m->have_net_ledger = m->have_net_info = false;
+    announcer_stop(m->announcer);
     migration_set_status(m, MIGRATION_SETUP);
 }
 
@@ -306,6 +308,8 @@ int migration_new(struct migration **ret, struct vm *vm, struct ferry_err *err)
     m->listen_fd = m->caller_fd = -1;
     migration_params_init(&m->params);
     rc = vm_observe(vm, vm_changed, m, err);
+    if (!rc)
+        rc = announcer_new(&m->announcer, vm, err);
     if (rc < 0) {
         migration_free(m);
         return rc;
@@ -319,6 +323,7 @@ void migration_free(struct migration *m)
     if (!m)
         return;
     migration_driver_stop(&m->driver);
+    announcer_free(m->announcer);
     migration_stop_listening(m);
     reaper_free(m->reaper);
     migration_live_release(m);

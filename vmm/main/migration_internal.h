@@ -27,6 +27,7 @@
 #define MIGRATION_OBSERVERS_MAX 4
 #define MIGRATION_ADDRESS_BYTES 256
 
+struct announcer;
 struct loop_watch;
 struct overrides;
 struct reaper;
@@ -38,6 +39,7 @@ struct migration {
     const struct overrides *overrides; /* loan; NULL: none */
     bool supervised;
     bool exit_on_error;
+    struct announcer *announcer; /* owned */
 
     struct {
         migration_observer_fn *fn;

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "vmm/main/announce.h"
 #include "vmm/main/migration_internal.h"
 #include "vmm/main/overrides.h"
 #include "vmm/main/vm_internal.h"
@@ -71,6 +72,20 @@ static void target_failed(struct migration *m)
     migration_target_failed(m);
 }
 
+/* A paused guest too: whoever looks for it shall look here. */
+static void announce(struct migration *m)
+{
+    const uint64_t *num = m->params.num;
+    const struct announcer_params params = {
+        .rounds = num[MIGRATION_PARAM_ANNOUNCE_ROUNDS],
+        .initial_ms = num[MIGRATION_PARAM_ANNOUNCE_INITIAL],
+        .step_ms = num[MIGRATION_PARAM_ANNOUNCE_STEP],
+        .max_ms = num[MIGRATION_PARAM_ANNOUNCE_MAX],
+    };
+
+    announcer_start(m->announcer, &params);
+}
+
 static void target_done(struct migration *m)
 {
     bool running = ferry_migrate_target_running(m->net_target);
@@ -87,6 +102,7 @@ static void target_done(struct migration *m)
     vm_set_owner(m->vm, owner);
     m->listen_text[0] = '\0';
     vm_arrived(m->vm, running);
+    announce(m);
     migration_finish(m, MIGRATION_COMPLETED);
 }
 

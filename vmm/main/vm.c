@@ -388,6 +388,11 @@ void vm_clock_advance(struct vm *vm, int64_t ns)
     guest_clock_set(clock, guest_clock_ns(clock) + ns);
 }
 
+void vm_announce(struct vm *vm)
+{
+    board_announce(vm->board);
+}
+
 /* --- life --- */
 
 int vm_new(struct vm **ret, struct ferry_err *err)

@@ -70,6 +70,8 @@ void vm_set_run_state(struct vm *vm, enum run_state state);
  * pause.
  */
 void vm_handover_begin(struct vm *vm);
+/* The guest's network cards say where they are now. */
+void vm_announce(struct vm *vm);
 /* The target's clock goes on as if it had not stopped. */
 void vm_clock_advance(struct vm *vm, int64_t ns);
 /* A handover to this process is done. */

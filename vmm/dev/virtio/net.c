@@ -31,6 +31,8 @@
 #define NET_HDR_LONG_BYTES  12u
 #define NET_HDR_NUM_BUFFERS 10u
 
+#define NET_FRAME_BYTES_MIN 60u
+
 static struct virtio_net *net_of(struct virtio_dev *v)
 {
     return (struct virtio_net *)v;
@@ -381,6 +383,44 @@ static const struct virtio_type net_type = {
     .reset = net_reset,
     .resume = net_resume,
 };
+
+/* --- After a move --- */
+
+/* "Who am I", which nobody has to answer: switches learn behind which port the sender is. */
+static void build_rarp(uint8_t *frame, const struct net_mac *mac)
+{
+    static const uint8_t request[] = {0x80, 0x35, /* RARP */
+                                      0,    1,    8, 0,
+                                      6,    4,    0, 3 /* Ethernet, IPv4, reverse request */};
+
+    memset(frame, 0xff, NET_MAC_BYTES);
+    memcpy(frame + 6, mac->bytes, NET_MAC_BYTES);
+    memcpy(frame + 12, request, sizeof(request));
+    memcpy(frame + 22, mac->bytes, NET_MAC_BYTES);
+    memcpy(frame + 32, mac->bytes, NET_MAC_BYTES);
+}
+
+void virtio_net_announce(struct dev *d)
+{
+    uint8_t header[NET_HDR_LONG_BYTES] = {0}, frame[NET_FRAME_BYTES_MIN] = {0};
+    struct virtio_net *n = (struct virtio_net *)d;
+    struct iovec iov[] = {{header, 0}, {frame, sizeof(frame)}};
+
+    if (d->type != &net_type.dev)
+        return;
+    if (net_has_vnet_hdr(n->net))
+        iov[0].iov_len = header_bytes(n);
+    build_rarp(frame, &n->mac);
+    /* One that does not go out now has successors. */
+    (void)net_send(n->net, iov, 2);
+    if (!(n->v.status & VIRTIO_STATUS_DRIVER_OK) || !virtio_has(&n->v, NET_F_GUEST_ANNOUNCE) ||
+        (n->status & NET_STATUS_ANNOUNCE))
+        return;
+    n->status |= NET_STATUS_ANNOUNCE;
+    virtio_config_changed(&n->v);
+}
+
+/* --- Life --- */
 
 int virtio_net_new(struct dev **ret, const struct virtio_params *params, struct net *net,
                    struct ferry_err *err)

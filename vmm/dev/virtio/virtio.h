@@ -50,6 +50,11 @@ int virtio_blk_new(struct dev **ret, const struct virtio_params *params, struct 
                    struct ferry_err *err) FERRY_MUST_CHECK;
 int virtio_net_new(struct dev **ret, const struct virtio_params *params, struct net *net,
                    struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * Tell the network where the card is now: a RARP frame, and the driver is asked to say it its own
+ * way if it can. Lock held. Devices of other types have nothing to tell.
+ */
+void virtio_net_announce(struct dev *d);
 int virtio_rng_new(struct dev **ret, const struct virtio_params *params,
                    struct ferry_err *err) FERRY_MUST_CHECK;
 /* A slot without a device. It answers magic, version and vendor, and has no saved state: it is no

@@ -623,6 +623,54 @@ static void an_announcement_is_acknowledged(void **state)
     fix_free(f);
 }
 
+static void announce(struct fix *f)
+{
+    machine_lock(&f->r->lock);
+    virtio_net_announce(f->r->dev);
+    machine_unlock(&f->r->lock);
+}
+
+static void a_card_that_moved_says_where_it_is(void **state)
+{
+    static const uint8_t rarp[60] = {
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54, 0x00, 0x12, 0x34, 0x56, /* to all */
+        0x80, 0x35, 0,    1,    8,    0,    6,    4,    0,    3,                /* "who am I" */
+        0x52, 0x54, 0x00, 0x12, 0x34, 0x56, 0,    0,    0,    0,                /* sender */
+        0x52, 0x54, 0x00, 0x12, 0x34, 0x56, 0,    0,    0,    0,
+    };
+    struct fix *f = started(true, CTRL | MRG | STATUS | VIRTIO_BIT(NET_F_GUEST_ANNOUNCE));
+
+    announce(f);
+    assert_int_equal(f->wire.went_count, 1);
+    assert_int_equal(f->wire.went_bytes[0], sizeof(rarp));
+    assert_memory_equal(f->wire.went[0], rarp, sizeof(rarp));
+    /* The driver is asked as well, and not again before it has answered. */
+    assert_int_equal(vrig_read_size(f->r, 0x106, 2), 3);
+    assert_int_equal(vrig_read(f->r, VIRTIO_MMIO_R_ISR) & VIRTIO_ISR_CONFIG, VIRTIO_ISR_CONFIG);
+    vrig_write(f->r, VIRTIO_MMIO_R_ISR_ACK, 3);
+    announce(f);
+    assert_int_equal(f->wire.went_count, 2);
+    assert_int_equal(vrig_read(f->r, VIRTIO_MMIO_R_ISR), 0);
+    assert_int_equal(command(f, 3, 0, "", 0), 0);
+    announce(f);
+    assert_int_equal(vrig_read_size(f->r, 0x106, 2), 3);
+    fix_free(f);
+}
+
+static void a_driver_that_cannot_announce_is_not_asked(void **state)
+{
+    struct fix *f = fix_new(false, &vnet_type);
+
+    start(f, CTRL | MRG | STATUS);
+    announce(f);
+    assert_int_equal(f->wire.went_bytes[0], 12 + 60);
+    assert_int_equal(vrig_read_size(f->r, 0x106, 2), 1);
+    f->wire.room = 0;
+    announce(f); /* the wire is full: nothing to be said of it */
+    assert_int_equal(f->wire.went_count, 1);
+    fix_free(f);
+}
+
 /* --- Config --- */
 
 static void the_address_can_be_changed_until_a_reset(void **state)
@@ -724,6 +772,8 @@ int main(void)
         cmocka_unit_test(tables_that_are_too_long_let_everything_pass),
         cmocka_unit_test(commands_that_make_no_sense_are_refused),
         cmocka_unit_test(an_announcement_is_acknowledged),
+        cmocka_unit_test(a_card_that_moved_says_where_it_is),
+        cmocka_unit_test(a_driver_that_cannot_announce_is_not_asked),
         cmocka_unit_test(the_address_can_be_changed_until_a_reset),
         cmocka_unit_test(the_guest_sees_the_link),
         cmocka_unit_test(headers_pass_through_to_a_backend_that_has_them),

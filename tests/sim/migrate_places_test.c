@@ -4,151 +4,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/own.h"
-#include "tests/sim/migrate_pair.h"
-
-struct places {
-    char dir[32];
-    char path[64];
-    char uri[128];
-    struct migrate_pair *p;
-};
-
-static int setup(void **state)
-{
-    struct places *t = calloc(1, sizeof(*t));
-
-    strcpy(t->dir, "/tmp/ferry-places-XXXXXX");
-    if (!mkdtemp(t->dir))
-        return -1;
-    snprintf(t->path, sizeof(t->path), "%s/place", t->dir);
-    t->p = malloc(sizeof(*t->p));
-    migrate_pair_init(t->p, true);
-    *state = t;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct places *t = *state;
-
-    migrate_pair_free(t->p);
-    free(t->p);
-    unlink(t->path);
-    rmdir(t->dir);
-    free(t);
-    return 0;
-}
-
-static struct ferry_address *address(const char *uri, int flags)
-{
-    struct ferry_address *a = NULL;
-    struct ferry_err err = {0};
-
-    if (ferry_address_parse(&a, uri, NULL, flags, &err) < 0)
-        fail_msg("%s: %s", uri, err.text);
-    return a;
-}
-
-static void source_to(struct migrate_pair *p, const char *uri)
-{
-    struct ferry_address *a = address(uri, O_WRONLY);
-    struct ferry_err err = {0};
-
-    if (ferry_migrate_source_new(&p->source, &p->source_params, a, NULL, &err) < 0)
-        fail_msg("%s: %s", uri, err.text);
-    p->source_status = FERRY_MIGRATE_BUSY;
-    p->address = a;
-    /* Until it stands: the test closes its own ends of pipes after it. */
-    while (p->source_status == FERRY_MIGRATE_BUSY && !(p->points & 1u << FERRY_MIGRATE_CONNECTED)) {
-        struct pollfd wait = {.fd = ferry_migrate_source_fd(p->source), .events = POLLIN};
-
-        p->source_status = ferry_migrate_source_step(p->source, &p->source_err);
-        (void)!poll(&wait, 1, 1);
-    }
-}
-
-static struct ferry_listener *listen_on(const char *uri)
-{
-    struct ferry_address *a = address(uri, O_RDONLY);
-    struct ferry_listener *l = NULL;
-    struct ferry_err err = {0};
-
-    if (ferry_listener_new(&l, a, &err) < 0)
-        fail_msg("%s: %s", uri, err.text);
-    ferry_address_free(a);
-    return l;
-}
-
-static void target_from(struct migrate_pair *p, struct ferry_listener **l)
-{
-    struct ferry_err err = {0};
-
-    assert_int_equal(ferry_migrate_target_new(&p->target, &p->target_params, l, NULL, &err), 0);
-    p->target_status = FERRY_MIGRATE_BUSY;
-}
-
-/* Only as the fds and deadlines say, so that a missing wake-up shows. */
-static void run(struct migrate_pair *p)
-{
-    int64_t end_ns = clock_monotonic_ns() + INT64_C(20000000000);
-
-    while ((p->source && p->source_status == FERRY_MIGRATE_BUSY) ||
-           (p->target && p->target_status == FERRY_MIGRATE_BUSY)) {
-        struct pollfd wait[2] = {{.fd = -1, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
-        int64_t deadline = INT64_MAX, now = clock_monotonic_ns();
-        int timeout_ms = 1000;
-
-        if (now > end_ns)
-            fail_msg("source %d, target %d: stuck", (int)p->source_status, (int)p->target_status);
-        if (p->source && p->source_status == FERRY_MIGRATE_BUSY) {
-            wait[0].fd = ferry_migrate_source_fd(p->source);
-            deadline = ferry_migrate_source_deadline_ns(p->source);
-        }
-        if (p->target && p->target_status == FERRY_MIGRATE_BUSY) {
-            wait[1].fd = ferry_migrate_target_fd(p->target);
-            if (ferry_migrate_target_deadline_ns(p->target) < deadline)
-                deadline = ferry_migrate_target_deadline_ns(p->target);
-        }
-        if (deadline < now + INT64_C(1000000000))
-            timeout_ms = deadline > now ? (int)((deadline - now) / 1000000) + 1 : 0;
-        assert_true(poll(wait, 2, timeout_ms) > 0 || timeout_ms < 1000);
-        if (wait[0].fd >= 0)
-            p->source_status = ferry_migrate_source_step(p->source, &p->source_err);
-        if (wait[1].fd >= 0)
-            p->target_status = ferry_migrate_target_step(p->target, &p->target_err);
-    }
-}
-
-static void check(struct migrate_pair *p)
-{
-    if (p->target_status == FERRY_MIGRATE_DONE && p->source_status == FERRY_MIGRATE_DONE) {
-        atomic_store(&p->to.running, false);
-        if (p->to.thread_started)
-            pthread_join(p->to.thread, NULL);
-        p->to.thread_started = false;
-    }
-    migrate_pair_check_moved(p, false);
-    assert_string_equal(p->described, TOY_DESCRIPTION);
-}
+#include "tests/sim/places.h"
 
 static void move_by_socket(struct migrate_pair *p, const char *uri)
 {
-    struct ferry_listener *l = listen_on(uri);
+    struct ferry_listener *l = places_listen(uri);
     char at[128];
 
     snprintf(at, sizeof(at), "%s", ferry_listener_text(l));
-    target_from(p, &l);
-    source_to(p, at);
-    run(p);
-    check(p);
+    places_target(p, &l);
+    places_source(p, at);
+    places_run(p);
+    places_check(p);
 }
 
 static void test_tcp(void **state)
@@ -159,14 +31,14 @@ static void test_tcp(void **state)
 static void test_tcp_by_name(void **state)
 {
     struct migrate_pair *p = ((struct places *)*state)->p;
-    struct ferry_listener *l = listen_on("tcp:127.0.0.1:0");
+    struct ferry_listener *l = places_listen("tcp:127.0.0.1:0");
     char at[128];
 
     snprintf(at, sizeof(at), "tcp:localhost:%s", strrchr(ferry_listener_text(l), ':') + 1);
-    target_from(p, &l);
-    source_to(p, at);
-    run(p);
-    check(p);
+    places_target(p, &l);
+    places_source(p, at);
+    places_run(p);
+    places_check(p);
 }
 
 static void test_tcp6(void **state)
@@ -219,13 +91,13 @@ static void store(struct places *t, const char *to, const char *from)
 {
     struct ferry_listener *l;
 
-    source_to(t->p, to);
-    run(t->p);
+    places_source(t->p, to);
+    places_run(t->p);
     assert_int_equal(t->p->source_status, FERRY_MIGRATE_DONE);
-    l = listen_on(from);
-    target_from(t->p, &l);
-    run(t->p);
-    check(t->p);
+    l = places_listen(from);
+    places_target(t->p, &l);
+    places_run(t->p);
+    places_check(t->p);
 }
 
 static void test_file(void **state)
@@ -263,8 +135,8 @@ static void test_exec_that_fails(void **state)
 {
     struct places *t = *state;
 
-    source_to(t->p, "exec:cat > /dev/null; exit 3");
-    run(t->p);
+    places_source(t->p, "exec:cat > /dev/null; exit 3");
+    places_run(t->p);
     assert_int_equal(t->p->source_status, FERRY_MIGRATE_FAILED);
     assert_non_null(strstr(t->p->source_err.text, "ended with status 3"));
     migrate_pair_check_stayed(t->p);
@@ -279,14 +151,14 @@ static void test_pipe(void **state)
 
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     snprintf(uri, sizeof(uri), "fd:%d", fds[0]);
-    l = listen_on(uri);
-    target_from(p, &l);
+    l = places_listen(uri);
+    places_target(p, &l);
     snprintf(uri, sizeof(uri), "fd:%d", fds[1]);
-    source_to(p, uri);
+    places_source(p, uri);
     close(fds[0]);
     close(fds[1]);
-    run(p);
-    check(p);
+    places_run(p);
+    places_check(p);
 }
 
 static void test_pipe_without_a_reader(void **state)
@@ -298,9 +170,9 @@ static void test_pipe_without_a_reader(void **state)
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     snprintf(uri, sizeof(uri), "fd:%d", fds[1]);
     close(fds[0]);
-    source_to(p, uri);
+    places_source(p, uri);
     close(fds[1]);
-    run(p);
+    places_run(p);
     assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
     migrate_pair_check_stayed(p);
 }
@@ -309,8 +181,8 @@ static void test_full_disk(void **state)
 {
     struct migrate_pair *p = ((struct places *)*state)->p;
 
-    source_to(p, "file:/dev/full");
-    run(p);
+    places_source(p, "file:/dev/full");
+    places_run(p);
     assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
     assert_non_null(strstr(p->source_err.text, "No space left"));
     migrate_pair_check_stayed(p);
@@ -321,15 +193,15 @@ static void test_nobody_listens(void **state)
     struct places *t = *state;
 
     snprintf(t->uri, sizeof(t->uri), "unix:%s", t->path);
-    source_to(t->p, t->uri);
-    run(t->p);
+    places_source(t->p, t->uri);
+    places_run(t->p);
     assert_int_equal(t->p->source_status, FERRY_MIGRATE_FAILED);
     assert_int_equal(t->p->source_err.errnum, ENOENT);
     assert_non_null(strstr(t->p->source_err.text, "Failed to connect to"));
     migrate_pair_check_stayed(t->p);
 }
 
-#define PLACE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define PLACE_TEST(f) cmocka_unit_test_setup_teardown(f, places_setup, places_teardown)
 
 int main(void)
 {

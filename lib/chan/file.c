@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -72,13 +73,19 @@ static int file_parse(struct ferry_address *a, const char *rest, const struct fe
 static int file_open(const struct ferry_address *a, bool out, struct ferry_chan **ret,
                      struct ferry_err *err)
 {
-    /* With an offset something in front of the stream is somebody's: keep what is there. */
-    int flags = out ? O_RDWR | O_CREAT | (a->offset_bytes ? 0 : O_TRUNC) : O_RDONLY;
+    int flags = out ? O_RDWR | O_CREAT : O_RDONLY;
     OWN_FD int fd = a->fd >= 0 ? fcntl(a->fd, F_DUPFD_CLOEXEC, 3)
                                : open(a->path, flags | O_CLOEXEC | O_NONBLOCK, 0600);
+    struct stat st;
 
     if (fd < 0)
         return err_sys(err, errno, "cannot open '%s'", a->path);
+    /* With an offset something in front of the stream is somebody's; what follows is an old stream
+     * or the like. Pipes and devices have no length. */
+    if (out && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        ftruncate(fd, (off_t)a->offset_bytes) < 0)
+        return err_sys(err, errno, "cannot cut '%s' off at byte %" PRIu64, a->path,
+                       a->offset_bytes);
     if (a->offset_bytes && lseek(fd, (off_t)a->offset_bytes, SEEK_SET) < 0)
         return err_sys(err, errno, "cannot go to byte %" PRIu64 " of '%s'", a->offset_bytes,
                        a->path);

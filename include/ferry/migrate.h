@@ -74,7 +74,7 @@ struct ferry_migrate_capabilities {
     bool xbzrle;
     bool auto_converge;
     bool multifd;
-    bool mapped_ram;
+    bool mapped_ram; /* files only; with multifd, several threads write and read it */
     bool ignore_shared;
     bool validate_uuid;
     bool pause_before_switchover;
@@ -96,7 +96,7 @@ struct ferry_migrate_parameters {
     const char *multifd_compression;     /* NULL: "none"; copied */
     int multifd_level;                   /* 0: the method's */
     uint64_t xbzrle_cache_bytes;         /* 64 MiB */
-    bool direct_io;                      /* files */
+    bool direct_io;                      /* mapped_ram with multifd: pages past the page cache */
     unsigned throttle_trigger_percent;   /* auto-converge: 50 */
     unsigned throttle_initial_percent;   /* 20 */
     unsigned throttle_increment_percent; /* 10 */
@@ -231,6 +231,8 @@ struct ferry_migrate_target_params {
                  struct ferry_err *err);
     const uint8_t *uuid; /* 16 bytes, or NULL; copied. With build: what that VM has is not known */
     struct ferry_migrate_capabilities capabilities;
+    /* A file says itself whether it is mapped-ram, whatever capabilities say. */
+    bool any_file;
     struct ferry_migrate_parameters parameters;
     int64_t commit_timeout_ns; /* LOADED to COMMIT; 0 = 30 s */
     bool no_threads;

@@ -22,7 +22,10 @@ static const struct {
 
 uint32_t hello_capabilities(const struct ferry_migrate_capabilities *c)
 {
-    return (c->xbzrle ? HELLO_CAP_XBZRLE : 0u) | (c->multifd ? HELLO_CAP_MULTIFD : 0u) |
+    /* Into a mapped-ram file any number may write, and any other number read it. */
+    bool multifd = c->multifd && !c->mapped_ram;
+
+    return (c->xbzrle ? HELLO_CAP_XBZRLE : 0u) | (multifd ? HELLO_CAP_MULTIFD : 0u) |
            (c->mapped_ram ? HELLO_CAP_MAPPED_RAM : 0u) |
            (c->ignore_shared ? HELLO_CAP_IGNORE_SHARED : 0u) |
            (c->validate_uuid ? HELLO_CAP_VALIDATE_UUID : 0u);

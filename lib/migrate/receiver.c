@@ -10,16 +10,21 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "lib/chan/place.h"
 #include "lib/codec/xbzrle.h"
 #include "lib/codec/zero.h"
+#include "lib/migrate/mapped_in.h"
 
 /* Small enough to be copied out of the cache, large enough for few system calls. */
 #define RECEIVER_STAGING_BYTES (256u << 10)
 #define RECEIVER_STEP_BYTES    (4u << 20)
+/* Who waits for others: for all channels, for the pages of a block of a file. */
 #define RECEIVER_AT_MARK       2
+#define RECEIVER_AT_BLOCK      3
 
 struct receiver {
     struct receiver_params params;
+    struct mapped_in *mapped; /* NULL: not such a file */
     struct lane *lane;
     struct receiver_counters counters;
 
@@ -34,6 +39,7 @@ struct receiver {
     uint32_t body_left_bytes;
     bool waiting_done; /* what the stream reader had waiting is used up */
     bool at_mark;      /* of the channels */
+    bool at_block;     /* of a mapped-ram file; its pages are being read */
     size_t staged_bytes, staged_used_bytes;
     uint8_t delta[WIRE_PAGE_BYTES];
     uint8_t staging[RECEIVER_STAGING_BYTES];
@@ -45,6 +51,22 @@ static void receiver_wake(void *arg)
 
     if (r->lane)
         lane_kick(r->lane);
+}
+
+static int receiver_new_mapped(struct receiver *r, struct ferry_err *err)
+{
+    const struct mapped_in_params params = {
+        .chan = r->params.chan,
+        .guest = r->params.guest,
+        .channels = r->params.mapped_channels,
+        .direct_io = r->params.direct_io,
+        .thread = r->params.thread,
+        .bytes = &r->counters.bytes,
+        .zero_pages = &r->counters.zero_pages,
+        .normal_pages = &r->counters.normal_pages,
+    };
+
+    return mapped_in_new(&r->mapped, &params, err);
 }
 
 int receiver_new(struct receiver **ret, const struct receiver_params *params, struct ferry_err *err)
@@ -59,7 +81,9 @@ int receiver_new(struct receiver **ret, const struct receiver_params *params, st
     failure = ram_check_rules(&params->rules, &params->guest->blocks, err);
     if (failure == 0) {
         ram_in_init(&r->in, &params->guest->blocks, &params->rules);
-        if (params->thread)
+        if (params->rules.mapped_ram)
+            failure = receiver_new_mapped(r, err);
+        if (failure == 0 && params->thread)
             failure = lane_start(&r->lane, "ferry-receive", receiver_step, r, err);
     }
     if (failure < 0) {
@@ -68,6 +92,8 @@ int receiver_new(struct receiver **ret, const struct receiver_params *params, st
     }
     if (params->multifd)
         multifd_in_wake(params->multifd, receiver_wake, r);
+    if (r->mapped)
+        mapped_in_wake(r->mapped, receiver_wake, r);
     *ret = r;
     return 0;
 }
@@ -78,7 +104,10 @@ void receiver_free(struct receiver *r)
         return;
     if (r->params.multifd)
         multifd_in_wake(r->params.multifd, NULL, NULL);
+    if (r->mapped)
+        mapped_in_wake(r->mapped, NULL, NULL);
     lane_stop(r->lane);
+    mapped_in_free(r->mapped);
     pthread_mutex_destroy(&r->lock);
     free(r);
 }
@@ -172,7 +201,10 @@ static int receiver_body(struct receiver *r, struct rd *bytes, struct ferry_err 
     return 0;
 }
 
-/* 1: the section's data ends here, 0: all bytes are used up, RECEIVER_AT_MARK: wait. */
+/*
+ * 1: the section's data ends here, 0: all bytes are used up, RECEIVER_AT_MARK: wait,
+ * RECEIVER_AT_BLOCK: what follows in the file are the pages of event.block.
+ */
 static int receiver_take(struct receiver *r, struct rd *bytes, struct ferry_err *err)
 {
     for (;;) {
@@ -197,6 +229,8 @@ static int receiver_take(struct receiver *r, struct rd *bytes, struct ferry_err 
             return n;
         switch (r->event.kind) {
         case RAM_BLOCK:
+            if (r->mapped)
+                return RECEIVER_AT_BLOCK;
             break;
         case RAM_ZERO:
             n = receiver_zero(r, &r->event, err);
@@ -219,16 +253,46 @@ static int receiver_take(struct receiver *r, struct rd *bytes, struct ferry_err 
     }
 }
 
+/* left: bytes that were read from the file and lie behind the header. They belong to no stream. */
+static int receiver_block(struct receiver *r, size_t left_bytes, struct ferry_err *err)
+{
+    uint64_t at;
+    int n = chan_position(r->params.chan, &at, err);
+
+    if (n == 0)
+        n = mapped_in_begin(r->mapped, r->event.block, &r->event.mapped, at - left_bytes, err);
+    r->at_block = n == 0;
+    return n < 0 ? n : RECEIVER_AT_BLOCK;
+}
+
+/* 1: the block is there, the stream goes on behind it. */
+static int receiver_block_read(struct receiver *r, struct ferry_err *err)
+{
+    uint64_t end;
+    int n = mapped_in_next(r->mapped, &end, err);
+
+    if (n <= 0)
+        return n;
+    r->at_block = false;
+    n = chan_go_to(r->params.chan, end, err);
+    return n < 0 ? n : 1;
+}
+
 /* What the stream reader has; it stays its. */
 static int receiver_waiting(struct receiver *r, struct ferry_err *err)
 {
     struct rd in = stream_in_data(r->params.stream);
     int n = receiver_take(r, &in, err);
 
+    if (n == RECEIVER_AT_BLOCK) {
+        n = receiver_block(r, rd_left(&in), err);
+        rd_take(&in, rd_left(&in));
+        r->waiting_done = true;
+    }
     stream_in_data_used(r->params.stream, in.pos_bytes);
     if (n == 0 && stream_in_data_final(r->params.stream))
         return err_set(err, EPROTO, "the stream ends in the middle of RAM");
-    r->waiting_done = n == 0;
+    r->waiting_done |= n == 0;
     return n;
 }
 
@@ -241,6 +305,10 @@ static int receiver_staged(struct receiver *r, struct ferry_err *err)
 
     stream_in_data_elsewhere(r->params.stream, in.pos_bytes);
     r->staged_used_bytes += in.pos_bytes;
+    if (done == RECEIVER_AT_BLOCK) {
+        r->staged_bytes = r->staged_used_bytes = 0;
+        return receiver_block(r, rd_left(&in), err);
+    }
     if (done != 1)
         return done;
     done = stream_in_feed(r->params.stream, r->staging + r->staged_used_bytes, rd_left(&in), err);
@@ -293,10 +361,22 @@ void receiver_step(void *self, struct lane_want *want)
     pthread_mutex_unlock(&r->lock);
     if (!busy)
         return;
-    if (!r->waiting_done)
+    if (r->at_block) {
+        done = receiver_block_read(r, &err);
+        if (done == 0) {
+            want->more = !r->lane;
+            return;
+        }
+        done = done > 0 ? 0 : done;
+    }
+    if (done == 0 && !r->waiting_done)
         done = receiver_waiting(r, &err);
     if (done == 0)
         done = receiver_read(r, want, &err);
+    if (done == RECEIVER_AT_BLOCK) {
+        want->more = true;
+        return;
+    }
     if (done == RECEIVER_AT_MARK) {
         if (!r->lane)
             multifd_in_step(r->params.multifd);

@@ -26,6 +26,8 @@ struct receiver_params {
     int notify;
     struct multifd_in *multifd; /* loan; NULL: none */
     struct ram_rules rules;
+    unsigned mapped_channels; /* with rules.mapped_ram: so many read pages, at least 1 */
+    bool direct_io;           /* they do so past the host's page cache */
     bool thread;
 };
 

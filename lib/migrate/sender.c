@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "lib/codec/xbzrle_cache.h"
 #include "lib/codec/zero.h"
+#include "lib/migrate/mapped_out.h"
 #include "lib/wire/ram_out.h"
 #include "lib/wire/stream_out.h"
 
@@ -38,6 +39,7 @@ struct job {
 
 struct sender {
     struct sender_params params;
+    struct mapped_out *mapped; /* NULL: not such a file */
     struct lane *lane;
     struct sender_counters counters;
     atomic_uint_fast64_t rate_bps;
@@ -73,6 +75,23 @@ static void sender_wake(void *arg)
         lane_kick(s->lane);
 }
 
+static int sender_new_mapped(struct sender *s, struct ferry_err *err)
+{
+    const struct mapped_out_params params = {
+        .chan = s->params.chan,
+        .guest = s->params.guest,
+        .channels = s->params.mapped_channels,
+        .direct_io = s->params.direct_io,
+        .look_for_zeros = s->params.look_for_zeros,
+        .thread = s->params.thread,
+        .bytes = &s->counters.bytes,
+        .zero_pages = &s->counters.zero_pages,
+        .normal_pages = &s->counters.normal_pages,
+    };
+
+    return mapped_out_new(&s->mapped, &params, err);
+}
+
 int sender_new(struct sender **ret, const struct sender_params *params, struct ferry_err *err)
 {
     struct sender *s = calloc(1, sizeof(*s));
@@ -84,6 +103,8 @@ int sender_new(struct sender **ret, const struct sender_params *params, struct f
     pthread_mutex_init(&s->lock, NULL);
     ram_out_init(&s->out, &params->guest->blocks);
     r = params->xbzrle_bytes ? xbzrle_cache_new(&s->cache, params->xbzrle_bytes, err) : 0;
+    if (r == 0 && params->mapped_channels)
+        r = sender_new_mapped(s, err);
     if (r == 0 && params->thread)
         r = lane_start(&s->lane, "ferry-send", sender_step, s, err);
     if (r < 0) {
@@ -92,6 +113,8 @@ int sender_new(struct sender **ret, const struct sender_params *params, struct f
     }
     if (params->multifd)
         multifd_out_wake(params->multifd, sender_wake, s);
+    if (s->mapped)
+        mapped_out_wake(s->mapped, sender_wake, s);
     *ret = s;
     return 0;
 }
@@ -102,7 +125,10 @@ void sender_free(struct sender *s)
         return;
     if (s->params.multifd)
         multifd_out_wake(s->params.multifd, NULL, NULL);
+    if (s->mapped)
+        mapped_out_wake(s->mapped, NULL, NULL);
     lane_stop(s->lane);
+    mapped_out_free(s->mapped);
     for (size_t i = 0; i < s->job_count; i++)
         buf_free(&s->jobs[i].bytes);
     xbzrle_cache_free(s->cache);
@@ -404,6 +430,79 @@ static int sender_fill_multifd(struct sender *s, enum wire_item type, struct fer
     return idle < 0 ? idle : 1;
 }
 
+/*
+ * The next pending pages that may be something else than zeros: how many; 0: there are no more.
+ * What nobody ever touched is left out: the file has a hole there, too.
+ */
+static uint64_t sender_next_run(struct sender *s, uint64_t max_pages)
+{
+    struct guest_ram *g = s->params.guest;
+    uint64_t n = 0, untouched = 0;
+
+    for (; s->block < g->blocks.count; s->block++, s->page = 0) {
+        uint64_t *pending = g->pending[s->block], *backed = g->backed[s->block];
+        uint64_t pages = guest_ram_pages(g, s->block);
+
+        while ((s->page = guest_bit_next(pending, s->page, pages)) < pages &&
+               !guest_bit(backed, s->page)) {
+            guest_bit_clear(pending, s->page++);
+            untouched++;
+        }
+        while (n < max_pages && s->page + n < pages && guest_bit(pending, s->page + n) &&
+               guest_bit(backed, s->page + n))
+            guest_bit_clear(pending, s->page + n++);
+        if (n)
+            break;
+    }
+    atomic_fetch_add(&s->counters.zero_pages, untouched);
+    atomic_fetch_add(&s->counters.pages_done, untouched + n);
+    return n;
+}
+
+/* As sender_fill_multifd(): the pages go to their places, the section gets only its end. */
+static int sender_fill_mapped(struct sender *s, enum wire_item type, struct ferry_err *err)
+{
+    struct buf frame = {0};
+    int r;
+
+    if (type == WIRE_SECTION_START) {
+        s->ended = true;
+        return mapped_out_begin(s->mapped, s->params.section_id, err);
+    }
+    if (!s->began) {
+        s->began = true;
+        s->block = 0;
+        s->page = 0;
+    }
+    while (s->block < s->params.guest->blocks.count && !sender_hold_until(s) &&
+           mapped_out_room(s->mapped)) {
+        uint64_t n = sender_next_run(s, CREW_RUN_PAGES);
+
+        if (n)
+            mapped_out_pages(s->mapped, s->block, s->page, n);
+        s->page += n;
+        s->window_bytes += n * WIRE_PAGE_BYTES;
+    }
+    if (!s->params.thread)
+        mapped_out_step(s->mapped);
+    r = mapped_out_idle(s->mapped, err);
+    if (r < 0)
+        return r;
+    if (s->block < s->params.guest->blocks.count || !r)
+        return -EAGAIN;
+    if (type == WIRE_SECTION_END)
+        r = mapped_out_end(s->mapped, err);
+    stream_put_section_next(&frame, type, s->params.section_id);
+    if (r >= 0 && frame.failed)
+        r = err_set(err, frame.failed, "no memory to send RAM");
+    if (r < 0)
+        return r;
+    sender_put_frame(s, &frame);
+    buf_free(&frame);
+    r = sender_put_end(s, err);
+    return r < 0 ? r : 1;
+}
+
 /* 1: there is a batch to send, 0: the job is done, -EAGAIN: wait for chan_finish_fd(). */
 static int sender_fill(struct sender *s, const struct job *job, struct ferry_err *err)
 {
@@ -422,6 +521,8 @@ static int sender_fill(struct sender *s, const struct job *job, struct ferry_err
     case JOB_RAM:
         if (s->params.multifd)
             return sender_fill_multifd(s, job->type, err);
+        if (s->mapped)
+            return sender_fill_mapped(s, job->type, err);
         r = sender_fill_ram(s, job->type, err);
         return r < 0 ? r : 1;
     case JOB_FINISH:

@@ -26,6 +26,8 @@ struct sender;
 struct sender_params {
     struct ferry_chan *chan;     /* loan */
     struct multifd_out *multifd; /* loan; NULL: pages go on the main channel */
+    unsigned mapped_channels;    /* 0, or so many write a mapped-ram file, which chan is */
+    bool direct_io;              /* they do so past the host's page cache */
     struct guest_ram *guest;     /* loan */
     int notify;                  /* loan */
     uint32_t section_id;         /* of RAM */
@@ -54,7 +56,10 @@ void sender_free(struct sender *s);
 
 /* Takes what is in bytes, which is empty then. */
 void sender_bytes(struct sender *s, struct buf *bytes);
-/* PART or END with all pending pages; the bitmaps are the sender's until it is idle. */
+/*
+ * PART or END with all pending pages; the bitmaps are the sender's until it is idle. START: the
+ * list of blocks of a mapped-ram file, for which the sender knows places; else it is bytes.
+ */
 void sender_ram(struct sender *s, enum wire_item type);
 /* Nothing will follow: wait for what chan_finish() waits for. */
 void sender_finish(struct sender *s);

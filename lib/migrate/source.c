@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "lib/migrate/hello.h"
+#include "lib/migrate/support.h"
 #include "lib/state/vm.h"
 #include "lib/wire/command.h"
 #include "lib/wire/ram_out.h"
@@ -92,6 +93,8 @@ static int source_connected(void *self)
         .chan = s->chan,
         .guest = &s->guest,
         .multifd = s->multifd,
+        .mapped_channels = support_mapped_channels(&s->capabilities, &s->parameters),
+        .direct_io = s->parameters.direct_io,
         .notify = s->session.notify,
         .section_id = SOURCE_RAM_ID,
         .xbzrle_bytes = !s->capabilities.xbzrle            ? 0
@@ -106,7 +109,9 @@ static int source_connected(void *self)
     bool ask = both_ways && s->peer != FERRY_MIGRATE_PEER_QEMU;
     int r;
 
-    if (s->capabilities.multifd && (!s->address || !chan_traits(s->chan)->many))
+    if (s->capabilities.mapped_ram && !chan_traits(s->chan)->seekable)
+        return err_set(&s->err, EINVAL, "Migration requires seekable transport (e.g. file)");
+    if (s->multifd && (!s->address || !chan_traits(s->chan)->many))
         return err_set(&s->err, EINVAL, "Migration requires multi-channel URIs (e.g. tcp)");
     if (!both_ways && s->dry_run)
         return err_set(&s->err, EINVAL, "%s goes one way: no target can say what it would accept",
@@ -196,7 +201,7 @@ static int source_active(void *self)
 
 int source_begin_ram(struct ferry_migrate_source *s)
 {
-    const struct ram_rules rules = {0};
+    const struct ram_rules rules = {.ignore_shared = s->capabilities.ignore_shared};
     uint8_t head[RAM_HEAD_MAX_BYTES];
     struct buf out = {0};
     int r;
@@ -208,6 +213,11 @@ int source_begin_ram(struct ferry_migrate_source *s)
         return r;
     s->logging = true;
     guest_ram_find_backed(&s->guest);
+    if (s->capabilities.mapped_ram) {
+        sender_ram(s->sender, WIRE_SECTION_START);
+        source_round_begins(s, guest_ram_all(&s->guest));
+        return 0;
+    }
     stream_put_section(&out, WIRE_SECTION_START, SOURCE_RAM_ID, WIRE_RAM_IDSTR, 0,
                        WIRE_RAM_VERSION);
     ram_put_list(&out, &rules, &s->guest.blocks);

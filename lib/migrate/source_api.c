@@ -227,7 +227,7 @@ static int source_init(struct ferry_migrate_source *s,
         r = support_codec(&params->parameters, &s->codec, err);
     if (r == 0)
         r = guest_ram_init(&s->guest, ferry_vm_ram(s->vm), err);
-    if (r == 0 && s->capabilities.multifd)
+    if (r == 0 && s->capabilities.multifd && !s->capabilities.mapped_ram)
         r = source_multifd(s, err);
     if (r == 0)
         r = wire_config_make(&s->config, vm_machine_name(s->vm), err);

@@ -26,9 +26,6 @@ const char *ferry_migrate_phase_name(enum ferry_migrate_phase phase)
 int support_check(const struct ferry_migrate_capabilities *capabilities,
                   const struct ferry_migrate_parameters *parameters, struct ferry_err *err)
 {
-    const char *what = capabilities->mapped_ram      ? "mapped-ram"
-                       : capabilities->ignore_shared ? "x-ignore-shared"
-                                                     : NULL;
     const struct codec_ops *codec;
 
     if (capabilities->multifd && capabilities->xbzrle)
@@ -42,10 +39,16 @@ int support_check(const struct ferry_migrate_capabilities *capabilities,
     if (parameters->multifd_channels > WIRE_MULTIFD_CHANNELS_MAX)
         return err_set(err, EINVAL, "%u channels are more than %u", parameters->multifd_channels,
                        WIRE_MULTIFD_CHANNELS_MAX);
-    if (what)
-        return err_set(err, ENOTSUP, "capability %s is not served", what);
-    if (parameters->direct_io)
-        return err_set(err, ENOTSUP, "parameter direct-io is not served without mapped-ram");
+    if (capabilities->mapped_ram && capabilities->xbzrle)
+        return err_set(err, EINVAL, "Mapped-ram migration is incompatible with xbzrle");
+    if (capabilities->mapped_ram && capabilities->ignore_shared)
+        return err_set(err, EINVAL,
+                       "Mapped-ram migration is incompatible with x-ignore-shared: switch one off");
+    if (capabilities->mapped_ram && capabilities->multifd && !codec->plain)
+        return err_set(err, EINVAL, "Cannot use compression with mapped-ram");
+    if (parameters->direct_io && !(capabilities->mapped_ram && capabilities->multifd))
+        return err_set(err, EINVAL,
+                       "parameter direct-io needs the capabilities mapped-ram and multifd");
     return 0;
 }
 
@@ -65,6 +68,14 @@ unsigned support_channels(const struct ferry_migrate_parameters *parameters)
     return parameters->multifd_channels ? parameters->multifd_channels : 2;
 }
 
+unsigned support_mapped_channels(const struct ferry_migrate_capabilities *capabilities,
+                                 const struct ferry_migrate_parameters *parameters)
+{
+    if (!capabilities->mapped_ram)
+        return 0;
+    return capabilities->multifd ? support_channels(parameters) : 1;
+}
+
 int support_config(struct wire_config *config, const struct ferry_migrate_capabilities *c,
                    const uint8_t *uuid, struct ferry_err *err)
 {
@@ -72,6 +83,10 @@ int support_config(struct wire_config *config, const struct ferry_migrate_capabi
         config->has_uuid = true;
         memcpy(config->uuid, uuid, sizeof(config->uuid));
     }
+    if (c->ignore_shared)
+        config->capabilities |= WIRE_CAP_X_IGNORE_SHARED;
+    if (c->mapped_ram)
+        config->capabilities |= WIRE_CAP_MAPPED_RAM;
     return 0;
 }
 

@@ -19,6 +19,9 @@ int support_check(const struct ferry_migrate_capabilities *capabilities,
 int support_codec(const struct ferry_migrate_parameters *parameters, const struct codec_ops **ret,
                   struct ferry_err *err) FERRY_MUST_CHECK;
 unsigned support_channels(const struct ferry_migrate_parameters *parameters);
+/* How many write or read the pages of a mapped-ram file; 0: it is none. */
+unsigned support_mapped_channels(const struct ferry_migrate_capabilities *capabilities,
+                                 const struct ferry_migrate_parameters *parameters);
 /* What of it a stream's configuration says. uuid: may be NULL. */
 int support_config(struct wire_config *config, const struct ferry_migrate_capabilities *c,
                    const uint8_t *uuid, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -66,6 +66,9 @@ struct ferry_migrate_target {
     bool has_uuid;
     uint8_t uuid[WIRE_UUID_BYTES];
     struct ferry_migrate_capabilities capabilities;
+    bool any_file; /* capabilities.mapped_ram is what the file says */
+    unsigned mapped_channels;
+    bool direct_io;
     int64_t commit_timeout_ns;
     bool no_threads;
     ferry_migrate_trace_fn *trace;

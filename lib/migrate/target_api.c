@@ -237,6 +237,9 @@ static int target_init(struct ferry_migrate_target *t,
     if (params->uuid)
         memcpy(t->uuid, params->uuid, sizeof(t->uuid));
     t->capabilities = params->capabilities;
+    t->any_file = params->any_file;
+    t->mapped_channels = params->capabilities.multifd ? support_channels(&params->parameters) : 1;
+    t->direct_io = params->parameters.direct_io;
     t->commit_timeout_ns = params->commit_timeout_ns ? params->commit_timeout_ns : TARGET_COMMIT_NS;
     t->no_threads = params->no_threads;
     t->trace = params->trace;
@@ -249,7 +252,8 @@ static int target_init(struct ferry_migrate_target *t,
     r = session_init(&t->session, params->clock, params->opaque, err);
     if (r == 0)
         r = support_codec(&params->parameters, &t->codec, err);
-    if (r == 0 && params->capabilities.multifd) {
+    if (r == 0 && params->capabilities.multifd && !params->capabilities.mapped_ram &&
+        !params->any_file) {
         t->channels = support_channels(&params->parameters);
         t->arrived = calloc(t->channels + 1, sizeof(struct ferry_chan *));
         if (!t->arrived)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What comes in a target's stream, but for RAM, which is the receiver's. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/own.h"
+#include "lib/chan/place.h"
 #include "lib/migrate/hello.h"
 #include "lib/migrate/support.h"
 #include "lib/migrate/target.h"
@@ -20,7 +22,11 @@ static int items_ready(struct ferry_migrate_target *t)
         .stream = t->stream,
         .guest = &t->guest,
         .notify = t->session.notify,
-        .rules = {.xbzrle = true}, /* whoever sends deltas may */
+        .rules = {.xbzrle = !t->capabilities.mapped_ram, /* whoever sends deltas may */
+                  .mapped_ram = t->capabilities.mapped_ram,
+                  .ignore_shared = t->capabilities.ignore_shared},
+        .mapped_channels = t->mapped_channels,
+        .direct_io = t->direct_io,
         .thread = !t->no_threads,
     };
     struct wire_config here;
@@ -201,6 +207,43 @@ static int items_end_mark(struct ferry_migrate_target *t)
     return vm_load_complete(t->load, &t->err);
 }
 
+static int items_config(struct ferry_migrate_target *t, const struct wire_config *config)
+{
+    bool mapped = config->capabilities & WIRE_CAP_MAPPED_RAM;
+
+    t->config = *config;
+    t->has_config = true;
+    if (mapped && !chan_traits(t->chan)->seekable)
+        return err_set(&t->err, EINVAL,
+                       "Migration requires seekable transport (e.g. file): the source sends a "
+                       "mapped-ram file, which cannot be read from %s",
+                       chan_name(t->chan));
+    if (t->any_file && chan_traits(t->chan)->seekable) {
+        t->capabilities.mapped_ram = mapped;
+        t->capabilities.multifd = false; /* how many read a file is no matter of the file's */
+    }
+    return 0;
+}
+
+/* A connection may be used for something else afterwards; a file is one stream and no more. */
+static int items_end(struct ferry_migrate_target *t)
+{
+    uint64_t at, end, more = stream_in_left(t->stream);
+
+    if (chan_traits(t->chan)->seekable) {
+        if (chan_position(t->chan, &at, &t->err) < 0 || chan_file_bytes(t->chan, &end, &t->err) < 0)
+            return -t->err.errnum;
+        more += end > at ? end - at : 0;
+        if (more)
+            return err_set(&t->err, EPROTO,
+                           "%" PRIu64 " bytes of %s follow the end of the stream: it was not "
+                           "written as one file",
+                           more, chan_name(t->chan));
+    }
+    t->ended = true;
+    return TARGET_EV_END;
+}
+
 int target_item(struct ferry_migrate_target *t)
 {
     struct stream_item item;
@@ -214,9 +257,7 @@ int target_item(struct ferry_migrate_target *t)
     t->again = true;
     switch (item.kind) {
     case STREAM_CONFIG:
-        t->config = *item.config;
-        t->has_config = true;
-        return 0;
+        return items_config(t, item.config);
     case STREAM_SECTION:
         return items_section_begins(t, &item);
     case STREAM_COMMAND:
@@ -226,8 +267,7 @@ int target_item(struct ferry_migrate_target *t)
     case STREAM_DESCRIPTION:
         return 0;
     case STREAM_END:
-        t->ended = true;
-        return TARGET_EV_END;
+        return items_end(t);
     case STREAM_PACKAGE_END:
         break;
     }

@@ -197,22 +197,6 @@ static void test_every_difference_is_named(void **state)
     pair_delete(p);
 }
 
-static void test_what_is_not_served_is_named(void **state)
-{
-    struct migrate_pair *p = pair_new(false);
-    struct ferry_chan *pair[2];
-    struct ferry_err err;
-
-    p->source_params.capabilities.mapped_ram = true;
-    assert_int_equal(ferry_chan_pair(pair, &err), 0);
-    assert_int_equal(ferry_migrate_source_new(&p->source, &p->source_params, NULL, &pair[0], &err),
-                     -ENOTSUP);
-    assert_string_equal(err.text, "capability mapped-ram is not served");
-    ferry_chan_free(pair[0]);
-    ferry_chan_free(pair[1]);
-    pair_delete(p);
-}
-
 static void test_a_paused_guest_stays_paused(void **state)
 {
     struct migrate_pair *p = pair_new(false);
@@ -374,7 +358,6 @@ int main(void)
         cmocka_unit_test(test_a_stream_without_a_machine_needs_one),
         cmocka_unit_test(test_another_uuid_is_refused),
         cmocka_unit_test(test_every_difference_is_named),
-        cmocka_unit_test(test_what_is_not_served_is_named),
         cmocka_unit_test(test_a_paused_guest_stays_paused),
         cmocka_unit_test(test_dry_run_moves_nothing),
         cmocka_unit_test(test_the_reason_travels),

@@ -45,7 +45,10 @@ struct ferry_migrate_parameters migration_net_parameters(const struct migration_
         .multifd_compression = method,
         .multifd_level = (int)level,
         .xbzrle_cache_bytes = p->num[MIGRATION_PARAM_XBZRLE_CACHE_SIZE],
-        .direct_io = p->num[MIGRATION_PARAM_DIRECT_IO],
+        /* As in QEMU it says nothing to anything else: it stays set from one to the next. */
+        .direct_io = p->num[MIGRATION_PARAM_DIRECT_IO] &&
+                     p->capabilities[MIGRATION_CAP_MAPPED_RAM] &&
+                     p->capabilities[MIGRATION_CAP_MULTIFD],
         .throttle_trigger_percent = (unsigned)p->num[MIGRATION_PARAM_THROTTLE_TRIGGER_THRESHOLD],
         .throttle_initial_percent = (unsigned)p->num[MIGRATION_PARAM_CPU_THROTTLE_INITIAL],
         .throttle_increment_percent = (unsigned)p->num[MIGRATION_PARAM_CPU_THROTTLE_INCREMENT],

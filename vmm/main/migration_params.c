@@ -35,7 +35,7 @@ static const struct {
     [MIGRATION_CAP_POSTCOPY_PREEMPT] = {"postcopy-preempt", false},
     [MIGRATION_CAP_SWITCHOVER_ACK] = {"switchover-ack", false},
     [MIGRATION_CAP_DIRTY_LIMIT] = {"dirty-limit", false},
-    [MIGRATION_CAP_MAPPED_RAM] = {"mapped-ram", false},
+    [MIGRATION_CAP_MAPPED_RAM] = {"mapped-ram", true},
 };
 
 struct param_def {
@@ -160,6 +160,9 @@ static int check_conflicts(const bool wanted[MIGRATION_CAP_COUNT], struct ferry_
         return err_set(err, EINVAL, "Multifd is not compatible with xbzrle");
     if (wanted[MIGRATION_CAP_MAPPED_RAM] && wanted[MIGRATION_CAP_XBZRLE])
         return err_set(err, EINVAL, "Mapped-ram migration is incompatible with xbzrle");
+    if (wanted[MIGRATION_CAP_MAPPED_RAM] && wanted[MIGRATION_CAP_X_IGNORE_SHARED])
+        return err_set(err, EINVAL,
+                       "Mapped-ram migration is incompatible with x-ignore-shared: switch one off");
     return 0;
 }
 
@@ -174,7 +177,7 @@ int migration_params_check_address(const struct migration_params *p, enum ferry_
     if (multifd && kind != FERRY_ADDRESS_TCP && kind != FERRY_ADDRESS_UNIX && !mapped)
         return err_set(err, EINVAL, "Migration requires multi-channel URIs (e.g. tcp)");
     if (mapped && multifd && strcmp(p->str[MIGRATION_PARAM_MULTIFD_COMPRESSION], "none"))
-        return err_set(err, EINVAL, "Mapped-ram migration is incompatible with compression");
+        return err_set(err, EINVAL, "Cannot use compression with mapped-ram");
     return 0;
 }
 

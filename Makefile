@@ -22,11 +22,12 @@ guest: ## build the Debian test guest into build/guest
 	@scripts/setup guest
 	@guest/build
 
-bench: ## run the benchmarks: pauses of a live update, speed of the CPU
+bench: ## run the benchmarks: pauses of a live update, speed of the CPU and of a migration
 	@scripts/setup test
 	@$(MAKE) --no-print-directory all guest
 	bench/update
 	bench/cpu
+	bench/migrate
 
 interop: ## move a running guest to QEMU 10.0.2 and back (fetches that QEMU, installs nothing)
 	@scripts/setup test

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fdmsg.h"
 
 union control {
     struct cmsghdr align;
@@ -90,45 +91,19 @@ ssize_t unixfd_send(int fd, const void *data, size_t n, const int *fds, size_t f
     return err_sys(err, errno, "cannot send %zu bytes and %zu file descriptors", n, fd_count);
 }
 
-static size_t unixfd_collect(struct msghdr *msg, int *fds)
-{
-    size_t count = 0;
-
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-        size_t n;
-
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        memcpy(fds + count, CMSG_DATA(c), n * sizeof(int));
-        count += n;
-    }
-    return count;
-}
-
 ssize_t unixfd_recv(int fd, void *data, size_t n, int *fds, size_t *fd_count, struct ferry_err *err)
 {
-    union control control;
-    struct iovec iov = {.iov_base = data, .iov_len = n};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.bytes,
-                         .msg_controllen = sizeof(control)};
     struct rlimit limit = {0};
-    ssize_t got;
+    bool lost;
+    ssize_t got = fdmsg_recv(fd, data, n, fds, UNIXFD_BATCH_MAX, fd_count, &lost);
 
-    *fd_count = 0;
-    do {
-        got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (got < 0 && errno == EINTR);
-    if (got < 0 && errno == EAGAIN)
-        return -EAGAIN;
-    if (got < 0 && errno == ECONNRESET)
+    if (got == -EAGAIN)
+        return got;
+    if (got == -ECONNRESET)
         return 0;
     if (got < 0)
-        return err_sys(err, errno, "cannot receive");
-    *fd_count = unixfd_collect(&msg, fds);
-    if (!(msg.msg_flags & MSG_CTRUNC))
+        return err_sys(err, (int)-got, "cannot receive");
+    if (!lost)
         return got;
     for (size_t i = 0; i < *fd_count; i++)
         close(fds[i]);

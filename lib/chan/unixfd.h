@@ -13,8 +13,9 @@
 
 #include <ferry/err.h>
 
-/* The kernel refuses more in one sendmsg(2). */
-#define UNIXFD_BATCH_MAX 253
+#include "base/fdmsg.h"
+
+#define UNIXFD_BATCH_MAX FDMSG_MAX
 
 /*
  * Check that fd is a connected UNIX stream socket whose peer runs as this user or as root (guest

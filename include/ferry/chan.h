@@ -30,7 +30,7 @@ enum ferry_address_kind {
 struct ferry_address; /* opaque; owns what it names, an fd too */
 
 /* Who knows the names of fds: the monitor. Both return an fd that is the caller's, or -errno. */
-struct ferry_fd_names {
+struct ferry_fd_names { /* members may be NULL */
     int (*take)(void *opaque, const char *name, struct ferry_err *err);
     /* flags: O_RDONLY, O_WRONLY or O_RDWR. */
     int (*open_set)(void *opaque, uint64_t id, int flags, struct ferry_err *err);
@@ -38,8 +38,8 @@ struct ferry_fd_names {
 };
 
 /*
- * names: NULL = fd: takes numbers only and there are no fd sets. flags: how a file will be used,
- * O_RDONLY or O_WRONLY; needed for /dev/fdset only.
+ * names: NULL = what is named by the monitor is not looked up yet, see ferry_address_resolve().
+ * flags: how a file will be used, O_RDONLY or O_WRONLY; needed for /dev/fdset only.
  */
 FERRY_API int ferry_address_parse(struct ferry_address **ret, const char *uri,
                                   const struct ferry_fd_names *names, int flags,
@@ -58,8 +58,18 @@ FERRY_API int ferry_address_exec(struct ferry_address **ret, const char *const *
 FERRY_API int ferry_address_file(struct ferry_address **ret, const char *path,
                                  uint64_t offset_bytes, const struct ferry_fd_names *names,
                                  int flags, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * Look up fd:NAME and /dev/fdset/N, unless that was done; nothing for other addresses. Until then
+ * they cannot be opened.
+ */
+FERRY_API int ferry_address_resolve(struct ferry_address *a, const struct ferry_fd_names *names,
+                                    int flags, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Of fd:NAME; a loan. NULL for all others. */
+FERRY_API const char *ferry_address_fd_name(const struct ferry_address *a);
 FERRY_API void ferry_address_free(struct ferry_address *a);
 FERRY_API enum ferry_address_kind ferry_address_kind(const struct ferry_address *a);
+/* Has a return path, as far as can be known: fd:NAME not before it is resolved. */
+FERRY_API bool ferry_address_both_ways(const struct ferry_address *a);
 /* "tcp:10.0.0.2:4444", as in the list above; a loan. */
 FERRY_API const char *ferry_address_text(const struct ferry_address *a);
 

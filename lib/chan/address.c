@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 #include "base/own.h"
@@ -22,6 +23,32 @@ struct ferry_address *address_new(const struct chan_type *type, struct ferry_err
     a->type = type;
     a->fd = -1;
     return a;
+}
+
+static char *copy_text(const char *text, bool *failed)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    *failed |= text && !copy;
+    return copy;
+}
+
+struct ferry_address *address_copy(const struct ferry_address *a, struct ferry_err *err)
+{
+    struct ferry_address *copy = address_new(a->type, err);
+    bool failed = false;
+
+    if (!copy)
+        return NULL;
+    copy->text = copy_text(a->text, &failed);
+    copy->host = copy_text(a->host, &failed);
+    copy->port = copy_text(a->port, &failed);
+    copy->path = copy_text(a->path, &failed);
+    if (!failed)
+        return copy;
+    ferry_address_free(copy);
+    err_set(err, ENOMEM, "no memory for an address");
+    return NULL;
 }
 
 int address_describe(struct ferry_address *a, struct ferry_err *err, const char *fmt, ...)
@@ -50,6 +77,7 @@ void ferry_address_free(struct ferry_address *a)
     free(a->host);
     free(a->port);
     free(a->path);
+    free(a->name);
     own_close_fd(&a->fd);
     free(a);
 }
@@ -70,7 +98,9 @@ int ferry_address_parse(struct ferry_address **ret, const char *uri,
         a = address_new(chan_types[i], err);
         if (!a)
             return -ENOMEM;
-        r = chan_types[i]->parse(a, uri + n, names, flags, err);
+        r = chan_types[i]->parse(a, uri + n, err);
+        if (!r && names)
+            r = ferry_address_resolve(a, names, flags, err);
         if (r < 0) {
             ferry_address_free(a);
             return r;
@@ -83,9 +113,37 @@ int ferry_address_parse(struct ferry_address **ret, const char *uri,
                    uri);
 }
 
+int ferry_address_resolve(struct ferry_address *a, const struct ferry_fd_names *names, int flags,
+                          struct ferry_err *err)
+{
+    return a->type->resolve && a->fd < 0 ? a->type->resolve(a, names, flags, err) : 0;
+}
+
+const char *ferry_address_fd_name(const struct ferry_address *a)
+{
+    return a->name;
+}
+
 enum ferry_address_kind ferry_address_kind(const struct ferry_address *a)
 {
     return a->type->kind;
+}
+
+bool ferry_address_both_ways(const struct ferry_address *a)
+{
+    struct stat st;
+
+    switch (a->type->kind) {
+    case FERRY_ADDRESS_TCP:
+    case FERRY_ADDRESS_UNIX:
+        return true;
+    case FERRY_ADDRESS_FD:
+        return a->fd >= 0 && fstat(a->fd, &st) == 0 && S_ISSOCK(st.st_mode);
+    case FERRY_ADDRESS_EXEC:
+    case FERRY_ADDRESS_FILE:
+        break;
+    }
+    return false;
 }
 
 const char *ferry_address_text(const struct ferry_address *a)

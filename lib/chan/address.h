@@ -19,12 +19,15 @@ struct ferry_address {
     char *port;
     char *path; /* UNIX, FILE */
     char **argv;
-    int fd;                /* FD; FILE from an fd set */
+    char *name;            /* FD: the monitor's name for it; NULL: a number */
+    int fd;                /* FD; FILE from an fd set; -1: not resolved yet */
     uint64_t offset_bytes; /* FILE */
 };
 
 /* Empty, of this type; NULL and err on failure. */
 struct ferry_address *address_new(const struct chan_type *type, struct ferry_err *err);
+/* Of one that is connected to: TCP, UNIX. NULL and err on failure. */
+struct ferry_address *address_copy(const struct ferry_address *a, struct ferry_err *err);
 /* Makes ->text; -errno. */
 int address_describe(struct ferry_address *a, struct ferry_err *err, const char *fmt,
                      ...) FERRY_MUST_CHECK __attribute__((format(printf, 3, 4)));

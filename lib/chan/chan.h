@@ -39,8 +39,10 @@ struct chan_type {
     enum ferry_address_kind kind;
     const char *scheme; /* "tcp:" */
     bool many;
-    int (*parse)(struct ferry_address *a, const char *rest, const struct ferry_fd_names *names,
-                 int flags, struct ferry_err *err);
+    int (*parse)(struct ferry_address *a, const char *rest, struct ferry_err *err);
+    /* May be NULL: nothing of it is the monitor's. */
+    int (*resolve)(struct ferry_address *a, const struct ferry_fd_names *names, int flags,
+                   struct ferry_err *err);
     /*
      * Open to write to (out) or to read from. Only for kinds that need not wait; NULL: connect.h
      * and listener.c do it.

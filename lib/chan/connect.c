@@ -128,10 +128,6 @@ int chan_connect_step(struct chan_connect *c, struct ferry_chan **ret, struct fe
 {
     int r;
 
-    if (c->address->type->open) {
-        r = c->address->type->open(c->address, true, ret, err);
-        return r < 0 ? r : 1;
-    }
     if (c->resolve) {
         r = resolve_result(c->resolve, &c->found, err);
         if (r == -EAGAIN)

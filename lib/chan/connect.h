@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening a channel to an address without waiting: names are looked up by a short-lived thread. */
+/*
+ * Connecting to TCP and UNIX addresses without waiting: names are looked up by a short-lived thread.
+ * What else there is need not wait and has open() of its own.
+ */
 #pragma once
 
 #include "lib/chan/chan.h"

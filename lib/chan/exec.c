@@ -45,8 +45,7 @@ static int exec_fill(struct ferry_address *a, const char *const *argv, const cha
     return address_describe(a, err, "exec:%s", shown);
 }
 
-static int exec_parse(struct ferry_address *a, const char *rest, const struct ferry_fd_names *names,
-                      int flags, struct ferry_err *err)
+static int exec_parse(struct ferry_address *a, const char *rest, struct ferry_err *err)
 {
     const char *const argv[] = {"/bin/sh", "-c", rest, NULL};
 

@@ -20,8 +20,7 @@ static void address_freep(struct ferry_address **a)
 }
 
 static int file_fill(struct ferry_address *a, const char *path, size_t path_bytes,
-                     uint64_t offset_bytes, const struct ferry_fd_names *names, int flags,
-                     struct ferry_err *err)
+                     uint64_t offset_bytes, struct ferry_err *err)
 {
     if (path_bytes == 0)
         return err_set(err, EINVAL, "the address has no path (expected file:PATH)");
@@ -31,29 +30,18 @@ static int file_fill(struct ferry_address *a, const char *path, size_t path_byte
     if (!a->path)
         return err_set(err, ENOMEM, "no memory for an address");
     a->offset_bytes = offset_bytes;
-    if (strncmp(a->path, fdset_prefix, strlen(fdset_prefix)) == 0) {
-        char *end;
-        uint64_t id = strtoull(a->path + strlen(fdset_prefix), &end, 10);
-
-        if (*end || end == a->path + strlen(fdset_prefix) || !names || !names->open_set)
-            return err_set(err, ENOENT, "there is no fd set '%s'", a->path);
-        a->fd = names->open_set(names->opaque, id, flags, err);
-        if (a->fd < 0)
-            return a->fd;
-    }
     return address_describe(a, err, offset_bytes ? "file:%s,offset=%" PRIu64 : "file:%s", a->path,
                             offset_bytes);
 }
 
-static int file_parse(struct ferry_address *a, const char *rest, const struct ferry_fd_names *names,
-                      int flags, struct ferry_err *err)
+static int file_parse(struct ferry_address *a, const char *rest, struct ferry_err *err)
 {
     const char *option = strstr(rest, ",offset=");
     uint64_t offset = 0;
     char *end;
 
     if (!option)
-        return file_fill(a, rest, strlen(rest), 0, names, flags, err);
+        return file_fill(a, rest, strlen(rest), 0, err);
     errno = 0;
     offset = strtoull(option + 8, &end, 0);
     if (errno == 0 && end != option + 8 && *end && !end[1]) {
@@ -67,33 +55,75 @@ static int file_parse(struct ferry_address *a, const char *rest, const struct fe
     }
     if (errno || end == option + 8 || *end || option[8] == '-')
         return err_set(err, EINVAL, "'%s' is not an offset in bytes", option + 8);
-    return file_fill(a, rest, (size_t)(option - rest), offset, names, flags, err);
+    return file_fill(a, rest, (size_t)(option - rest), offset, err);
+}
+
+static bool file_is_in_set(const struct ferry_address *a)
+{
+    return strncmp(a->path, fdset_prefix, strlen(fdset_prefix)) == 0;
+}
+
+static int file_resolve(struct ferry_address *a, const struct ferry_fd_names *names, int flags,
+                        struct ferry_err *err)
+{
+    const char *number = a->path + strlen(fdset_prefix);
+    uint64_t id;
+    char *end;
+
+    if (!file_is_in_set(a))
+        return 0;
+    errno = 0;
+    id = strtoull(number, &end, 10);
+    if (errno || *end || *number < '0' || *number > '9' || !names->open_set)
+        return err_set(err, ENOENT, "there is no fd set '%s'", a->path);
+    a->fd = names->open_set(names->opaque, id, flags, err);
+    return a->fd < 0 ? a->fd : 0;
+}
+
+static int file_open_fd(const struct ferry_address *a, bool out, struct ferry_err *err)
+{
+    int flags = out ? O_RDWR | O_CREAT : O_RDONLY, fd;
+
+    if (!file_is_in_set(a)) {
+        fd = open(a->path, flags | O_CLOEXEC | O_NONBLOCK, 0600);
+        return fd < 0 ? err_sys(err, errno, out ? "Could not create '%s'" : "Could not open '%s'",
+                                a->path)
+                      : fd;
+    }
+    if (a->fd < 0)
+        return err_set(err, ENOENT, "there is no fd set '%s'", a->path);
+    fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 3);
+    return fd < 0 ? err_sys(err, errno, "cannot open '%s'", a->path) : fd;
 }
 
 static int file_open(const struct ferry_address *a, bool out, struct ferry_chan **ret,
                      struct ferry_err *err)
 {
-    int flags = out ? O_RDWR | O_CREAT : O_RDONLY;
-    OWN_FD int fd = a->fd >= 0 ? fcntl(a->fd, F_DUPFD_CLOEXEC, 3)
-                               : open(a->path, flags | O_CLOEXEC | O_NONBLOCK, 0600);
+    OWN_FD int fd = file_open_fd(a, out, err);
     struct stat st;
+    bool regular;
 
     if (fd < 0)
-        return err_sys(err, errno, "cannot open '%s'", a->path);
+        return fd;
+    /* Pipes and devices have no length. */
+    regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     /* With an offset something in front of the stream is somebody's; what follows is an old stream
-     * or the like. Pipes and devices have no length. */
-    if (out && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-        ftruncate(fd, (off_t)a->offset_bytes) < 0)
+     * or the like. */
+    if (out && regular && ftruncate(fd, (off_t)a->offset_bytes) < 0)
         return err_sys(err, errno, "cannot cut '%s' off at byte %" PRIu64, a->path,
                        a->offset_bytes);
-    if (a->offset_bytes && lseek(fd, (off_t)a->offset_bytes, SEEK_SET) < 0)
+    /* In a set its position is that of whoever opened it. */
+    if ((regular || a->offset_bytes) && lseek(fd, (off_t)a->offset_bytes, SEEK_SET) < 0)
         return err_sys(err, errno, "cannot go to byte %" PRIu64 " of '%s'", a->offset_bytes,
                        a->path);
     return chan_new(ret, &fd, a->text, err);
 }
 
-const struct chan_type chan_file = {
-    .kind = FERRY_ADDRESS_FILE, .scheme = "file:", .parse = file_parse, .open = file_open};
+const struct chan_type chan_file = {.kind = FERRY_ADDRESS_FILE,
+                                    .scheme = "file:",
+                                    .parse = file_parse,
+                                    .resolve = file_resolve,
+                                    .open = file_open};
 
 int ferry_address_file(struct ferry_address **ret, const char *path, uint64_t offset_bytes,
                        const struct ferry_fd_names *names, int flags, struct ferry_err *err)
@@ -103,7 +133,9 @@ int ferry_address_file(struct ferry_address **ret, const char *path, uint64_t of
 
     if (!a)
         return -ENOMEM;
-    r = file_fill(a, path, strlen(path), offset_bytes, names, flags, err);
+    r = file_fill(a, path, strlen(path), offset_bytes, err);
+    if (!r && names)
+        r = file_resolve(a, names, flags, err);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(a);
@@ -112,12 +144,13 @@ int ferry_address_file(struct ferry_address **ret, const char *path, uint64_t of
 
 /* --- fd: --- */
 
-static int fd_parse(struct ferry_address *a, const char *rest, const struct ferry_fd_names *names,
-                    int flags, struct ferry_err *err)
+static int fd_parse(struct ferry_address *a, const char *rest, struct ferry_err *err)
 {
     char *end;
     unsigned long number;
 
+    if (rest[0] == '\0')
+        return err_set(err, EINVAL, "the address has no fd (expected fd:NAME or fd:NUMBER)");
     if (rest[0] >= '0' && rest[0] <= '9') {
         number = strtoul(rest, &end, 10);
         if (*end || number > INT32_MAX)
@@ -127,27 +160,41 @@ static int fd_parse(struct ferry_address *a, const char *rest, const struct ferr
         if (a->fd < 0)
             return err_sys(err, errno, "fd %lu", number);
     } else {
-        if (!names || !names->take)
-            return err_set(err, ENOENT, "File descriptor named '%s' has not been found", rest);
-        a->fd = names->take(names->opaque, rest, err);
-        if (a->fd < 0)
-            return a->fd;
+        a->name = strdup(rest);
+        if (!a->name)
+            return err_set(err, ENOMEM, "no memory for an address");
     }
     return address_describe(a, err, "fd:%s", rest);
+}
+
+static int fd_resolve(struct ferry_address *a, const struct ferry_fd_names *names, int flags,
+                      struct ferry_err *err)
+{
+    if (!a->name)
+        return 0;
+    if (!names->take)
+        return err_set(err, ENOENT, "File descriptor named '%s' has not been found", a->name);
+    a->fd = names->take(names->opaque, a->name, err);
+    return a->fd < 0 ? a->fd : 0;
 }
 
 static int fd_open(const struct ferry_address *a, bool out, struct ferry_chan **ret,
                    struct ferry_err *err)
 {
-    OWN_FD int fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 3);
+    OWN_FD int fd = a->fd < 0 ? -1 : fcntl(a->fd, F_DUPFD_CLOEXEC, 3);
 
+    if (a->fd < 0)
+        return err_set(err, ENOENT, "File descriptor named '%s' has not been found", a->name);
     if (fd < 0)
         return err_sys(err, errno, "%s", a->text);
     return chan_new(ret, &fd, a->text, err);
 }
 
-const struct chan_type chan_fd_type = {
-    .kind = FERRY_ADDRESS_FD, .scheme = "fd:", .parse = fd_parse, .open = fd_open};
+const struct chan_type chan_fd_type = {.kind = FERRY_ADDRESS_FD,
+                                       .scheme = "fd:",
+                                       .parse = fd_parse,
+                                       .resolve = fd_resolve,
+                                       .open = fd_open};
 
 int ferry_address_fd(struct ferry_address **ret, int *fd, struct ferry_err *err)
 {

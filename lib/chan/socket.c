@@ -35,8 +35,7 @@ static int tcp_fill(struct ferry_address *a, const char *host, size_t host_bytes
                             a->port);
 }
 
-static int tcp_parse(struct ferry_address *a, const char *rest, const struct ferry_fd_names *names,
-                     int flags, struct ferry_err *err)
+static int tcp_parse(struct ferry_address *a, const char *rest, struct ferry_err *err)
 {
     const char *end, *port;
     char *text = NULL;
@@ -80,8 +79,7 @@ static int unix_fill(struct ferry_address *a, const char *path, struct ferry_err
     return r < 0 ? r : address_describe(a, err, "unix:%s", path);
 }
 
-static int unix_parse(struct ferry_address *a, const char *rest, const struct ferry_fd_names *names,
-                      int flags, struct ferry_err *err)
+static int unix_parse(struct ferry_address *a, const char *rest, struct ferry_err *err)
 {
     return unix_fill(a, rest, err);
 }

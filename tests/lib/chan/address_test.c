@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -70,8 +71,6 @@ static void test_what_is_refused(void **state)
     bad("file:/a,offset=12q", "not an offset");
     bad("file:/a,offset=99999999999999999999999", "not an offset");
     bad("file:/a,offset=17179869184G", "not an offset");
-    bad("file:/dev/fdset/1", "no fd set");
-    bad("fd:name", "File descriptor named 'name' has not been found");
     bad("fd:99999", "fd 99999");
     bad("fd:1x", "not the number");
 }
@@ -90,6 +89,13 @@ static int open_set(void *opaque, uint64_t id, int flags, struct ferry_err *err)
     return open("/dev/null", flags | O_CLOEXEC);
 }
 
+static int set_fd;
+
+static int open_in_set(void *opaque, uint64_t id, int flags, struct ferry_err *err)
+{
+    return fcntl(set_fd, F_DUPFD_CLOEXEC, 3);
+}
+
 static void test_names_of_the_monitor(void **state)
 {
     const struct ferry_fd_names names = {.take = take, .open_set = open_set};
@@ -103,6 +109,64 @@ static void test_names_of_the_monitor(void **state)
     assert_string_equal(err.text, "no fd 'other'");
     assert_int_equal(ferry_address_parse(&a, "file:/dev/fdset/7", &names, O_WRONLY, &err), 0);
     ferry_address_free(a);
+}
+
+/* What the monitor knows can be looked up later, and cannot be opened before. */
+static void test_resolved_later(void **state)
+{
+    static const char *const unknown[][2] = {
+        {"fd:name", "File descriptor named 'name' has not been found"},
+        {"file:/dev/fdset/1", "there is no fd set '/dev/fdset/1'"},
+        {"file:/dev/fdset/", "there is no fd set '/dev/fdset/'"},
+        {"file:/dev/fdset/-1", "there is no fd set '/dev/fdset/-1'"},
+        {"file:/dev/fdset/99999999999999999999", "there is no fd set"},
+        {"file:/dev/fdset/7x", "there is no fd set '/dev/fdset/7x'"},
+    };
+    const struct ferry_fd_names names = {.take = take, .open_set = open_set}, none = {0};
+    struct ferry_address *a = NULL;
+    struct ferry_chan *chan = NULL;
+    struct ferry_err err;
+
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+        assert_int_equal(ferry_address_parse(&a, unknown[i][0], NULL, 0, &err), 0);
+        assert_int_equal(a->type->open(a, true, &chan, &err), -ENOENT);
+        assert_non_null(strstr(err.text, unknown[i][1]));
+        assert_int_equal(ferry_address_resolve(a, &none, O_WRONLY, &err), -ENOENT);
+        ferry_address_free(a);
+    }
+    assert_int_equal(ferry_address_parse(&a, "fd:mig", NULL, 0, &err), 0);
+    assert_string_equal(ferry_address_fd_name(a), "mig");
+    assert_false(ferry_address_both_ways(a));
+    assert_int_equal(ferry_address_resolve(a, &names, O_WRONLY, &err), 0);
+    assert_int_equal(ferry_address_resolve(a, &names, O_WRONLY, &err), 0);
+    assert_int_equal(a->type->open(a, true, &chan, &err), 0);
+    ferry_chan_free(chan);
+    ferry_address_free(a);
+}
+
+/* From a set: at the offset, and what was behind the stream is not of it. */
+static void test_a_file_of_a_set(void **state)
+{
+    const struct ferry_fd_names names = {.open_set = open_in_set};
+    struct iovec iov = {.iov_base = (char[]){"new"}, .iov_len = 3};
+    struct ferry_address *a = NULL;
+    struct ferry_chan *chan;
+    struct ferry_err err;
+    char data[16] = "";
+
+    set_fd = memfd_create("set", MFD_CLOEXEC);
+    assert_int_equal(write(set_fd, "front and old", 13), 13);
+    assert_int_equal(ferry_address_parse(&a, "file:/dev/fdset/7,offset=6", &names, O_WRONLY, &err),
+                     0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(a->type->open(a, true, &chan, &err), 0);
+        assert_int_equal(chan_send(chan, &iov, 1, &err), 3);
+        ferry_chan_free(chan);
+    }
+    assert_int_equal(pread(set_fd, data, sizeof(data), 0), 9);
+    assert_string_equal(data, "front new");
+    ferry_address_free(a);
+    close(set_fd);
 }
 
 static void test_from_pieces(void **state)
@@ -149,6 +213,8 @@ int main(void)
         cmocka_unit_test(test_what_parses),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_names_of_the_monitor),
+        cmocka_unit_test(test_resolved_later),
+        cmocka_unit_test(test_a_file_of_a_set),
         cmocka_unit_test(test_from_pieces),
         cmocka_unit_test(test_a_pair),
     };

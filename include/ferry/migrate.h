@@ -183,8 +183,8 @@ struct ferry_migrate_source_params {
     void *opaque;
 };
 /*
- * One of the two. Connecting is part of the migration; address is a loan until it has ended or
- * free. *chan is taken on success.
+ * One of the two. Connecting to a host or a UNIX socket is part of the migration; all else is
+ * opened here. address is not needed afterwards. *chan is taken on success.
  */
 FERRY_API int ferry_migrate_source_new(struct ferry_migrate_source **ret,
                                        const struct ferry_migrate_source_params *params,

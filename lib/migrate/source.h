@@ -106,7 +106,7 @@ struct ferry_migrate_source {
     struct wire_config config;
     struct guest_ram guest;
     struct sender *sender;
-    const struct ferry_address *address; /* loan; the channels with pages connect to it, too */
+    struct ferry_address *address; /* NULL: nothing to connect to; lanes connect to it, too */
     const struct codec_ops *codec;
     struct multifd_out *multifd; /* NULL: none */
     bool lanes_awaited;          /* RAM begins when the last of them is there */

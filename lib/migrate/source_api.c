@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/own.h"
+#include "lib/chan/address.h"
 #include "lib/migrate/hello.h"
 #include "lib/migrate/source.h"
 #include "lib/migrate/support.h"
@@ -236,6 +237,16 @@ static int source_init(struct ferry_migrate_source *s,
     return r;
 }
 
+/* A file, a command, an fd: opened now, so that whoever asked hears of a failure. */
+static int source_open(struct ferry_migrate_source *s, const struct ferry_address *address,
+                       struct ferry_err *err)
+{
+    if (address->type->open)
+        return address->type->open(address, true, &s->chan, err);
+    s->address = address_copy(address, err);
+    return s->address ? chan_connect_new(&s->connect, s->address, err) : -ENOMEM;
+}
+
 int ferry_migrate_source_new(struct ferry_migrate_source **ret,
                              const struct ferry_migrate_source_params *params,
                              const struct ferry_address *address, struct ferry_chan **chan,
@@ -259,9 +270,8 @@ int ferry_migrate_source_new(struct ferry_migrate_source **ret,
         return err_set(err, ENOMEM, "no memory for a migration");
     s->session.epoll = s->session.notify = -1;
     r = source_init(s, params, err);
-    s->address = address;
     if (r == 0 && address)
-        r = chan_connect_new(&s->connect, address, err);
+        r = source_open(s, address, err);
     if (r < 0) {
         ferry_migrate_source_free(s);
         return r;
@@ -442,6 +452,7 @@ void ferry_migrate_source_free(struct ferry_migrate_source *s)
     sender_free(s->sender);
     multifd_out_free(s->multifd);
     chan_connect_free(s->connect);
+    ferry_address_free(s->address);
     ferry_chan_free(s->chan);
     if (s->logging)
         ferry_ram_log_stop(s->guest.ram);

@@ -29,6 +29,8 @@
 
 struct chardev;
 
+#define CHARDEV_FDS_MAX 16
+
 enum chardev_event {
     CHARDEV_OPENED = 1, /* a peer is there */
     /* No more input will come. Writes still reach a peer that only closed its sending half (a
@@ -42,6 +44,11 @@ struct chardev_frontend {
     size_t (*can_receive)(void *arg);
     /* n is at most what can_receive() said. */
     void (*receive)(void *arg, const uint8_t *data, size_t n);
+    /*
+     * A UNIX socket's peer has sent these file descriptors with the bytes that receive() gets next;
+     * they are the frontend's. At most CHARDEV_FDS_MAX at once; more are closed. NULL: all are.
+     */
+    void (*receive_fds)(void *arg, const int *fds, size_t count);
     /* After a short chardev_write(): there is room. Also once whenever the chardev starts to run.
      */
     void (*writable)(void *arg);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fdmsg.h"
 #include "vmm/backend/chardev_type.h"
 
 /* --- Bytes --- */
@@ -101,6 +102,30 @@ static void chardev_end_of_input(struct chardev *c)
         chardev_tell(c, CHARDEV_CLOSED);
 }
 
+/* As read(2), and what fds come along are the frontend's; -errno. */
+static ssize_t chardev_read_with_fds(struct chardev *c, uint8_t *data, size_t n)
+{
+    int fds[CHARDEV_FDS_MAX];
+    size_t count;
+    bool lost; /* closed by the kernel: whoever expected more than came is told so */
+    ssize_t got = fdmsg_recv(c->in_fd, data, n, fds, CHARDEV_FDS_MAX, &count, &lost);
+
+    if (count > 0)
+        c->frontend->receive_fds(c->frontend_arg, fds, count);
+    return got;
+}
+
+static ssize_t chardev_read_bytes(struct chardev *c, uint8_t *data, size_t n)
+{
+    ssize_t got;
+
+    /* Whoever has sent fds to one that has no use for them loses them: read(2) closes them. */
+    if (c->in_is_socket && c->frontend->receive_fds)
+        return chardev_read_with_fds(c, data, n);
+    got = read(c->in_fd, data, n);
+    return got < 0 ? -errno : got;
+}
+
 static void chardev_read(struct chardev *c)
 {
     uint8_t data[CHARDEV_READ_BYTES];
@@ -109,8 +134,8 @@ static void chardev_read(struct chardev *c)
 
     if (room == 0)
         return;
-    n = read(c->in_fd, data, room < sizeof(data) ? room : sizeof(data));
-    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+    n = chardev_read_bytes(c, data, room < sizeof(data) ? room : sizeof(data));
+    if (n == -EINTR || n == -EAGAIN)
         return;
     if (n <= 0) {
         chardev_end_of_input(c);
@@ -253,6 +278,7 @@ void chardev_use_fds(struct chardev *c, int in_fd, int out_fd)
     struct stat st;
 
     c->in_fd = in_fd;
+    c->in_is_socket = in_fd >= 0 && fstat(in_fd, &st) == 0 && S_ISSOCK(st.st_mode);
     c->input_over = false;
     c->always_readable = false;
     pthread_mutex_lock(&c->lock);

@@ -57,6 +57,7 @@ struct chardev {
                      host is now somebody else's to undo */
     bool freed;
     int in_fd;      /* loan from the type; -1 = none */
+    bool in_is_socket;
     bool told_open; /* of this peer */
     bool input_over;
     bool always_readable; /* the kernel cannot watch it (a regular file, /dev/null) */

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/backend/fd_table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/own.h"
+
+struct entry {
+    char *name;  /* NULL: member of a set */
+    int64_t set; /* of a member */
+    char *opaque;
+    int fd;
+};
+
+struct fd_table {
+    struct entry entries[FD_TABLE_MAX]; /* names anywhere; members by set, then by age */
+    size_t count;
+};
+
+int fd_table_new(struct fd_table **ret, struct ferry_err *err)
+{
+    *ret = calloc(1, sizeof(**ret));
+    return *ret ? 0 : err_set(err, ENOMEM, "no memory for a table of file descriptors");
+}
+
+static void entry_clear(struct entry *e)
+{
+    own_close_fd(&e->fd);
+    free(e->name);
+    free(e->opaque);
+}
+
+void fd_table_free(struct fd_table *t)
+{
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->count; i++)
+        entry_clear(&t->entries[i]);
+    free(t);
+}
+
+static void table_drop(struct fd_table *t, size_t at)
+{
+    entry_clear(&t->entries[at]);
+    t->count--;
+    memmove(&t->entries[at], &t->entries[at + 1], (t->count - at) * sizeof(t->entries[0]));
+}
+
+/* An entry at `at`, with text in one of its strings; takes *fd. */
+static int table_insert(struct fd_table *t, size_t at, const struct entry *e, int *fd,
+                        struct ferry_err *err)
+{
+    struct entry copy = {.set = e->set};
+
+    if (t->count == FD_TABLE_MAX)
+        return err_set(err, ENFILE,
+                       "the VM keeps %u file descriptors for its clients already, which is all it "
+                       "can; close some (closefd, remove-fd)",
+                       FD_TABLE_MAX);
+    if ((e->name && strlen(e->name) > FD_TABLE_TEXT_MAX_BYTES) ||
+        (e->opaque && strlen(e->opaque) > FD_TABLE_TEXT_MAX_BYTES))
+        return err_set(err, E2BIG, "the text that goes with a file descriptor has at most %u bytes",
+                       FD_TABLE_TEXT_MAX_BYTES);
+    copy.name = e->name ? strdup(e->name) : NULL;
+    copy.opaque = e->opaque ? strdup(e->opaque) : NULL;
+    if ((e->name && !copy.name) || (e->opaque && !copy.opaque)) {
+        free(copy.name);
+        free(copy.opaque);
+        return err_set(err, ENOMEM, "no memory for a file descriptor's name");
+    }
+    copy.fd = take_fd(fd);
+    memmove(&t->entries[at + 1], &t->entries[at], (t->count - at) * sizeof(t->entries[0]));
+    t->entries[at] = copy;
+    t->count++;
+    return 0;
+}
+
+/* --- Names --- */
+
+static struct entry *table_find(struct fd_table *t, const char *name)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (t->entries[i].name && !strcmp(t->entries[i].name, name))
+            return &t->entries[i];
+    return NULL;
+}
+
+int fd_table_name(struct fd_table *t, const char *name, int *fd, struct ferry_err *err)
+{
+    struct entry *old = table_find(t, name);
+
+    if (name[0] >= '0' && name[0] <= '9')
+        return err_set(err, EINVAL,
+                       "Parameter 'fdname' expects a name not starting with a digit");
+    if (old) {
+        own_close_fd(&old->fd);
+        old->fd = take_fd(fd);
+        return 0;
+    }
+    return table_insert(t, t->count, &(struct entry){.name = (char *)(uintptr_t)name}, fd, err);
+}
+
+int fd_table_forget(struct fd_table *t, const char *name, struct ferry_err *err)
+{
+    struct entry *e = table_find(t, name);
+
+    if (!e)
+        return err_set(err, ENOENT, "File descriptor named '%.255s' not found", name);
+    table_drop(t, (size_t)(e - t->entries));
+    return 0;
+}
+
+static int table_take(void *opaque, const char *name, struct ferry_err *err)
+{
+    const struct entry *e = table_find(opaque, name);
+    int fd;
+
+    if (!e)
+        return err_set(err, ENOENT, "File descriptor named '%.255s' has not been found", name);
+    fd = fcntl(e->fd, F_DUPFD_CLOEXEC, 3);
+    return fd < 0 ? err_sys(err, errno, "fd:%.255s", name) : fd;
+}
+
+/* --- Sets --- */
+
+/* Where the members of a set end; its own ones, or those of lower numbers. */
+static size_t table_end_of_set(const struct fd_table *t, int64_t set)
+{
+    size_t end = t->count;
+
+    while (end > 0 && (t->entries[end - 1].name || t->entries[end - 1].set > set))
+        end--;
+    return end;
+}
+
+static int64_t table_free_set(const struct fd_table *t)
+{
+    int64_t set = 0;
+
+    for (size_t i = 0; i < t->count; i++)
+        if (!t->entries[i].name && t->entries[i].set == set)
+            set++;
+    return set;
+}
+
+int fd_table_add(struct fd_table *t, int64_t *set, const char *opaque, int *fd, int *number,
+                 struct ferry_err *err)
+{
+    int64_t id = *set;
+    int kept = *fd, rc;
+
+    if (id == FD_TABLE_ANY_SET)
+        id = table_free_set(t);
+    rc = table_insert(t, table_end_of_set(t, id),
+                      &(struct entry){.set = id, .opaque = (char *)(uintptr_t)opaque}, fd, err);
+    if (rc < 0)
+        return rc;
+    *set = id;
+    *number = kept;
+    return 0;
+}
+
+int fd_table_remove(struct fd_table *t, int64_t set, const int64_t *fd, struct ferry_err *err)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < t->count;) {
+        const struct entry *e = &t->entries[i];
+
+        if (e->name || e->set != set || (fd && e->fd != *fd)) {
+            i++;
+            continue;
+        }
+        table_drop(t, i);
+        found = true;
+    }
+    if (found)
+        return 0;
+    if (fd)
+        return err_set(err, ENOENT,
+                       "File descriptor named 'fdset-id:%" PRId64 ", fd:%" PRId64 "' not found",
+                       set, *fd);
+    return err_set(err, ENOENT, "File descriptor named 'fdset-id:%" PRId64 "' not found", set);
+}
+
+int fd_table_member_at(const struct fd_table *t, size_t index, struct fd_table_member *ret)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        const struct entry *e = &t->entries[i];
+
+        if (e->name || index-- > 0)
+            continue;
+        *ret = (struct fd_table_member){.set = e->set, .fd = e->fd, .opaque = e->opaque};
+        return 0;
+    }
+    return -ENOENT;
+}
+
+static int table_open_set(void *opaque, uint64_t id, int flags, struct ferry_err *err)
+{
+    const struct fd_table *t = opaque;
+    const struct entry *best = NULL;
+    bool found = false;
+    int fd;
+
+    for (size_t i = 0; i < t->count; i++) {
+        const struct entry *e = &t->entries[i];
+        int mode;
+
+        if (e->name || (uint64_t)e->set != id)
+            continue;
+        found = true;
+        mode = fcntl(e->fd, F_GETFL) & O_ACCMODE;
+        if (mode == (flags & O_ACCMODE)) {
+            best = e;
+            break;
+        }
+        if (mode == O_RDWR && !best)
+            best = e;
+    }
+    if (!found)
+        return err_set(err, ENOENT, "there is no fd set %" PRIu64 " (add-fd makes one)", id);
+    if (!best)
+        return err_set(err, EACCES, "no file descriptor in fd set %" PRIu64 " is open for %s", id,
+                       (flags & O_ACCMODE) == O_RDONLY ? "reading" : "writing");
+    fd = fcntl(best->fd, F_DUPFD_CLOEXEC, 3);
+    return fd < 0 ? err_sys(err, errno, "fd set %" PRIu64, id) : fd;
+}
+
+struct ferry_fd_names fd_table_names(struct fd_table *t)
+{
+    return (struct ferry_fd_names){.take = table_take, .open_set = table_open_set, .opaque = t};
+}

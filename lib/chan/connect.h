@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connecting to TCP and UNIX addresses without waiting: names are looked up by a short-lived thread.
- * What else there is need not wait and has open() of its own.
+ * Connecting to TCP and UNIX addresses without waiting: names are looked up by a short-lived
+ * thread. What else there is need not wait and has open() of its own.
  */
 #pragma once
 

@@ -30,11 +30,13 @@ class Qmp:
             raise ConnectionError("the monitor closed the connection")
         return json.loads(line)
 
-    def execute(self, command, **arguments):
-        """Arguments in Python's spelling: mem_path is sent as mem-path."""
+    def execute(self, command, fds=(), **arguments):
+        """Arguments in Python's spelling: mem_path is sent as mem-path. fds: copies go along."""
         request = {"execute": command}
         if arguments:
             request["arguments"] = {name.replace("_", "-"): value for name, value in arguments.items()}
+        if fds:
+            socket.send_fds(self.socket, [b" "], fds)
         self.socket.sendall(json.dumps(request).encode() + b"\n")
         while True:
             reply = self.receive()

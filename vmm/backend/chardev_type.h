@@ -56,7 +56,7 @@ struct chardev {
     bool handed;  /* paused after it ran, or adopted and not yet running: what it did to the
                      host is now somebody else's to undo */
     bool freed;
-    int in_fd;      /* loan from the type; -1 = none */
+    int in_fd; /* loan from the type; -1 = none */
     bool in_is_socket;
     bool told_open; /* of this peer */
     bool input_over;

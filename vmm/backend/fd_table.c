@@ -94,8 +94,7 @@ int fd_table_name(struct fd_table *t, const char *name, int *fd, struct ferry_er
     struct entry *old = table_find(t, name);
 
     if (name[0] >= '0' && name[0] <= '9')
-        return err_set(err, EINVAL,
-                       "Parameter 'fdname' expects a name not starting with a digit");
+        return err_set(err, EINVAL, "Parameter 'fdname' expects a name not starting with a digit");
     if (old) {
         own_close_fd(&old->fd);
         old->fd = take_fd(fd);

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <ferry/chan.h>
 #include <ferry/err.h>
 #include <ferry/live.h>
 #include <ferry/migrate.h>
@@ -81,11 +82,17 @@ int migration_params_set(struct migration *m, const size_t *indexes,
                          const struct migration_value *values, size_t count,
                          struct ferry_err *err) FERRY_MUST_CHECK;
 
-/* Returns when started; observers and migration_info() tell the rest. */
-int migration_start_uri(struct migration *m, const char *uri,
-                        struct ferry_err *err) FERRY_MUST_CHECK;
-int migration_incoming_uri(struct migration *m, const char *uri,
-                           struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * Returns when started; observers and migration_info() tell the rest. What address names of the
+ * monitor's is looked up here, and the name of an fd is used up by a success. resume: go on with
+ * one that was interrupted.
+ */
+int migration_start(struct migration *m, struct ferry_address *address, bool resume,
+                    struct ferry_err *err) FERRY_MUST_CHECK;
+/* May a guest still come? */
+int migration_may_listen(const struct migration *m, struct ferry_err *err) FERRY_MUST_CHECK;
+int migration_incoming(struct migration *m, struct ferry_address *address,
+                       struct ferry_err *err) FERRY_MUST_CHECK;
 /* Whether a failure of the incoming side ends the process with status 1. */
 void migration_set_exit_on_error(struct migration *m, bool exit_on_error);
 /*
@@ -98,11 +105,11 @@ typedef void migration_done_fn(void *arg, int result, const struct ferry_err *er
 int migration_update(struct migration *m, const char *binary, int64_t prepare_timeout_ns,
                      migration_done_fn *done, void *arg, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
- * Would the target at uri take this VM? done() is called once, from the loop, with 0 or a negative
- * errno and the reason; the status is none again.
+ * Would the target at that address take this VM? done() is called once, from the loop, with 0 or a
+ * negative errno and the reason; the status is none again.
  */
-int migration_check_uri(struct migration *m, const char *uri, migration_done_fn *done, void *arg,
-                        struct ferry_err *err) FERRY_MUST_CHECK;
+int migration_check(struct migration *m, struct ferry_address *address, migration_done_fn *done,
+                    void *arg, struct ferry_err *err) FERRY_MUST_CHECK;
 /* state: the name of the status that the caller believes in; pre-switchover. */
 int migration_continue(struct migration *m, const char *state,
                        struct ferry_err *err) FERRY_MUST_CHECK;

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "vmm/backend/fd_table.h"
 #include "vmm/backend/unix_socket.h"
 #include "vmm/main/announce.h"
 #include "vmm/main/migration_internal.h"
@@ -191,49 +192,81 @@ int migration_may_start(struct migration *m, struct ferry_err *err)
     return 0;
 }
 
-static int start_handover(struct migration *m, const char *uri, struct ferry_err *err)
+static int start_handover(struct migration *m, const struct ferry_address *address,
+                          struct ferry_err *err)
 {
-    static const char prefix[] = "unix:";
+    const char *text = ferry_address_text(address);
     OWN_FD int fd = -1;
     int rc;
 
-    if (strncmp(uri, prefix, sizeof(prefix) - 1))
+    if (ferry_address_kind(address) != FERRY_ADDRESS_UNIX)
         return err_set(err, EINVAL,
                        "parameter 'local' hands everything open over as file descriptors, which "
                        "needs unix:PATH, not %s",
-                       uri);
-    rc = unix_connect(uri + sizeof(prefix) - 1, &fd, err);
+                       text);
+    rc = unix_connect(strchr(text, ':') + 1, &fd, err);
     return rc < 0 ? rc : migration_live_start(m, &fd, 0, err);
 }
 
-static int start(struct migration *m, const char *uri, bool dry_run, struct ferry_err *err)
+int migration_resolve(struct migration *m, struct ferry_address *address, int flags,
+                      struct ferry_err *err)
 {
-    struct ferry_address *address = NULL;
-    int rc = migration_may_start(m, err);
+    const struct ferry_fd_names names = fd_table_names(vm_fds(m->vm));
 
+    return ferry_address_resolve(address, &names, flags, err);
+}
+
+void migration_use_name(struct migration *m, const struct ferry_address *address)
+{
+    const char *name = ferry_address_fd_name(address);
+    struct ferry_err gone;
+
+    if (name)
+        (void)!fd_table_forget(vm_fds(m->vm), name, &gone);
+}
+
+/* The refusals in QEMU's order. */
+static int start(struct migration *m, struct ferry_address *address, bool resume, bool dry_run,
+                 struct ferry_err *err)
+{
+    int rc = migration_params_check_address(&m->params, ferry_address_kind(address), err);
+
+    if (!rc && resume)
+        rc = err_set(err, EINVAL, "Cannot resume if there is no paused migration");
+    if (!rc)
+        rc = migration_may_start(m, err);
     if (rc < 0)
         return rc;
     if (m->params.num[MIGRATION_PARAM_LOCAL])
         return dry_run ? err_set(err, EINVAL, "a handover on one host cannot be tried dry")
-                       : start_handover(m, uri, err);
-    rc = ferry_address_parse(&address, uri, NULL, O_WRONLY, err);
+                       : start_handover(m, address, err);
+    rc = migration_params_check_stream(&m->params, err);
+    if (rc < 0)
+        return rc;
+    rc = migration_resolve(m, address, O_WRONLY, err);
     if (!rc)
-        rc = migration_params_check_address(&m->params, ferry_address_kind(address), err);
-    if (!rc)
-        rc = migration_net_start(m, &address, dry_run, err);
-    ferry_address_free(address);
+        rc = migration_net_start(m, address, dry_run, err);
+    if (!rc) {
+        migration_use_name(m, address);
+    } else if (!dry_run) {
+        /* As QEMU does: what cannot be opened is a migration that failed, too. */
+        migration_begin(m, false);
+        m->error = *err;
+        migration_finish(m, MIGRATION_FAILED);
+    }
     return rc;
 }
 
-int migration_start_uri(struct migration *m, const char *uri, struct ferry_err *err)
+int migration_start(struct migration *m, struct ferry_address *address, bool resume,
+                    struct ferry_err *err)
 {
-    return start(m, uri, false, err);
+    return start(m, address, resume, false, err);
 }
 
-int migration_check_uri(struct migration *m, const char *uri, migration_done_fn *done, void *arg,
-                        struct ferry_err *err)
+int migration_check(struct migration *m, struct ferry_address *address, migration_done_fn *done,
+                    void *arg, struct ferry_err *err)
 {
-    int rc = start(m, uri, true, err);
+    int rc = start(m, address, false, true, err);
 
     if (rc < 0)
         return rc;

@@ -9,6 +9,9 @@ int migration_new(struct migration **ret, struct vm *vm, struct ferry_err *err) 
 void migration_free(struct migration *m);
 void migration_set_fault(struct migration *m, const struct fault *fault);
 
+/* migration_incoming() of what stands on a command line. */
+int migration_incoming_uri(struct migration *m, const char *uri,
+                           struct ferry_err *err) FERRY_MUST_CHECK;
 /*
  * Receive a VM over a connected UNIX socket; takes *fd on success. With exit_on_error a failure
  * ends the process with status 1.

@@ -69,7 +69,6 @@ struct migration {
     struct reaper *reaper;
 
     /* --- stream --- */
-    struct ferry_address *net_address; /* of the source's connection, while it is */
     struct ferry_migrate_source *net_source;
     struct ferry_migrate_target *net_target;
     struct ferry_migrate_info net_info;
@@ -104,9 +103,12 @@ int migration_live_start(struct migration *m, int *fd, int64_t prepare_timeout_n
 int migration_live_incoming(struct migration *m, int *fd, struct ferry_err *err) FERRY_MUST_CHECK;
 void migration_live_release(struct migration *m);
 
-/* Takes *address on success. */
-int migration_net_start(struct migration *m, struct ferry_address **address, bool dry_run,
+int migration_net_start(struct migration *m, const struct ferry_address *address, bool dry_run,
                         struct ferry_err *err) FERRY_MUST_CHECK;
+/* Look up what it names of the monitor's; after success the name of an fd is gone. */
+int migration_resolve(struct migration *m, struct ferry_address *address, int flags,
+                      struct ferry_err *err) FERRY_MUST_CHECK;
+void migration_use_name(struct migration *m, const struct ferry_address *address);
 /* Takes *listener or *chan, whichever there is, on success. */
 int migration_net_incoming(struct migration *m, struct ferry_listener **listener,
                            struct ferry_chan **chan, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -118,26 +118,25 @@ static int listen_for_both(struct migration *m, const char *path, struct ferry_e
     return 0;
 }
 
-static int listen_for_stream(struct migration *m, const char *uri, struct ferry_err *err)
+static int listen_for_stream(struct migration *m, struct ferry_address *address,
+                             struct ferry_err *err)
 {
-    struct ferry_address *address = NULL;
+    enum ferry_address_kind kind = ferry_address_kind(address);
     struct ferry_listener *listener = NULL;
     char text[MIGRATION_ADDRESS_BYTES] = "";
-    int rc = ferry_address_parse(&address, uri, NULL, O_RDONLY, err);
+    int rc = migration_params_check_address(&m->params, kind, err);
 
     if (!rc)
-        rc = migration_params_check_address(&m->params, ferry_address_kind(address), err);
+        rc = migration_params_check_stream(&m->params, err);
     if (!rc)
         rc = ferry_listener_new(&listener, address, err);
-    if (!rc && (ferry_address_kind(address) == FERRY_ADDRESS_TCP ||
-                ferry_address_kind(address) == FERRY_ADDRESS_UNIX))
+    if (!rc && (kind == FERRY_ADDRESS_TCP || kind == FERRY_ADDRESS_UNIX))
         snprintf(text, sizeof(text), "%s", ferry_listener_text(listener));
     if (!rc)
         rc = migration_net_incoming(m, &listener, NULL, err);
     if (!rc)
         memcpy(m->listen_text, text, sizeof(text));
     ferry_listener_free(listener);
-    ferry_address_free(address);
     return rc;
 }
 
@@ -170,23 +169,51 @@ static int listen_on_socket(struct migration *m, int *fd, struct ferry_err *err)
     return 0;
 }
 
-int migration_incoming_uri(struct migration *m, const char *uri, struct ferry_err *err)
+int migration_may_listen(const struct migration *m, struct ferry_err *err)
 {
-    static const char unix_prefix[] = "unix:";
-    bool own_machine = vm_parts(m->vm) != NULL;
-    OWN_FD int fd = -1;
-    bool is_unix = !strncmp(uri, unix_prefix, sizeof(unix_prefix) - 1);
+    bool inmigrate = vm_run_state(m->vm) == RUN_STATE_INMIGRATE;
 
-    if (vm_run_state(m->vm) != RUN_STATE_INMIGRATE)
-        return err_set(err, EINVAL, "'-incoming' was not specified on the command line");
-    if (migration_is_running(m))
+    if (m->incoming && (migration_is_running(m) || !inmigrate))
         return err_set(err, EBUSY, "The incoming migration has already been started");
+    if (!inmigrate)
+        return err_set(err, EINVAL, "'-incoming' was not specified on the command line");
+    return 0;
+}
+
+int migration_incoming(struct migration *m, struct ferry_address *address, struct ferry_err *err)
+{
+    bool own_machine = vm_parts(m->vm) != NULL;
+    const char *text = ferry_address_text(address);
+    OWN_FD int fd = -1;
+    int rc = migration_may_listen(m, err);
+
+    if (rc < 0)
+        return rc;
     /* More channels than one come to a listener of the library; a machine of its own has no use for
      * the open files of another. */
-    if (is_unix && !m->params.capabilities[MIGRATION_CAP_MULTIFD] && !own_machine)
-        return listen_for_both(m, uri + sizeof(unix_prefix) - 1, err);
-    fd = own_machine ? -1 : take_socket(uri);
-    return fd >= 0 ? listen_on_socket(m, &fd, err) : listen_for_stream(m, uri, err);
+    if (!own_machine && ferry_address_kind(address) == FERRY_ADDRESS_UNIX &&
+        !m->params.capabilities[MIGRATION_CAP_MULTIFD])
+        return listen_for_both(m, strchr(text, ':') + 1, err);
+    fd = own_machine ? -1 : take_socket(text);
+    if (fd >= 0)
+        return listen_on_socket(m, &fd, err);
+    rc = migration_resolve(m, address, O_RDONLY, err);
+    if (!rc)
+        rc = listen_for_stream(m, address, err);
+    if (!rc)
+        migration_use_name(m, address);
+    return rc;
+}
+
+int migration_incoming_uri(struct migration *m, const char *uri, struct ferry_err *err)
+{
+    struct ferry_address *address = NULL;
+    int rc = ferry_address_parse(&address, uri, NULL, O_RDONLY, err);
+
+    if (!rc)
+        rc = migration_incoming(m, address, err);
+    ferry_address_free(address);
+    return rc;
 }
 
 int migration_incoming_fd(struct migration *m, int *fd, struct ferry_err *err)

@@ -20,8 +20,6 @@ void migration_net_release(struct migration *m)
     m->net_source = NULL;
     ferry_migrate_target_free(m->net_target);
     m->net_target = NULL;
-    ferry_address_free(m->net_address);
-    m->net_address = NULL;
     free(m->description);
     m->description = NULL;
 }
@@ -192,10 +190,9 @@ static const struct migration_driver_ops source_driver = {
     .step = source_step,
 };
 
-int migration_net_start(struct migration *m, struct ferry_address **address, bool dry_run,
+int migration_net_start(struct migration *m, const struct ferry_address *address, bool dry_run,
                         struct ferry_err *err)
 {
-    enum ferry_address_kind kind = ferry_address_kind(*address);
     struct ferry_migrate_source_params params = {
         .size_bytes = sizeof(params),
         .vm = vm_parts(m->vm),
@@ -216,18 +213,17 @@ int migration_net_start(struct migration *m, struct ferry_address **address, boo
     if (!m->description)
         return err_set(err, ENOMEM, "out of memory");
     params.description = m->description;
-    m->one_way = kind == FERRY_ADDRESS_FILE || kind == FERRY_ADDRESS_EXEC;
+    m->one_way = !ferry_address_both_ways(address);
     /* Nobody can be asked who will read it; the machine says for whom it is. */
     if (m->one_way && vm_config(m->vm)->compat)
         params.peer = FERRY_MIGRATE_PEER_QEMU;
-    rc = ferry_migrate_source_new(&m->net_source, &params, *address, NULL, err);
+    rc = ferry_migrate_source_new(&m->net_source, &params, address, NULL, err);
     if (!rc)
         rc = migration_driver_start(&m->driver, vm_loop(m->vm), &source_driver, m, err);
     if (rc < 0) {
         migration_net_release(m);
         return rc;
     }
-    m->net_address = TAKE_PTR(*address);
     migration_begin(m, false);
     return 0;
 }

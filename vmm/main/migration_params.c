@@ -176,7 +176,13 @@ int migration_params_check_address(const struct migration_params *p, enum ferry_
         return err_set(err, EINVAL, "Migration requires seekable transport (e.g. file)");
     if (multifd && kind != FERRY_ADDRESS_TCP && kind != FERRY_ADDRESS_UNIX && !mapped)
         return err_set(err, EINVAL, "Migration requires multi-channel URIs (e.g. tcp)");
-    if (mapped && multifd && strcmp(p->str[MIGRATION_PARAM_MULTIFD_COMPRESSION], "none"))
+    return 0;
+}
+
+int migration_params_check_stream(const struct migration_params *p, struct ferry_err *err)
+{
+    if (p->capabilities[MIGRATION_CAP_MAPPED_RAM] && p->capabilities[MIGRATION_CAP_MULTIFD] &&
+        strcmp(p->str[MIGRATION_PARAM_MULTIFD_COMPRESSION], "none"))
         return err_set(err, EINVAL, "Cannot use compression with mapped-ram");
     return 0;
 }

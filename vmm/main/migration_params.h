@@ -89,6 +89,9 @@ int migration_params_set_capabilities(struct migration_params *p, const char *co
 /* Does what is set go together with that kind of address? */
 int migration_params_check_address(const struct migration_params *p, enum ferry_address_kind kind,
                                    struct ferry_err *err) FERRY_MUST_CHECK;
+/* What is set that a stream to any address cannot be, although each alone is fine. */
+int migration_params_check_stream(const struct migration_params *p,
+                                  struct ferry_err *err) FERRY_MUST_CHECK;
 int migration_params_set_values(struct migration_params *p, const size_t *indexes,
                                 const struct migration_value *values, size_t count,
                                 struct ferry_err *err) FERRY_MUST_CHECK;

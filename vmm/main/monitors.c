@@ -9,6 +9,7 @@
 #include "vmm/machine/vm.h"
 #include "vmm/main/board.h"
 #include "vmm/main/options.h"
+#include "vmm/main/vm_internal.h"
 #include "vmm/qmp/command.h"
 #include "vmm/qmp/monitor.h"
 
@@ -37,7 +38,7 @@ int monitors_new(struct monitors **ret, struct vm *vm, struct migration *migrati
 
     if (!m)
         return err_set(err, ENOMEM, "out of memory");
-    m->env = (struct monitor_env){.vm = vm, .migration = migration};
+    m->env = (struct monitor_env){.vm = vm, .migration = migration, .fds = vm_fds(vm)};
     rc = monitor_new(&m->monitor, vm_loop(vm), &qmp_ferry_table, &m->env, err);
     if (rc < 0) {
         free(m);

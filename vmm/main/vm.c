@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "vmm/backend/chardev.h"
+#include "vmm/backend/fd_table.h"
 #include "vmm/cpu/hart.h"
 #include "vmm/machine/clock.h"
 #include "vmm/machine/loop.h"
@@ -31,6 +32,7 @@ struct vm {
     struct rundir_claim *claim;
     struct migration *migration;
     struct monitors *monitors;
+    struct fd_table *fds;
     struct requests requests;
     struct globalstate globalstate;
 
@@ -406,6 +408,8 @@ int vm_new(struct vm **ret, struct ferry_err *err)
     pthread_mutex_init(&vm->requests.mutex, NULL);
     rc = loop_new(&vm->loop, err);
     if (!rc)
+        rc = fd_table_new(&vm->fds, err);
+    if (!rc)
         rc = migration_new(&vm->migration, vm, err);
     if (!rc)
         rc = monitors_new(&vm->monitors, vm, vm->migration, err);
@@ -425,6 +429,7 @@ void vm_free(struct vm *vm)
     monitors_free(vm->monitors);
     ferry_vm_free(vm->parts);
     board_free(vm->board);
+    fd_table_free(vm->fds);
     rundir_claim_free(vm->claim);
     ferry_owner_free(vm->owner);
     if (vm->loop)
@@ -582,6 +587,11 @@ struct migration *vm_migration(struct vm *vm)
 struct monitors *vm_monitors(struct vm *vm)
 {
     return vm->monitors;
+}
+
+struct fd_table *vm_fds(struct vm *vm)
+{
+    return vm->fds;
 }
 
 struct ferry_vm *vm_parts(struct vm *vm)

@@ -21,6 +21,7 @@
 #include "vmm/machine/vm.h"
 #include "vmm/main/options.h"
 
+struct fd_table;
 struct migration;
 struct monitors;
 
@@ -53,6 +54,7 @@ void vm_exit(struct vm *vm, int status);
 
 struct migration *vm_migration(struct vm *vm);
 struct monitors *vm_monitors(struct vm *vm);
+struct fd_table *vm_fds(struct vm *vm);
 struct ferry_vm *vm_parts(struct vm *vm);
 struct ferry_owner *vm_owner(struct vm *vm);
 /* Takes *owner. */

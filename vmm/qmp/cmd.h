@@ -41,6 +41,15 @@ extern const struct qmp_type qmp_type_cpu_list, qmp_type_memory_size, qmp_type_c
 QMP_HANDLER(qmp_run_query_block);
 extern const struct qmp_type qmp_type_block_list;
 
+/* cmd_fd.c */
+QMP_HANDLER(qmp_run_getfd);
+QMP_HANDLER(qmp_run_closefd);
+QMP_HANDLER(qmp_run_add_fd);
+QMP_HANDLER(qmp_run_remove_fd);
+QMP_HANDLER(qmp_run_query_fdsets);
+extern const struct qmp_type qmp_type_fdname_args, qmp_type_add_fd_args, qmp_type_add_fd;
+extern const struct qmp_type qmp_type_remove_fd_args, qmp_type_fdsets;
+
 /* cmd_migrate.c */
 QMP_HANDLER(qmp_run_migrate);
 QMP_HANDLER(qmp_run_migrate_incoming);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* migrate, migrate-incoming, migrate_cancel: from QEMU's two ways to name an address to one. */
 #include <errno.h>
-#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <ferry/chan.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -47,7 +49,7 @@ static const struct qmp_type file = {.name = "FileMigrationArgs",
 static const struct qmp_type transport = {.name = "MigrationAddressType",
                                           .kind = QMP_KIND_ENUM,
                                           QMP_VALUES("socket", "exec", "rdma", "file")};
-static const struct qmp_type address = {
+static const struct qmp_type migration_address = {
     .name = "MigrationAddress",
     .kind = QMP_KIND_OBJECT,
     QMP_MEMBERS({"transport", &transport}),
@@ -62,7 +64,7 @@ static const struct qmp_type channel_type = {
 static const struct qmp_type channel = {
     .name = "MigrationChannel",
     .kind = QMP_KIND_OBJECT,
-    QMP_MEMBERS({"channel-type", &channel_type}, {"addr", &address})};
+    QMP_MEMBERS({"channel-type", &channel_type}, {"addr", &migration_address})};
 static const struct qmp_type channel_list = {.kind = QMP_KIND_ARRAY, .element = &channel};
 
 const struct qmp_type qmp_type_migrate_args = {
@@ -82,67 +84,101 @@ const struct qmp_type qmp_type_migrate_check_args = {
 
 /* --- Addresses --- */
 
-/* One word of a shell's command line that stands for just these bytes. */
-static void shell_word(struct buf *uri, const char *word)
+static void address_freep(struct ferry_address **a)
 {
-    buf_u8(uri, '\'');
-    for (; *word; word++)
-        if (*word == '\'')
-            buf_str(uri, "'\\''");
-        else
-            buf_u8(uri, (uint8_t)*word);
-    buf_u8(uri, '\'');
+    ferry_address_free(*a);
 }
 
-static void socket_uri(struct buf *uri, struct json_object *addr)
+/* What an InetSocketAddress can ask for and a connection of ferry's does not do. */
+static int check_inet(struct json_object *addr, struct ferry_err *err)
 {
-    const char *type = qmp_get_str(addr, "type");
+    static const char *const on[] = {"to", "mptcp"}, *const off[] = {"ipv4", "ipv6"};
 
-    if (!strcmp(type, "unix"))
-        buf_printf(uri, "unix:%s", qmp_get_str(addr, "path"));
-    else if (!strcmp(type, "inet"))
-        buf_printf(uri, "tcp:%s:%s", qmp_get_str(addr, "host"), qmp_get_str(addr, "port"));
-    else if (!strcmp(type, "vsock"))
-        buf_printf(uri, "vsock:%s:%s", qmp_get_str(addr, "cid"), qmp_get_str(addr, "port"));
-    else
-        buf_printf(uri, "fd:%s", qmp_get_str(addr, "str"));
-}
-
-static int address_uri(struct buf *uri, struct json_object *addr, struct ferry_err *err)
-{
-    const char *kind = qmp_get_str(addr, "transport");
-
-    if (!strcmp(kind, "socket")) {
-        if (qmp_get_bool(addr, "abstract", false))
+    for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
+        if (qmp_get(addr, on[i]) && (i == 0 || qmp_get_bool(addr, on[i], false)))
+            return err_set(err, ENOTSUP, "'%s' of an inet address is not served by ferry", on[i]);
+    for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
+        if (!qmp_get_bool(addr, off[i], true))
             return err_set(err, ENOTSUP,
-                           "an abstract UNIX socket address is not supported; use a path");
-        socket_uri(uri, addr);
-    } else if (!strcmp(kind, "exec")) {
-        struct json_object *words = qmp_get(addr, "args");
-
-        buf_str(uri, "exec:");
-        for (size_t i = 0; i < json_object_array_length(words); i++) {
-            if (i)
-                buf_u8(uri, ' ');
-            shell_word(uri, json_object_get_string(json_object_array_get_idx(words, i)));
-        }
-    } else if (!strcmp(kind, "rdma")) {
-        buf_printf(uri, "rdma:%s:%s", qmp_get_str(addr, "host"), qmp_get_str(addr, "port"));
-    } else {
-        buf_printf(uri, "file:%s,offset=%" PRIu64, qmp_get_str(addr, "filename"),
-                   qmp_get_uint(addr, "offset", 0));
-    }
+                           "'%s': false is not served by ferry; name the host by the number of "
+                           "the other kind",
+                           off[i]);
     return 0;
 }
 
-/* uri or channels as a NUL terminated uri; the refusals in QEMU's order. */
-static int call_uri(struct json_object *args, bool main_only, struct buf *ret,
-                    struct ferry_err *err)
+static int socket_address(struct ferry_address **ret, struct json_object *addr,
+                          struct ferry_err *err)
+{
+    const char *type = qmp_get_str(addr, "type");
+    OWN(buf_free) struct buf uri = {.limit_bytes = 65536};
+    int rc;
+
+    if (!strcmp(type, "inet")) {
+        rc = check_inet(addr, err);
+        return rc < 0 ? rc
+                      : ferry_address_tcp(ret, qmp_get_str(addr, "host"), qmp_get_str(addr, "port"),
+                                          err);
+    }
+    if (!strcmp(type, "unix")) {
+        if (qmp_get_bool(addr, "abstract", false))
+            return err_set(err, ENOTSUP,
+                           "an abstract UNIX socket address is not supported; use a path");
+        return ferry_address_unix(ret, qmp_get_str(addr, "path"), err);
+    }
+    if (!strcmp(type, "vsock"))
+        return err_set(err, ENOTSUP, "vsock is not served by this version of ferry");
+    buf_printf(&uri, "fd:%s", qmp_get_str(addr, "str"));
+    buf_u8(&uri, 0);
+    if (uri.failed)
+        return err_set(err, uri.failed, "the migration address is too long");
+    return ferry_address_parse(ret, (const char *)uri.data, NULL, 0, err);
+}
+
+static int exec_address(struct ferry_address **ret, struct json_object *addr, struct ferry_err *err)
+{
+    struct json_object *words = qmp_get(addr, "args");
+    size_t count = json_object_array_length(words);
+    OWN_MEM const char **argv = calloc(count + 1, sizeof(*argv));
+
+    if (!argv)
+        return err_set(err, ENOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        argv[i] = json_object_get_string(json_object_array_get_idx(words, i));
+    return ferry_address_exec(ret, argv, err);
+}
+
+static int channel_address(struct ferry_address **ret, struct json_object *addr,
+                           struct ferry_err *err)
+{
+    const char *kind = qmp_get_str(addr, "transport");
+
+    if (!strcmp(kind, "socket"))
+        return socket_address(ret, addr, err);
+    if (!strcmp(kind, "exec"))
+        return exec_address(ret, addr, err);
+    if (!strcmp(kind, "file"))
+        return ferry_address_file(ret, qmp_get_str(addr, "filename"),
+                                  qmp_get_uint(addr, "offset", 0), NULL, 0, err);
+    return err_set(err, ENOTSUP, "RDMA is not served by this version of ferry");
+}
+
+/* A scheme of QEMU's that this version does not serve is refused as such. */
+static int uri_address(struct ferry_address **ret, const char *uri, struct ferry_err *err)
+{
+    if (!strncmp(uri, "rdma:", 5))
+        return err_set(err, ENOTSUP, "RDMA is not served by this version of ferry");
+    if (!strncmp(uri, "vsock:", 6))
+        return err_set(err, ENOTSUP, "vsock is not served by this version of ferry");
+    return ferry_address_parse(ret, uri, NULL, 0, err);
+}
+
+/* The one that uri or channels name; the refusals in QEMU's order. */
+static int call_address(struct json_object *args, bool main_only, struct ferry_address **ret,
+                        struct ferry_err *err)
 {
     const char *uri = qmp_get_str(args, "uri");
     struct json_object *channels = qmp_get(args, "channels"), *main_addr = NULL;
     size_t count = channels ? json_object_array_length(channels) : 0;
-    int rc = 0;
 
     if ((uri != NULL) == (count > 0))
         return err_set(err, EINVAL, "need either 'uri' or 'channels' argument");
@@ -161,38 +197,31 @@ static int call_uri(struct json_object *args, bool main_only, struct buf *ret,
         return err_set(err, EINVAL,
                        main_only ? "Channel list must have only one entry, for type 'main'"
                                  : "Channel list has no main entry");
-    if (uri)
-        buf_str(ret, uri);
-    else
-        rc = address_uri(ret, main_addr, err);
-    buf_u8(ret, 0);
-    if (ret->failed)
-        return err_set(err, ret->failed, "the migration address is too long");
-    return rc;
+    return uri ? uri_address(ret, uri, err) : channel_address(ret, main_addr, err);
 }
 
 /* --- Commands --- */
 
 QMP_HANDLER(qmp_run_migrate)
 {
-    OWN(buf_free) struct buf uri = {.limit_bytes = 65536};
-    int rc = call_uri(args, false, &uri, err);
+    OWN(address_freep) struct ferry_address *address = NULL;
+    int rc = call_address(args, false, &address, err);
 
-    if (rc < 0)
-        return rc;
-    if (qmp_get_bool(args, "resume", false))
-        return err_set(err, EINVAL, "Cannot resume if there is no paused migration");
-    return migration_start_uri(monitor_env(call->monitor)->migration, (const char *)uri.data, err);
+    return rc < 0 ? rc
+                  : migration_start(monitor_env(call->monitor)->migration, address,
+                                    qmp_get_bool(args, "resume", false), err);
 }
 
 QMP_HANDLER(qmp_run_migrate_incoming)
 {
     struct migration *m = monitor_env(call->monitor)->migration;
-    OWN(buf_free) struct buf uri = {.limit_bytes = 65536};
-    int rc = call_uri(args, true, &uri, err);
+    OWN(address_freep) struct ferry_address *address = NULL;
+    int rc = migration_may_listen(m, err);
 
     if (!rc)
-        rc = migration_incoming_uri(m, (const char *)uri.data, err);
+        rc = call_address(args, true, &address, err);
+    if (!rc)
+        rc = migration_incoming(m, address, err);
     if (rc < 0)
         return rc;
     migration_set_exit_on_error(m, qmp_get_bool(args, "exit-on-error", true));
@@ -212,12 +241,11 @@ static void check_done(void *arg, int result, const struct ferry_err *err)
 
 QMP_HANDLER(qmp_run_migrate_check)
 {
-    OWN(buf_free) struct buf uri = {.limit_bytes = 65536};
-    int rc = call_uri(args, false, &uri, err);
+    OWN(address_freep) struct ferry_address *address = NULL;
+    int rc = call_address(args, false, &address, err);
 
     if (!rc)
-        rc = migration_check_uri(monitor_env(call->monitor)->migration, (const char *)uri.data,
-                                 check_done, call, err);
+        rc = migration_check(monitor_env(call->monitor)->migration, address, check_done, call, err);
     return rc < 0 ? rc : QMP_DEFERRED;
 }
 

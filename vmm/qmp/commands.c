@@ -36,6 +36,16 @@ static const struct qmp_command commands[] = {
      qmp_run_query_chardev, .ret = &qmp_type_chardev_list},
     {"query-block", "The drives.", qmp_run_query_block, .ret = &qmp_type_block_list},
 
+    {"getfd", "Give the file descriptor that comes with this command (SCM_RIGHTS) a name, for one "
+     "use as fd:NAME.", qmp_run_getfd, &qmp_type_fdname_args},
+    {"closefd", "Close a file descriptor that has a name.", qmp_run_closefd, &qmp_type_fdname_args},
+    {"add-fd", "Add the file descriptor that comes with this command (SCM_RIGHTS) to a set, to be "
+     "opened as /dev/fdset/N.", qmp_run_add_fd, &qmp_type_add_fd_args, &qmp_type_add_fd},
+    {"remove-fd", "Close a file descriptor of a set, or all of them.",
+     qmp_run_remove_fd, &qmp_type_remove_fd_args},
+    {"query-fdsets", "The sets of file descriptors.",
+     qmp_run_query_fdsets, .ret = &qmp_type_fdsets},
+
     {"migrate", "Start to move the VM: to another host, into a file, or (with parameter local) to another "
      "process of this host.",
      qmp_run_migrate, &qmp_type_migrate_args},

@@ -30,3 +30,5 @@ struct json_object *qmp_version(void);
 void monitor_add_deferred(struct monitor *m, struct qmp_call *call);
 void monitor_remove_deferred(struct monitor *m, struct qmp_call *call);
 void monitor_reap(struct monitor *m);
+/* File descriptors of all its clients that no command has taken yet. */
+size_t monitor_fds_waiting(const struct monitor *m);

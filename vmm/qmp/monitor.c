@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -90,6 +91,15 @@ void monitor_reap(struct monitor *m)
     loop_timer_set(m->reaper, clock_monotonic_ns());
 }
 
+size_t monitor_fds_waiting(const struct monitor *m)
+{
+    size_t count = 0;
+
+    for (const struct client *c = m->clients; c; c = c->next)
+        count += session_fd_count(c->session);
+    return count;
+}
+
 /* --- Clients of a listening socket: the session is the frontend's argument --- */
 
 static size_t client_can_receive(void *arg)
@@ -100,6 +110,11 @@ static size_t client_can_receive(void *arg)
 static void client_receive(void *arg, const uint8_t *data, size_t n)
 {
     session_receive(arg, data, n);
+}
+
+static void client_receive_fds(void *arg, const int *fds, size_t count)
+{
+    session_receive_fds(arg, fds, count);
 }
 
 static void client_writable(void *arg)
@@ -118,6 +133,7 @@ static void client_event(void *arg, enum chardev_event event)
 static const struct chardev_frontend client_frontend = {
     .can_receive = client_can_receive,
     .receive = client_receive,
+    .receive_fds = client_receive_fds,
     .writable = client_writable,
     .event = client_event,
 };
@@ -145,6 +161,16 @@ static void listener_receive(void *arg, const uint8_t *data, size_t n)
 
     if (s)
         session_receive(s, data, n);
+}
+
+static void listener_receive_fds(void *arg, const int *fds, size_t count)
+{
+    struct session *s = listener_session(arg);
+
+    if (s)
+        session_receive_fds(s, fds, count);
+    for (size_t i = 0; !s && i < count; i++)
+        close(fds[i]);
 }
 
 static void listener_writable(void *arg)
@@ -193,6 +219,7 @@ static void listener_accept(void *arg, struct chardev *link)
 static const struct chardev_frontend listener_frontend = {
     .can_receive = listener_can_receive,
     .receive = listener_receive,
+    .receive_fds = listener_receive_fds,
     .writable = listener_writable,
     .event = listener_event,
     .accept = listener_accept,

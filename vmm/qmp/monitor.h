@@ -22,6 +22,7 @@
 
 struct block;
 struct chardev;
+struct fd_table;
 struct loop;
 struct migration;
 struct monitor;
@@ -33,6 +34,7 @@ struct monitor_env {
     struct vm *vm;
     struct migration *migration;
     struct ferry_ram *ram;
+    struct fd_table *fds;
     /* In the order of the description; NULL past the end. */
     struct chardev *(*chardev_at)(void *arg, size_t index);
     struct block *(*block_at)(void *arg, size_t index);

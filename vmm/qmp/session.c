@@ -25,6 +25,12 @@ struct queued {
     struct ferry_err err;
 };
 
+/* A file descriptor that no command has taken yet. */
+struct sent_fd {
+    int fd;     /* owned */
+    bool first; /* of its message */
+};
+
 struct session {
     struct monitor *monitor;
     struct chardev *link;
@@ -35,6 +41,8 @@ struct session {
     uint8_t in[SESSION_READ_BYTES]; /* read, not yet parsed */
     size_t in_pos, in_end;
     bool input_over;
+    struct sent_fd fds[SESSION_FDS_MAX]; /* [0] is the oldest */
+    size_t fd_count;
 
     bool serving;
     bool oob;
@@ -74,10 +82,20 @@ static void session_queue_pop(struct session *s)
     memmove(&s->queue[0], &s->queue[1], s->queue_count * sizeof(s->queue[0]));
 }
 
+/* The oldest n. */
+static void session_close_fds(struct session *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        own_close_fd(&s->fds[i].fd);
+    s->fd_count -= n;
+    memmove(&s->fds[0], &s->fds[n], s->fd_count * sizeof(s->fds[0]));
+}
+
 void session_close(struct session *s)
 {
     if (!s)
         return;
+    session_close_fds(s, s->fd_count);
     if (s->deferred)
         s->deferred->session = NULL;
     while (s->queue_count)
@@ -268,6 +286,45 @@ void session_receive(struct session *s, const uint8_t *data, size_t n)
     s->in_pos = 0;
     s->in_end = n;
     session_run(s);
+}
+
+size_t session_fd_count(const struct session *s)
+{
+    return s->fd_count;
+}
+
+void session_receive_fds(struct session *s, const int *fds, size_t count)
+{
+    size_t room;
+
+    /* What no command has taken, and none that waits can: nobody will. */
+    if (!s->queue_count && !s->deferred)
+        session_close_fds(s, s->fd_count);
+    room = SESSION_ALL_FDS_MAX - monitor_fds_waiting(s->monitor);
+    if (room > SESSION_FDS_MAX - s->fd_count)
+        room = SESSION_FDS_MAX - s->fd_count;
+    for (size_t i = 0; i < count; i++) {
+        int fd = fds[i];
+
+        if (i < room)
+            s->fds[s->fd_count++] = (struct sent_fd){.fd = fd, .first = i == 0};
+        else
+            own_close_fd(&fd);
+    }
+}
+
+int session_take_fd(struct session *s)
+{
+    size_t end = 1;
+    int fd;
+
+    if (!s->fd_count)
+        return -1;
+    while (end < s->fd_count && !s->fds[end].first)
+        end++;
+    fd = take_fd(&s->fds[0].fd);
+    session_close_fds(s, end);
+    return fd;
 }
 
 void session_writable(struct session *s)

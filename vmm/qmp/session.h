@@ -19,6 +19,10 @@
 struct chardev;
 struct session;
 
+/* Of file descriptors that wait for their command: of one client, of all of a VM's. */
+#define SESSION_FDS_MAX     16u
+#define SESSION_ALL_FDS_MAX 128u
+
 /* With out-of-band execution on; otherwise one command at a time. */
 #define SESSION_QUEUE_MAX 8u
 
@@ -30,6 +34,8 @@ void session_close(struct session *s);
 /* The frontend's callbacks of its link. */
 size_t session_can_receive(struct session *s);
 void session_receive(struct session *s, const uint8_t *data, size_t n);
+/* These came with the bytes that follow; takes them. */
+void session_receive_fds(struct session *s, const int *fds, size_t count);
 void session_writable(struct session *s);
 void session_opened(struct session *s);
 void session_end_of_input(struct session *s);
@@ -40,5 +46,11 @@ bool session_serving(const struct session *s); /* has negotiated */
 bool session_dead(const struct session *s);    /* to be freed when nobody is inside it */
 /* qmp_capabilities. */
 int session_negotiate(struct session *s, bool oob, struct qmp_call *call, struct ferry_err *err);
+/*
+ * For a command that wants a file descriptor: the first of those that its client sent with it or
+ * before it, the caller's from now on; the others of the same message are closed. -1: none.
+ */
+int session_take_fd(struct session *s);
+size_t session_fd_count(const struct session *s); /* that wait */
 /* After the reply of its deferred call: the queue goes on. */
 void session_deferred_done(struct session *s);

@@ -316,7 +316,10 @@ static void migrate(void **state)
 
 #define UNIX_AT(path) "\"addr\":{\"transport\":\"socket\",\"type\":\"unix\",\"path\":\"" path "\"}"
 #define MAIN(path)    "{\"channel-type\":\"main\"," UNIX_AT(path) "}"
-#define CPR(path)     "{\"channel-type\":\"cpr\"," UNIX_AT(path) "}"
+#define INET(rest)                                                                           \
+    "{\"channels\":[{\"channel-type\":\"main\",\"addr\":{\"transport\":\"socket\",\"type\":" \
+    "\"inet\",\"host\":\"h\"," rest "}}]}"
+#define CPR(path) "{\"channel-type\":\"cpr\"," UNIX_AT(path) "}"
     run_fails(b, "migrate", NULL, "need either 'uri' or 'channels' argument");
     run_fails(b, "migrate", "{\"channels\":[]}", "need either 'uri' or 'channels' argument");
     run_fails(b, "migrate", "{\"uri\":\"unix:x\",\"channels\":[" MAIN("x") "]}",
@@ -335,8 +338,22 @@ static void migrate(void **state)
               "Parameter 'channel-type' does not accept value 'foo'");
     run_fails(b, "migrate", "{\"uri\":\"unix:x\",\"resume\":true}",
               "Cannot resume if there is no paused migration");
-    err_set(&m->refuse, EINVAL, "unknown migration protocol: foo:bar");
-    run_fails(b, "migrate", "{\"uri\":\"foo:bar\"}", "unknown migration protocol: foo:bar");
+    run_fails(b, "migrate", "{\"uri\":\"foo:bar\"}",
+              "unknown migration protocol: foo:bar (known are tcp:, unix:, fd:, exec: and file:)");
+    run_fails(b, "migrate", "{\"uri\":\"rdma:h:1\"}",
+              "RDMA is not served by this version of ferry");
+    run_fails(b, "migrate", "{\"uri\":\"tcp:h:70000\"}", "port 70000 is not between 0 and 65535");
+    run_fails(b, "migrate", INET("\"port\":\"70000\""), "port 70000 is not between 0 and 65535");
+    run_fails(b, "migrate", INET("\"port\":\"1\",\"to\":9"),
+              "'to' of an inet address is not served by ferry");
+    run_fails(b, "migrate", INET("\"port\":\"1\",\"mptcp\":true"),
+              "'mptcp' of an inet address is not served by ferry");
+    run_fails(b, "migrate",
+              "{\"channels\":[{\"channel-type\":\"main\",\"addr\":{\"transport\":\"socket\","
+              "\"type\":\"vsock\",\"cid\":\"2\",\"port\":\"9\"}}]}",
+              "vsock is not served by this version of ferry");
+    err_set(&m->refuse, EBUSY, "There's a migration process in progress");
+    run_fails(b, "migrate", "{\"uri\":\"unix:x\"}", "There's a migration process in progress");
     m->refuse.errnum = 0;
     assert_string_equal(m->uri, "");
 
@@ -358,7 +375,12 @@ static void migrate(void **state)
              "{\"channels\":[{\"channel-type\":\"main\",\"addr\":{\"transport\":\"exec\","
              "\"args\":[\"cat\",\"x\"]}}]}",
              "{}");
-    assert_string_equal(m->uri, "exec:'cat' 'x'");
+    assert_string_equal(m->uri, "exec:cat");
+    run_says(b, "migrate",
+             "{\"channels\":[{\"channel-type\":\"main\",\"addr\":{\"transport\":\"socket\","
+             "\"type\":\"fd\",\"str\":\"mig\"}}]}",
+             "{}");
+    assert_string_equal(m->uri, "fd:mig");
     assert_false(m->incoming);
 
     run_fails(b, "migrate-incoming", "{\"channels\":[" CPR("c") "," MAIN("m") "]}",

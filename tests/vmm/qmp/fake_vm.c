@@ -145,24 +145,28 @@ int migration_params_set(struct migration *m, const size_t *indexes,
     return migration_params_set_values(&m->params, indexes, values, count, err);
 }
 
-static int fake_start(struct migration *m, const char *uri, bool incoming, struct ferry_err *err)
+static int fake_start(struct migration *m, const struct ferry_address *address, bool incoming,
+                      struct ferry_err *err)
 {
     if (m->refuse.errnum)
         return err_set(err, m->refuse.errnum, "%s", m->refuse.text);
-    snprintf(m->uri, sizeof(m->uri), "%s", uri);
+    snprintf(m->uri, sizeof(m->uri), "%s", ferry_address_text(address));
     m->incoming = incoming;
     return 0;
 }
 
-int migration_start_uri(struct migration *m, const char *uri, struct ferry_err *err)
+int migration_start(struct migration *m, struct ferry_address *address, bool resume,
+                    struct ferry_err *err)
 {
-    return fake_start(m, uri, false, err);
+    if (resume)
+        return err_set(err, EINVAL, "Cannot resume if there is no paused migration");
+    return fake_start(m, address, false, err);
 }
 
-int migration_check_uri(struct migration *m, const char *uri, migration_done_fn *done, void *arg,
-                        struct ferry_err *err)
+int migration_check(struct migration *m, struct ferry_address *address, migration_done_fn *done,
+                    void *arg, struct ferry_err *err)
 {
-    int rc = fake_start(m, uri, false, err);
+    int rc = fake_start(m, address, false, err);
 
     if (!rc)
         done(arg, 0, NULL);
@@ -175,9 +179,14 @@ int migration_continue(struct migration *m, const char *state, struct ferry_err 
                    migration_status_name(m->info.status));
 }
 
-int migration_incoming_uri(struct migration *m, const char *uri, struct ferry_err *err)
+int migration_may_listen(const struct migration *m, struct ferry_err *err)
 {
-    return fake_start(m, uri, true, err);
+    return 0;
+}
+
+int migration_incoming(struct migration *m, struct ferry_address *address, struct ferry_err *err)
+{
+    return fake_start(m, address, true, err);
 }
 
 void migration_set_exit_on_error(struct migration *m, bool exit_on_error)

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/own.h"
+#include "tests/vmm/qmp/turns.h"
 #include "vmm/backend/chardev.h"
 #include "vmm/qmp/command.h"
 #include "vmm/qmp/json_build.h"
@@ -132,76 +133,9 @@ static const struct qmp_command commands[] = {
 };
 static const struct qmp_table table = {.commands = commands};
 
-/* --- A client that takes turns with the loop --- */
-
-static void stop_loop(void *arg)
-{
-    loop_stop(arg);
-}
-
-static void turn_ns(struct bench *b, int64_t ns)
-{
-    struct loop_timer *t;
-    struct ferry_err err;
-
-    assert_int_equal(loop_timer_new(&t, b->loop, stop_loop, b->loop, &err), 0);
-    loop_timer_set(t, clock_monotonic_ns() + ns);
-    loop_run(b->loop);
-    loop_timer_free(t);
-}
-
-static void turn(struct bench *b)
-{
-    turn_ns(b, 10000000);
-}
-
-static int client_new(struct bench *b)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", b->path);
-    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return fd;
-}
-
-static void client_send(int fd, const char *text)
-{
-    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
-}
-
-/* All there is to read; "" when nothing, "EOF" at the end. */
-static const char *client_read(int fd, char *ret, size_t bytes)
-{
-    size_t n = 0;
-    ssize_t r;
-
-    while ((r = read(fd, ret + n, bytes - 1 - n)) > 0)
-        n += (size_t)r;
-    if (r == 0 || (r < 0 && errno != EAGAIN))
-        n += (size_t)snprintf(ret + n, bytes - n, "EOF");
-    ret[n] = '\0';
-    return ret;
-}
-
-#define GREETING                                                                       \
-    "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 2, \"minor\": 0, \"major\": 10}, " \
-    "\"package\": \"ferry 0.1.0\"}, \"capabilities\": [\"oob\"]}}\r\n"
-#define OK             "{\"return\": {}}\r\n"
-#define ERROR_OF(c, d) "{\"error\": {\"class\": \"" c "\", \"desc\": \"" d "\"}}\r\n"
-#define ERROR(d)       ERROR_OF("GenericError", d)
-
-#define ASSERT_SAYS(b, fd, text)                                          \
-    do {                                                                  \
-        static char said_[65536];                                         \
-        turn(b);                                                          \
-        assert_string_equal(client_read(fd, said_, sizeof(said_)), text); \
-    } while (0)
-
 static int client_negotiated(struct bench *b, bool oob)
 {
-    int fd = client_new(b);
+    int fd = client_new(b->path);
 
     ASSERT_SAYS(b, fd, GREETING);
     client_send(fd, oob ? "{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":[\"oob\"]}}"
@@ -247,7 +181,7 @@ static int teardown(void **state)
 
     monitor_free(b->monitor);
     chardev_free(b->chardev);
-    turn(b);
+    turn(b->loop);
     loop_free(b->loop);
     free(b);
     return 0;
@@ -292,7 +226,7 @@ static void negotiation(void **state)
                   "Capabilities negotiation is already complete, command ignored")},
         {"{\"execute\":\"echo\"}", OK},
     };
-    int fd = client_new(b);
+    int fd = client_new(b->path);
 
     ASSERT_SAYS(b, fd, GREETING);
     EXPECT_ROWS(b, fd, rows);
@@ -408,9 +342,9 @@ static void the_split_of_the_input_does_not_matter(void **state)
         char said[4096];
 
         assert_int_equal(write(fd, in, cut), cut);
-        turn_ns(b, 1000000);
+        turn_ns(b->loop, 1000000);
         assert_int_equal(write(fd, in + cut, sizeof(in) - 1 - cut), sizeof(in) - 1 - cut);
-        turn(b);
+        turn(b->loop);
         assert_string_equal(client_read(fd, said, sizeof(said)), out);
         close(fd);
     }
@@ -419,7 +353,8 @@ static void the_split_of_the_input_does_not_matter(void **state)
 static void several_clients_at_once(void **state)
 {
     struct bench *b = *state;
-    int one = client_negotiated(b, false), two = client_new(b), three = client_negotiated(b, true);
+    int one = client_negotiated(b, false), two = client_new(b->path),
+        three = client_negotiated(b, true);
 
     client_send(one, "{\"execute\":\"later\",\"id\":1}");
     ASSERT_SAYS(b, one, "");
@@ -439,16 +374,16 @@ static void too_many_clients_are_told(void **state)
     int fds[MONITOR_SESSIONS_MAX], more;
 
     for (size_t i = 0; i < MONITOR_SESSIONS_MAX; i++) {
-        fds[i] = client_new(b);
+        fds[i] = client_new(b->path);
         ASSERT_SAYS(b, fds[i], GREETING);
     }
-    more = client_new(b);
+    more = client_new(b->path);
     ASSERT_SAYS(b, more,
                 ERROR("this monitor has as many clients as it can serve; close one") "EOF");
     close(more);
     close(fds[0]);
-    turn(b);
-    more = client_new(b);
+    turn(b->loop);
+    more = client_new(b->path);
     ASSERT_SAYS(b, more, GREETING);
     close(more);
     for (size_t i = 1; i < MONITOR_SESSIONS_MAX; i++)
@@ -466,13 +401,14 @@ static void blank_digits(char *text)
 static void events_go_to_all_who_negotiated(void **state)
 {
     struct bench *b = *state;
-    int one = client_negotiated(b, false), two = client_new(b), three = client_negotiated(b, false);
+    int one = client_negotiated(b, false), two = client_new(b->path),
+        three = client_negotiated(b, false);
     char said[4096];
     long seconds;
 
     ASSERT_SAYS(b, two, GREETING);
     client_send(one, "{\"execute\":\"event\"}");
-    turn(b);
+    turn(b->loop);
     client_read(one, said, sizeof(said));
     assert_int_equal(sscanf(said, "{\"timestamp\": {\"seconds\": %ld", &seconds), 1);
     assert_true(labs(seconds - (long)time(NULL)) < 10);
@@ -481,7 +417,7 @@ static void events_go_to_all_who_negotiated(void **state)
     assert_non_null(strstr(said, "\"event\": \"HELLO\"}\r\n"));
     ASSERT_SAYS(b, two, "");
     monitor_event(b->monitor, "DATA", json_object_new_object());
-    turn(b);
+    turn(b->loop);
     client_read(three, said, sizeof(said));
     blank_digits(said);
     assert_non_null(strstr(said, "\"event\": \"DATA\", \"data\": {}}\r\n"));
@@ -513,7 +449,7 @@ static void a_deferred_call_can_fail(void **state)
     struct ferry_err err;
 
     client_send(fd, "{\"execute\":\"later\",\"id\":1}");
-    turn(b);
+    turn(b->loop);
     qmp_call_finish(b->waiting, err_set(&err, EIO, "no \"luck\""), NULL, &err);
     ASSERT_SAYS(b, fd,
                 "{\"id\": 1, \"error\": {\"class\": \"GenericError\", \"desc\": \"no "
@@ -553,7 +489,7 @@ static void out_of_band_overtakes(void **state)
     ASSERT_SAYS(b, fd, "");
     b->runs = 0;
     qmp_call_finish(b->waiting, 0, NULL, NULL);
-    turn(b);
+    turn(b->loop);
     assert_int_equal(b->runs, SESSION_QUEUE_MAX);
     close(fd);
 }
@@ -577,11 +513,11 @@ static void a_client_that_leaves_takes_nothing_down(void **state)
     int fd = client_negotiated(b, false), other;
 
     client_send(fd, "{\"execute\":\"later\",\"id\":1}{\"execute\":\"echo\"}{\"half");
-    turn(b);
+    turn(b->loop);
     close(fd);
-    turn(b);
+    turn(b->loop);
     qmp_call_finish(b->waiting, 0, NULL, NULL);
-    turn(b);
+    turn(b->loop);
     other = client_negotiated(b, false);
     close(other);
 }
@@ -592,7 +528,7 @@ static void a_call_that_never_finishes_goes_with_the_monitor(void **state)
     int fd = client_negotiated(b, false);
 
     client_send(fd, "{\"execute\":\"later\",\"id\":[1,2]}");
-    turn(b);
+    turn(b->loop);
     assert_non_null(b->waiting);
     close(fd);
 }
@@ -616,9 +552,9 @@ static void a_client_that_does_not_read_is_held_then_dropped(void **state)
             break;
         sent++;
         if (i % 50 == 0)
-            turn_ns(b, 1000000);
+            turn_ns(b->loop, 1000000);
     }
-    turn(b);
+    turn(b->loop);
     assert_true(sent > 0);
     /* Events come whether or not it reads: beyond the limit it is cut off, others are not. */
     int other = client_negotiated(b, false);
@@ -628,10 +564,10 @@ static void a_client_that_does_not_read_is_held_then_dropped(void **state)
 
         text = json_object_new_string_len(big, 60000);
         monitor_event(b->monitor, "BIG", text);
-        turn_ns(b, 1000000);
+        turn_ns(b->loop, 1000000);
         client_read(other, sink, sizeof(sink));
     }
-    turn(b);
+    turn(b->loop);
     client_send(other, "{\"execute\":\"echo\"}");
     ASSERT_SAYS(b, other, OK);
     for (ssize_t r = 1; r > 0;)
@@ -655,7 +591,7 @@ static void a_flood_is_answered(void **state)
         ssize_t w = pos < n ? send(fd, in + pos, n - pos, MSG_NOSIGNAL) : 0;
 
         pos += w > 0 ? (size_t)w : 0;
-        turn_ns(b, 2000000);
+        turn_ns(b->loop, 2000000);
         client_read(fd, said, sizeof(said));
         for (char *at = said; (at = strstr(at, OK)); at++)
             got++;
@@ -674,7 +610,7 @@ static void pretty_output(void **state)
     chardev_free(b->chardev);
     assert_int_equal(monitor_new(&b->monitor, b->loop, &table, &b->env, &err), 0);
     bench_attach(b, true);
-    fd = client_new(b);
+    fd = client_new(b->path);
     client_send(fd, "{\"execute\":\"qmp_capabilities\"}");
     ASSERT_SAYS(b, fd,
                 "{\r\n    \"QMP\": {\r\n        \"version\": {\r\n            \"qemu\": {\r\n"
@@ -693,7 +629,7 @@ static void clients_wait_for_a_handover(void **state)
     int before = client_negotiated(b, false), during;
 
     part.ops->pause(part.obj);
-    during = client_new(b);
+    during = client_new(b->path);
     ASSERT_SAYS(b, during, "");
     client_send(before, "{\"execute\":\"echo\"}");
     ASSERT_SAYS(b, before, OK); /* who is connected is answered at every moment */
@@ -724,7 +660,7 @@ static void stdio_is_one_client(void **state)
 
     assert_int_equal(monitor_new(&b->monitor, b->loop, &table, &b->env, &err), 0);
     bench_attach(b, false);
-    turn(b);
+    turn(b->loop);
     client_read(from[0], said, sizeof(said));
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);

@@ -26,8 +26,9 @@
 #define SENDER_LOOK_PAGES   4096u
 /* Pages of a batch while deltas are made. */
 #define SENDER_COPIES       128u
-/* How finely a rate is kept. */
-#define SENDER_WINDOW_NS    INT64_C(10000000)
+/* How finely a rate is kept, and how long to wait at most before looking at it again. */
+#define SENDER_BURST_NS     10000000
+#define SENDER_HOLD_NS      INT64_C(100000000)
 
 enum job_kind { JOB_BYTES = 1, JOB_RAM, JOB_FINISH };
 
@@ -63,8 +64,8 @@ struct sender {
     bool began, ended;
     size_t block;
     uint64_t page;
-    int64_t window_ns;
-    uint64_t window_bytes;
+    uint64_t owed_bytes; /* sent, and not yet covered by the rate */
+    int64_t paid_ns;     /* until when it is */
 };
 
 static void sender_wake(void *arg)
@@ -392,7 +393,7 @@ static void sender_deal(struct sender *s)
         if (n)
             multifd_out_pages(s->params.multifd, s->block, offsets, n);
         atomic_fetch_add(&s->counters.pages_done, n);
-        s->window_bytes += n * WIRE_PAGE_BYTES;
+        s->owed_bytes += n * WIRE_PAGE_BYTES;
         if (n < WIRE_MULTIFD_PAGES) {
             s->block++;
             s->page = 0;
@@ -481,7 +482,7 @@ static int sender_fill_mapped(struct sender *s, enum wire_item type, struct ferr
         if (n)
             mapped_out_pages(s->mapped, s->block, s->page, n);
         s->page += n;
-        s->window_bytes += n * WIRE_PAGE_BYTES;
+        s->owed_bytes += n * WIRE_PAGE_BYTES;
     }
     if (!s->params.thread)
         mapped_out_step(s->mapped);
@@ -546,21 +547,34 @@ static void sender_advance(struct sender *s, size_t n)
     }
 }
 
-/* How long to wait because enough was sent in this window; 0: send. */
+/*
+ * How long to wait because more was sent than the rate allows; 0: send. A batch is much more than
+ * what may be sent in a moment of a low rate, so what it was too much stays owed.
+ */
 static int64_t sender_hold_until(struct sender *s)
 {
-    uint64_t rate = atomic_load(&s->rate_bps);
-    int64_t now = s->params.clock(s->params.opaque);
+    const unsigned __int128 second_ns = 1000000000;
+    uint64_t rate = atomic_load(&s->rate_bps), burst_bytes;
+    int64_t now = s->params.clock(s->params.opaque), wait_ns;
+    unsigned __int128 paid_bytes;
 
-    if (!rate)
+    if (!rate) {
+        s->owed_bytes = 0;
         return 0;
-    if (now - s->window_ns >= SENDER_WINDOW_NS) {
-        s->window_ns = now;
-        s->window_bytes = 0;
     }
-    if (s->window_bytes < rate / (UINT64_C(1000000000) / (uint64_t)SENDER_WINDOW_NS) + 1)
+    paid_bytes = (unsigned __int128)rate * (uint64_t)(now - s->paid_ns) / second_ns;
+    if (paid_bytes >= s->owed_bytes) {
+        s->owed_bytes = 0;
+        s->paid_ns = now;
+    } else {
+        s->owed_bytes -= (uint64_t)paid_bytes;
+        s->paid_ns += (int64_t)(paid_bytes * second_ns / rate);
+    }
+    burst_bytes = rate / (uint64_t)(second_ns / SENDER_BURST_NS);
+    if (s->owed_bytes <= burst_bytes)
         return 0;
-    return s->window_ns + SENDER_WINDOW_NS;
+    wait_ns = (int64_t)((s->owed_bytes - burst_bytes) * second_ns / rate) + 1;
+    return now + (wait_ns < SENDER_HOLD_NS ? wait_ns : SENDER_HOLD_NS);
 }
 
 /* 1: the batch is gone, 0: wait as want says. */
@@ -583,7 +597,7 @@ static int sender_send(struct sender *s, struct lane_want *want, struct ferry_er
         if (n < 0)
             return (int)n;
         atomic_fetch_add(&s->counters.bytes, (uint64_t)n);
-        s->window_bytes += (uint64_t)n;
+        s->owed_bytes += (uint64_t)n;
         sender_advance(s, (size_t)n);
     }
     return 1;

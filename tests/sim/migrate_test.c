@@ -114,6 +114,28 @@ static void test_deltas(void **state)
     }
 }
 
+/* A batch is larger than what the moment allows: what was too much is waited for afterwards. */
+static void test_no_faster_than_it_may(void **state)
+{
+    struct ferry_migrate_info info = {.size_bytes = sizeof(info)};
+    struct migrate_pair *p = pair_new(false);
+
+    p->from.scribble_pages = 900;
+    p->source_params.parameters.max_bandwidth_bps = 1 << 20;
+    p->source_params.parameters.downtime_limit_ns = INT64_C(100000000000);
+    for (int i = 0; i < 9000; i++)
+        toy_tick(&p->from);
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    migrate_pair_check_moved(p, true);
+    ferry_migrate_source_info(p->source, &info);
+    assert_true(info.precopy_bytes > 3 << 20);
+    /* Without the last batch. */
+    assert_true((info.precopy_bytes - (2 << 20)) * 1000 / (1 << 20) <=
+                (uint64_t)info.total_time_ns / 1000000);
+    pair_delete(p);
+}
+
 /* As between QEMU and ferry: nobody says COMMIT, SHUT tells the end. */
 static void test_without_ferrys_own_messages(void **state)
 {
@@ -353,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_moves),
         cmocka_unit_test(test_moves_with_threads),
         cmocka_unit_test(test_deltas),
+        cmocka_unit_test(test_no_faster_than_it_may),
         cmocka_unit_test(test_without_ferrys_own_messages),
         cmocka_unit_test(test_without_ferrys_own_messages_it_fails_back),
         cmocka_unit_test(test_a_stream_without_a_machine_needs_one),

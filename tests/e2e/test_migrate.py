@@ -80,6 +80,29 @@ def test_snapshot_and_restore(small, target, tmp_path):
     assert there.power_off() == 0
 
 
+def test_mapped_snapshots_of_a_running_guest(start, target, tmp_path):
+    """Pages at fixed places, while the guest writes: it goes on, and each of its snapshots does."""
+    small = start(disk=False, **SMALL)
+    small.wait_ready()
+    ways = (("--mapped-ram",), ("--mapped-ram", "--channels", "2"))
+    for number, how in enumerate(ways):
+        done = ferry("snapshot", small.name, tmp_path / f"snapshot{number}", *how)
+        assert done.status == 0, done.err
+    check_unharmed(small)
+    for number, how in enumerate(ways):
+        image = tmp_path / f"snapshot{number}"
+        found = json.loads(ferry("analyze", image, "--json").out)
+        assert found["mapped-ram"] is True
+        ram = next(block for block in found["ram"] if block["bytes"] == 128 << 20)
+        assert 0 < ram["pages"] < (128 << 20) // 4096
+        assert ram["pages"] + ram["zero-pages"] == (128 << 20) // 4096
+        there = target(small, "run", "--restore", image, "--name", "restored", *how[1:])
+        there.name = "restored"
+        there.wait_status("running")
+        there.verdict()
+        assert there.power_off() == 0
+
+
 @pytest.mark.parametrize("method", ["none", "zlib", "zstd"])
 def test_several_channels(small, target, method):
     there = target(small, "receive", "tcp:127.0.0.1:0", "--channels", "2", "--compress", method)

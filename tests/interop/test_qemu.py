@@ -169,11 +169,26 @@ def test_capabilities(place, tmp_path, capabilities, parameters):
     travel(place, tmp_path, ("qemu", "ferry", "qemu"), 2, capabilities=capabilities, **parameters)
 
 
+@pytest.mark.parametrize(
+    "capabilities,parameters",
+    (
+        ([], {}),
+        (["mapped-ram"], {}),
+        (["mapped-ram", "multifd"], {"multifd_channels": 3}),
+        (["mapped-ram", "multifd"], {"multifd_channels": 2, "direct_io": True}),
+    ),
+    ids=("plain", "mapped", "mapped-multifd", "mapped-direct"),
+)
 @pytest.mark.parametrize("writer, reader", [("qemu", "ferry"), ("ferry", "qemu")])
-def test_through_a_file(place, tmp_path, writer, reader):
+def test_through_a_file(place, tmp_path, writer, reader, capabilities, parameters):
+    """The guest runs while it is written."""
     here = place(writer, 1)
     here.console.wait(r"witness: ready")
-    here.send(f"file:{tmp_path}/image")
+    here.send(f"file:{tmp_path}/image", capabilities, **parameters)
     here.close()
-    there = place(reader, 1, incoming=f"file:{tmp_path}/image")
+    there = place(reader, 1, incoming="defer")
+    set_capabilities(there, ["events", *capabilities])
+    if parameters:
+        there.qmp().execute("migrate-set-parameters", **parameters)
+    there.qmp().execute("migrate-incoming", uri=f"file:{tmp_path}/image")
     there.check_alive()

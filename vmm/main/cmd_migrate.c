@@ -24,6 +24,7 @@ struct migrate_options {
     uint64_t channels;      /* 0 = only the main one */
     const char *compress;   /* NULL = none */
     bool dry_run, json;
+    bool mapped_ram, direct_io;
 };
 
 static int execute(const char *vm, const char *command, struct json_object *arguments,
@@ -69,8 +70,10 @@ static int prepare(const struct migrate_options *o, struct ferry_err *err)
         json_object_object_add(parameters, "multifd-channels", json_object_new_uint64(o->channels));
     json_object_object_add(parameters, "multifd-compression",
                            json_object_new_string(o->compress ? o->compress : "none"));
+    json_object_object_add(parameters, "direct-io", json_object_new_boolean(o->direct_io));
     rc = execute(o->vm, "migrate-set-parameters", parameters, NULL, err);
     json_object_array_add(list, capability("multifd", multifd));
+    json_object_array_add(list, capability("mapped-ram", o->mapped_ram));
     if (rc < 0)
         json_object_put(list);
     else
@@ -312,22 +315,54 @@ const struct command command_migrate = {
 
 /* --- snapshot --- */
 
+static int parse_snapshot(const struct command *self, int argc, char *const argv[],
+                          struct migrate_options *o, const char **file)
+{
+    for (int i = 0; i < argc; i++) {
+        const char *name = argv[i];
+
+        if (!strcmp(name, "--mapped-ram")) {
+            o->mapped_ram = true;
+        } else if (!strcmp(name, "--direct-io")) {
+            o->mapped_ram = o->direct_io = true;
+        } else if (!strcmp(name, "--channels") && i + 1 < argc) {
+            o->mapped_ram = true;
+            if (parse_number(argv[++i], 255, &o->channels) < 0)
+                return command_fail(self, "--channels %s: 1 to 255 were expected", argv[i]);
+        } else if (name[0] == '-' || *file) {
+            return command_misused(self, "'%s' was not expected", name);
+        } else if (o->vm) {
+            *file = name;
+        } else {
+            o->vm = name;
+        }
+    }
+    if (!o->vm || !*file)
+        return command_misused(self, "a VM and a file were expected");
+    /* Only pages of channels go past the page cache. */
+    if (o->direct_io && !o->channels)
+        o->channels = 2;
+    return 0;
+}
+
 static int run_snapshot(const struct command *self, int argc, char *const argv[])
 {
     char dir[PATH_MAX], uri[PATH_MAX + 512];
-    struct migrate_options o = {.vm = argc ? argv[0] : NULL, .uri = uri, .json = true};
+    struct migrate_options o = {.uri = uri, .json = true};
+    const char *file = NULL;
     struct json_object *info = NULL, *ledger = NULL, *status = NULL;
     struct ferry_err err;
     bool running;
     int rc;
 
-    if (argc != 2)
-        return command_misused(self, "a VM and a file were expected");
+    rc = parse_snapshot(self, argc, argv, &o, &file);
+    if (rc)
+        return rc;
     /* The VM's working directory is not ours. */
-    if (argv[1][0] != '/' && !getcwd(dir, sizeof(dir)))
-        return command_fail(self, "%s: %s", argv[1], strerror(errno));
-    snprintf(uri, sizeof(uri), "file:%s%s%s", argv[1][0] == '/' ? "" : dir,
-             argv[1][0] == '/' ? "" : "/", argv[1]);
+    if (file[0] != '/' && !getcwd(dir, sizeof(dir)))
+        return command_fail(self, "%s: %s", file, strerror(errno));
+    snprintf(uri, sizeof(uri), "file:%s%s%s", file[0] == '/' ? "" : dir, file[0] == '/' ? "" : "/",
+             file);
     if (execute(o.vm, "query-status", NULL, &status, &err) < 0)
         return command_fail(self, "%s", err.text);
     running = !strcmp(client_text(status, "status"), "running");
@@ -339,7 +374,7 @@ static int run_snapshot(const struct command *self, int argc, char *const argv[]
     if (rc < 0)
         command_fail(self, "%s", err.text);
     else
-        printf("%s: %.2f GiB of RAM in %.1f s; the guest was paused for %.1f ms\n", argv[1],
+        printf("%s: %.2f GiB of RAM in %.1f s; the guest was paused for %.1f ms\n", file,
                gib(client_number(info, "ram.total")),
                (double)client_number(info, "total-time") / 1000,
                (double)client_number(ledger, "total-ns") / 1e6);
@@ -350,10 +385,14 @@ static int run_snapshot(const struct command *self, int argc, char *const argv[]
 
 const struct command command_snapshot = {
     .name = "snapshot",
-    .usage = "VM FILE",
+    .usage = "VM FILE [--mapped-ram] [--channels N] [--direct-io]",
     .summary = "Write a running VM into a file; 'ferry run --restore FILE' runs it from there.",
     .help = "RAM and the state of the machine, as QEMU's migration stream; not the disks, which\n"
             "go on changing: keep a copy of them from the same moment. A paused guest stays\n"
-            "paused.\n",
+            "paused.\n\n"
+            "  --mapped-ram   each page has one place in the file, so that a guest which goes on\n"
+            "                 writing makes it no longer; what it never used is a hole\n"
+            "  --channels N   N threads write such a file\n"
+            "  --direct-io    past the host's page cache (O_DIRECT), by 2 threads or --channels\n",
     .run = run_snapshot,
 };

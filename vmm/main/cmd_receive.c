@@ -11,7 +11,7 @@ static int parse(const struct command *self, int argc, char *const argv[], struc
 {
     for (int i = 0; i < argc; i++) {
         struct ferry_err err;
-        int taken = overrides_parse(&r->overrides, argc, argv, &i, &err);
+        int taken = receive_parse(r, argc, argv, &i, &err);
 
         if (taken < 0)
             return command_fail(self, "%s", err.text);
@@ -19,18 +19,9 @@ static int parse(const struct command *self, int argc, char *const argv[], struc
             continue;
         if (!strcmp(argv[i], "--supervised")) {
             r->supervised = true;
-        } else if (!strcmp(argv[i], "--mapped-ram")) {
-            r->mapped_ram = true;
         } else if (!strcmp(argv[i], "--fault") && i + 1 < argc) {
             if (fault_parse(&r->fault, argv[++i], &err) < 0)
                 return command_fail(self, "%s", err.text);
-        } else if (!strcmp(argv[i], "--channels") && i + 1 < argc) {
-            char *end;
-            unsigned long n = strtoul(argv[++i], &end, 10);
-
-            if (*end || n < 1 || n > 255)
-                return command_fail(self, "--channels %s: 1 to 255 were expected", argv[i]);
-            r->channels = (unsigned)n;
         } else if (!strcmp(argv[i], "--compress") && i + 1 < argc) {
             r->compression = argv[++i];
         } else if ((!strcmp(argv[i], "-qmp") || !strcmp(argv[i], "--qmp")) && i + 1 < argc) {
@@ -78,6 +69,9 @@ const struct command command_receive = {
             "As the source has it:\n\n"
             "  --channels N       as many channels for RAM besides the main one\n"
             "  --compress METHOD  none, zlib or zstd\n\n"
+            "For a mapped-ram file, however it was written:\n\n"
+            "  --channels N       so many threads read it\n"
+            "  --direct-io        past the host's page cache\n\n"
             "  -qmp ...         a monitor of this process that answers from the start; without a\n"
             "                   URI, its command migrate-incoming says where to receive from\n"
             "  --fault POINT=kill|stop\n"

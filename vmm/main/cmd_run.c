@@ -95,6 +95,8 @@ static void print_help(const struct command *self)
     puts("\nInstead of options:\n  --restore FILE [OVERRIDES]\n"
          "        run the VM whose snapshot FILE is; what differs on this host:");
     overrides_print_help(stdout);
+    puts("        and how a mapped-ram file is read: by --channels N threads, with --direct-io\n"
+         "        past the host's page cache");
     puts("\nFor drills, before the options:\n  --fault POINT=kill|stop\n"
          "        end or hang this process at a point of a handover:");
     for (int p = FERRY_LIVE_HELLO_SENT; p <= FERRY_LIVE_STARTED; p++)
@@ -114,7 +116,7 @@ static int restore(const struct command *self, int argc, char *const argv[])
     snprintf(uri, sizeof(uri), "file:%s", argv[0]);
     receive.uri = uri;
     for (int i = 1; i < argc; i++) {
-        int taken = overrides_parse(&receive.overrides, argc, argv, &i, &err);
+        int taken = receive_parse(&receive, argc, argv, &i, &err);
 
         if (taken < 0)
             return command_fail(self, "%s", err.text);

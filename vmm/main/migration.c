@@ -379,6 +379,11 @@ void migration_set_supervised(struct migration *m)
     m->supervised = true;
 }
 
+void migration_set_any_file(struct migration *m, bool any_file)
+{
+    m->any_file = any_file;
+}
+
 void migration_set_overrides(struct migration *m, const struct overrides *overrides)
 {
     m->overrides = overrides;

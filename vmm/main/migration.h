@@ -23,6 +23,8 @@ void migration_set_overrides(struct migration *m, const struct overrides *overri
 /* For a start: -EBUSY and the like if none can begin. */
 int migration_may_start(struct migration *m, struct ferry_err *err) FERRY_MUST_CHECK;
 void migration_set_exit_on_error(struct migration *m, bool exit_on_error);
+/* A file may be mapped-ram or not, whatever the capability says. */
+void migration_set_any_file(struct migration *m, bool any_file);
 /* After each ferry_vm_drained(): a handover that waits for it looks again. */
 void migration_drained(struct migration *m);
 /* This process was started by a handover: when it hands over itself it just ends. */

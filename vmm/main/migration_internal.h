@@ -39,6 +39,7 @@ struct migration {
     const struct overrides *overrides; /* loan; NULL: none */
     bool supervised;
     bool exit_on_error;
+    bool any_file;               /* a file may be mapped-ram or not */
     struct announcer *announcer; /* owned */
 
     struct {

@@ -149,6 +149,7 @@ int migration_net_incoming(struct migration *m, struct ferry_listener **listener
         .build = target_build,
         .uuid = migration_net_uuid(m),
         .capabilities = migration_net_capabilities(&m->params),
+        .any_file = m->any_file,
         .parameters = migration_net_parameters(&m->params),
         .trace = target_trace,
         .activate = target_activate,

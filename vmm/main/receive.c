@@ -15,15 +15,38 @@
 #include "vmm/main/process.h"
 #include "vmm/main/vm_internal.h"
 
+int receive_parse(struct receive *r, int argc, char *const argv[], int *i, struct ferry_err *err)
+{
+    int taken = overrides_parse(&r->overrides, argc, argv, i, err);
+
+    if (taken)
+        return taken;
+    if (!strcmp(argv[*i], "--direct-io")) {
+        r->direct_io = true;
+        return 1;
+    }
+    if (!strcmp(argv[*i], "--channels") && *i + 1 < argc) {
+        char *end;
+        unsigned long n = strtoul(argv[++*i], &end, 10);
+
+        if (*end || n < 1 || n > 255)
+            return err_set(err, EINVAL, "--channels %s: 1 to 255 were expected", argv[*i]);
+        r->channels = (unsigned)n;
+        return 1;
+    }
+    return 0;
+}
+
 static int set_up(struct migration *m, const struct receive *r, struct ferry_err *err)
 {
     static const char *const multifd = "multifd", *const mapped_ram = "mapped-ram";
     const bool on = true;
-    const size_t indexes[] = {MIGRATION_PARAM_MULTIFD_CHANNELS,
-                              MIGRATION_PARAM_MULTIFD_COMPRESSION};
+    const size_t indexes[] = {MIGRATION_PARAM_MULTIFD_CHANNELS, MIGRATION_PARAM_MULTIFD_COMPRESSION,
+                              MIGRATION_PARAM_DIRECT_IO};
     const struct migration_value values[] = {
         {.num = r->channels ? r->channels : 2},
         {.str = r->compression ? r->compression : "none"},
+        {.num = r->direct_io},
     };
     int rc = 0;
 
@@ -32,12 +55,14 @@ static int set_up(struct migration *m, const struct receive *r, struct ferry_err
     migration_set_overrides(m, &r->overrides);
     if (r->supervised)
         migration_set_supervised(m);
-    if (r->mapped_ram)
+    migration_set_any_file(m, true);
+    /* So that channels go with it; what it really is the file says. */
+    if (r->uri && !strncmp(r->uri, "file:", 5))
         rc = migration_set_capabilities(m, &mapped_ram, &on, 1, err);
-    if (!rc && (r->channels || r->compression)) {
+    if (!rc && (r->channels || r->compression || r->direct_io)) {
         rc = migration_set_capabilities(m, &multifd, &on, 1, err);
         if (!rc)
-            rc = migration_params_set(m, indexes, values, 2, err);
+            rc = migration_params_set(m, indexes, values, 3, err);
     }
     return rc;
 }

@@ -13,12 +13,15 @@ struct receive {
     const char *uri; /* NULL: QMP migrate-incoming will say */
     const char *qmp; /* NULL: no monitor of its own before the VM has come */
     bool supervised;
-    bool mapped_ram;
-    unsigned channels;       /* 0: no channels besides the main one */
+    unsigned channels;       /* 0: no channels besides the main one; of a file: one reads it */
+    bool direct_io;          /* a file's pages are read past the host's page cache */
     const char *compression; /* NULL: none */
     struct fault fault;
     struct overrides overrides;
 };
 
+/* What both commands take: 1: argv[*i] was one, and *i is at its last word; 0: it was none. */
+int receive_parse(struct receive *r, int argc, char *const argv[], int *i,
+                  struct ferry_err *err) FERRY_MUST_CHECK;
 /* Until the VM ends; *status is the exit status. */
 int receive_vm(const struct receive *r, int *status, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -119,7 +119,7 @@ struct ferry_live_source_params {
     const char *description;    /* the machine description, opaque text for the target's build() */
     const char *version;        /* "0.1.0", for the target's refusal sentence */
     bool running;               /* the guest runs now and shall run in the target */
-    int64_t prepare_timeout_ns; /* HELLO to READY and quiesce; 0 = 30 s */
+    int64_t prepare_timeout_ns; /* HELLO to READY, and to quiesce; 0 = 30 s */
     int64_t pause_timeout_ns;   /* harts stopped to LOADED, COMMIT to RUNNING; 0 = 2 s */
     int64_t spin_ns;            /* longest look for an answer without sleeping; 0 = 2 ms, -1 = no */
     ferry_live_trace_fn *trace; /* may be NULL */

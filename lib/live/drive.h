@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What both sides of a handover have in common: a state machine (tables.h) fed from a connection
- * (peer.h) and a clock. The first member of either side's struct. One thread.
+ * What both sides of a handover have in common: a state machine (lib/move) fed from a connection
+ * (peer.h) and a clock. One thread.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <ferry/err.h>
 
 #include "lib/live/peer.h"
-#include "lib/live/tables.h"
+#include "lib/move/mover.h"
 
 /*
  * In the pause an answer takes tens of microseconds, which a sleep and a wake-up would double: the
@@ -21,30 +21,25 @@
 #define LIVE_SPIN_NS INT64_C(2000000)
 
 struct live_drive {
-    const struct machine_table *table;
-    void *self;
-    int state;
-    int first_end; /* states from here on are ends */
-    struct ferry_err err;
+    struct mover *mover;           /* loan: the side that this is the connection of */
+    const enum move_event *events; /* loan: per enum live_type; 0: that is not for this side */
     struct live_peer peer;
     struct frame frame_storage;
     struct frame *frame; /* the one an event is about; NULL outside of such an event */
-    bool await_sent;     /* LIVE_EVENT_SENT is wanted once */
+    bool await_sent;     /* MOVE_EV_SENT is wanted once */
     bool gone_told;
-    int64_t deadline_ns; /* for LIVE_EVENT_DUE; CLOCK_MONOTONIC */
     int64_t spin_ns, spin_until_ns;
 };
 
 /* spin_ns: as in the params, 0 = LIVE_SPIN_NS. */
-void drive_init(struct live_drive *d, const struct machine_table *table, void *self, int first_end,
+void drive_init(struct live_drive *d, struct mover *mover, const enum move_event *events,
                 int64_t spin_ns);
+int64_t drive_clock(void *opaque);     /* CLOCK_MONOTONIC, for a mover */
 void drive_spin(struct live_drive *d); /* from now on, for spin_ns */
-void drive_fire(struct live_drive *d, enum live_event event);
 /* Everything that can be done now. */
 void drive_step(struct live_drive *d);
 /* Tell the peer why (REFUSE or ABORT; 0 = it knows) if that can be done at once, and hang up. */
 void drive_end(struct live_drive *d, int type);
-const char *drive_state_name(const struct live_drive *d);
 
 /* Have the pages of fresh memory present before the pause. */
 void drive_touch(void *memory, size_t n);

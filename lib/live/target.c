@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The side that builds a machine from what arrives and takes the guest over: states, and what
- * happens in each. The functions of <ferry/live.h> are at the end.
+ * The handover's way for the target (lib/move/target.h): building a machine from what arrives,
+ * loading its state, and the ownership lock. The functions of <ferry/live.h> are at the end.
  */
+#include "lib/move/target.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,7 +20,6 @@
 #include "lib/live/fdset.h"
 #include "lib/live/message.h"
 #include "lib/live/owner.h"
-#include "lib/state/vm.h"
 #include "lib/wire/vm_load.h"
 #include "lib/wire/vm_save.h"
 
@@ -29,14 +30,8 @@
 /* A millisecond or two of page tables, then the caller's loop has its turn. */
 #define TARGET_PREFAULT_BYTES (UINT64_C(16) << 20)
 
-/* clang-format off */
-enum {
-    TARGET_NEW = 0, TARGET_PREFAULT, TARGET_READY, TARGET_WAIT, TARGET_LOADED, TARGET_ORPHAN,
-    TARGET_DONE, TARGET_FAILED, /* the ends */
-};
-/* clang-format on */
-
 struct ferry_live_target {
+    struct target base;
     struct live_drive drive;
     char *version; /* owned */
     int (*build)(void *opaque, struct ferry_live_target *t, const char *description,
@@ -50,7 +45,6 @@ struct ferry_live_target {
     int64_t hello_ns;
     int64_t orphaned_ns;
     struct ferry_owner *owner; /* owned */
-    struct ferry_vm *vm;       /* loan, from build() */
     struct vm_load *load;      /* owned */
     struct buf rehearsal;      /* what was built, saved */
     struct fdset fds;
@@ -58,6 +52,12 @@ struct ferry_live_target {
     struct live_marks source_marks, marks;
     struct ferry_ledger ledger;
 };
+
+/* The base is the first member. */
+static struct ferry_live_target *live_of(struct target *base)
+{
+    return (struct ferry_live_target *)base;
+}
 
 static void target_trace(struct ferry_live_target *t, enum ferry_live_point point)
 {
@@ -67,12 +67,19 @@ static void target_trace(struct ferry_live_target *t, enum ferry_live_point poin
 
 /* --- The guest runs in the source --- */
 
+/* HELLO is what the connection brings first. */
+static int live_begin(struct target *base)
+{
+    mover_allow(&base->m, clock_monotonic_ns(), TARGET_HELLO_NS);
+    return 0;
+}
+
 /* Every region of the source has its place here: one too many would lose memory. */
 static int target_check_regions(struct ferry_live_target *t)
 {
     for (size_t i = 0; i < t->hello.region_count; i++)
         if (t->region_fds[i] >= 0)
-            return err_set(&t->drive.err, EINVAL,
+            return err_set(&t->base.m.err, EINVAL,
                            "the source has RAM \"%s\" (%" PRIu64 " MiB), which the machine built "
                            "from its description does not have",
                            t->hello.regions[i].name, t->hello.regions[i].size_bytes >> 20);
@@ -86,29 +93,29 @@ static int target_build(struct ferry_live_target *t)
     int r;
 
     if (!description)
-        return err_set(&t->drive.err, ENOMEM, "no memory for the machine's description");
+        return err_set(&t->base.m.err, ENOMEM, "no memory for the machine's description");
     if (strlen(description) != t->hello.description_bytes)
-        return err_set(&t->drive.err, EPROTO, "the machine's description is not text");
-    r = t->build(t->opaque, t, description, &t->vm, &t->drive.err);
+        return err_set(&t->base.m.err, EPROTO, "the machine's description is not text");
+    r = t->build(t->opaque, t, description, &t->base.m.vm, &t->base.m.err);
     if (r < 0)
-        return err_prefix(&t->drive.err, "building the machine");
+        return err_prefix(&t->base.m.err, "building the machine");
     r = target_check_regions(t);
     if (r < 0)
         return r;
-    r = fdset_declare(&t->fds, t->vm, &t->drive.err);
+    r = fdset_declare(&t->fds, t->base.m.vm, &t->base.m.err);
     if (r < 0)
         return r;
-    return vm_load_new(&t->load, t->vm, &t->drive.err);
+    return vm_load_new(&t->load, t->base.m.vm, &t->base.m.err);
 }
 
-static int target_hello(void *self)
+static int live_hello(struct target *base)
 {
-    struct ferry_live_target *t = self;
-    int r = message_get_hello(t->drive.frame, &t->hello, t->version, &t->drive.err);
+    struct ferry_live_target *t = live_of(base);
+    int r = message_get_hello(t->drive.frame, &t->hello, t->version, &t->base.m.err);
 
     if (r < 0)
         return r;
-    r = owner_adopt(&t->owner, &t->drive.frame->fds[0], &t->drive.err);
+    r = owner_adopt(&t->owner, &t->drive.frame->fds[0], &t->base.m.err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < t->hello.region_count; i++)
@@ -119,7 +126,7 @@ static int target_hello(void *self)
     if (r < 0)
         return r;
     target_trace(t, FERRY_LIVE_BUILT);
-    t->drive.deadline_ns = 0;
+    t->base.m.deadline_ns = 0;
     return 0;
 }
 
@@ -133,7 +140,7 @@ static void target_rehearse(struct ferry_live_target *t)
     struct ferry_err ignored;
 
     if (!t->rehearsal.len_bytes &&
-        vm_save_stream(t->vm, &t->rehearsal, false, marks_part, &t->marks, &ignored) < 0)
+        vm_save_stream(t->base.m.vm, &t->rehearsal, false, marks_part, &t->marks, &ignored) < 0)
         buf_reset(&t->rehearsal);
     if (vm_load_stream(t->load, t->rehearsal.data, t->rehearsal.len_bytes, marks_part, &t->marks,
                        &ignored) == 0)
@@ -141,24 +148,24 @@ static void target_rehearse(struct ferry_live_target *t)
     t->marks.count = 0;
 }
 
-static int target_prefault(void *self)
+static int live_prefault(struct target *base)
 {
-    struct ferry_live_target *t = self;
-    int r = ferry_ram_prefault(ferry_vm_ram(t->vm), TARGET_PREFAULT_BYTES, &t->drive.err);
+    struct ferry_live_target *t = live_of(base);
+    int r = ferry_ram_prefault(ferry_vm_ram(t->base.m.vm), TARGET_PREFAULT_BYTES, &t->base.m.err);
 
     if (r < 0)
         return r;
     if (r > 0) {
-        t->drive.deadline_ns = 0;
+        t->base.m.deadline_ns = 0;
         return 0;
     }
     target_rehearse(t);
-    return LIVE_EVENT_FAULTED_IN;
+    return MOVE_EV_FAULTED_IN;
 }
 
-static int target_ready(void *self)
+static int live_ready(struct target *base)
 {
-    struct ferry_live_target *t = self;
+    struct ferry_live_target *t = live_of(base);
 
     message_put_ready(&t->drive.peer.out, LIVE_VERSION, t->version);
     t->drive.await_sent = true;
@@ -166,42 +173,43 @@ static int target_ready(void *self)
     return 0;
 }
 
-static int target_ready_sent(void *self)
+static int live_ready_sent(struct target *base)
 {
-    target_trace(self, FERRY_LIVE_READY_SENT);
+    target_trace(live_of(base), FERRY_LIVE_READY_SENT);
     return 0;
 }
 
 /* --- The pause --- */
 
-static int target_soon(void *self)
+static int live_soon(struct target *base)
 {
-    struct ferry_live_target *t = self;
+    struct ferry_live_target *t = live_of(base);
 
     target_rehearse(t);
     drive_spin(&t->drive);
     return 0;
 }
 
-static int target_fds(void *self)
+static int live_fds(struct target *base)
 {
-    struct ferry_live_target *t = self;
+    struct ferry_live_target *t = live_of(base);
 
     return message_get_fds(t->drive.frame, t->fds.arrived, &t->fds.arrived_count, LIVE_FDS_MAX,
-                           &t->drive.err);
+                           &t->base.m.err);
 }
 
 static int target_load(struct ferry_live_target *t)
 {
     struct rd stream;
-    int r = message_get_state(t->drive.frame, &t->header, &stream, &t->source_marks, &t->drive.err);
+    int r =
+        message_get_state(t->drive.frame, &t->header, &stream, &t->source_marks, &t->base.m.err);
 
     if (r < 0)
         return r;
     if (frame_in_surplus_fds(&t->drive.peer.in))
-        return err_set(&t->drive.err, EPROTO, "%zu file descriptors arrived without a name",
+        return err_set(&t->base.m.err, EPROTO, "%zu file descriptors arrived without a name",
                        frame_in_surplus_fds(&t->drive.peer.in));
-    r = fdset_compare(&t->fds, &t->drive.err);
+    r = fdset_compare(&t->fds, &t->base.m.err);
     if (r < 0)
         return r;
     t->marks.phase = FERRY_PHASE_LOAD;
@@ -209,16 +217,16 @@ static int target_load(struct ferry_live_target *t)
     for (size_t i = 0; i < t->fds.arrived_count; i++)
         t->ledger.fd_count += t->fds.arrived[i].fd >= 0;
     r = vm_load_stream(t->load, stream.data, stream.len_bytes, marks_part, &t->marks,
-                       &t->drive.err);
+                       &t->base.m.err);
     if (r < 0)
         return r;
     vm_load_commit(t->load, marks_part, &t->marks);
     return 0;
 }
 
-static int target_state(void *self)
+static int live_state(struct target *base)
 {
-    struct ferry_live_target *t = self;
+    struct ferry_live_target *t = live_of(base);
     int r;
 
     marks_take(&t->marks, LIVE_MARK_RECEIVED);
@@ -229,7 +237,7 @@ static int target_state(void *self)
     marks_take(&t->marks, LIVE_MARK_LOADED);
     target_trace(t, FERRY_LIVE_STATE_LOADED);
     t->marks.phase = FERRY_PHASE_ADOPT;
-    r = fdset_adopt(&t->fds, &t->marks, &t->drive.err);
+    r = fdset_adopt(&t->fds, &t->marks, &t->base.m.err);
     if (r < 0)
         return r;
     marks_take(&t->marks, LIVE_MARK_ADOPTED);
@@ -240,22 +248,31 @@ static int target_state(void *self)
     return 0;
 }
 
-static int target_loaded_sent(void *self)
+static int live_loaded_sent(struct target *base)
 {
-    target_trace(self, FERRY_LIVE_LOADED_SENT);
+    target_trace(live_of(base), FERRY_LIVE_LOADED_SENT);
     return 0;
 }
 
 /* --- The ends --- */
 
-/* The lock is held here. */
-static int target_start(struct ferry_live_target *t)
+static void live_committed(struct target *base)
 {
+    target_trace(live_of(base), FERRY_LIVE_COMMIT_RECEIVED);
+}
+
+static int live_claim(struct target *base)
+{
+    struct ferry_live_target *t = live_of(base);
+    int r = owner_try(t->owner);
     int64_t pause_ns;
 
+    if (r < 0)
+        return err_set(&base->m.err, -r,
+                       "COMMIT came, but another process holds the ownership lock");
     if (owner_starts(t->owner) != t->header.starts) {
         owner_release(t->owner);
-        return err_set(&t->drive.err, ESTALE,
+        return err_set(&base->m.err, ESTALE,
                        "the guest went on in the source after its state was saved: this state is "
                        "out of date");
     }
@@ -266,153 +283,83 @@ static int target_start(struct ferry_live_target *t)
     if (t->header.running && t->clock_advance)
         t->clock_advance(t->opaque, pause_ns > 0 ? pause_ns : 0);
     t->marks.phase = FERRY_PHASE_START;
-    vm_resume_parts(t->vm, marks_part, &t->marks);
-    if (t->header.running)
-        vm_resume_harts(t->vm);
+    return 0;
+}
+
+static bool live_run(struct target *base)
+{
+    return live_of(base)->header.running;
+}
+
+static void live_started(struct target *base)
+{
+    struct ferry_live_target *t = live_of(base);
+
     marks_take(&t->marks, LIVE_MARK_STARTED);
     target_trace(t, FERRY_LIVE_STARTED);
     message_put_running(&t->drive.peer.out, &t->marks);
     ledger_merge(&t->ledger, &t->source_marks, &t->marks);
-    return 0;
-}
-
-static int target_commit(void *self)
-{
-    struct ferry_live_target *t = self;
-    int r;
-
-    target_trace(t, FERRY_LIVE_COMMIT_RECEIVED);
-    r = owner_try(t->owner);
-    if (r < 0)
-        return err_set(&t->drive.err, -r,
-                       "COMMIT came, but another process holds the ownership lock");
-    return target_start(t);
 }
 
 /* The source is gone, and everything that the guest needs is here. The lock says who has it. */
-static int target_orphaned(void *self)
+static int live_orphaned(struct target *base)
 {
-    struct ferry_live_target *t = self;
+    struct ferry_live_target *t = live_of(base);
     int64_t now_ns = clock_monotonic_ns();
 
     if (!t->orphaned_ns)
         t->orphaned_ns = now_ns;
     if (owner_try(t->owner) == 0)
-        return LIVE_EVENT_OWN_UNMOVED;
-    if (owner_starts(t->owner) != t->header.starts || now_ns - t->orphaned_ns > TARGET_GRACE_NS)
-        return LIVE_EVENT_OWN_THEIRS;
-    t->drive.deadline_ns = now_ns + TARGET_RETRY_NS;
+        return MOVE_EV_OWN_UNMOVED;
+    if (owner_starts(t->owner) != t->header.starts || now_ns - t->orphaned_ns > TARGET_GRACE_NS) {
+        err_set(&base->m.err, EBUSY,
+                "the source closed the connection before COMMIT and still owns the guest");
+        return MOVE_EV_OWN_THEIRS;
+    }
+    base->m.deadline_ns = now_ns + TARGET_RETRY_NS;
     return 0;
 }
 
-static int target_inherit(void *self)
+static void live_reason(struct target *base)
 {
-    return target_start(self);
+    message_get_reason(live_of(base)->drive.frame, &base->m.err);
 }
 
-static int target_theirs(void *self)
+static int live_refuse(struct target *base)
 {
-    struct ferry_live_target *t = self;
-
-    err_set(&t->drive.err, EBUSY,
-            "the source closed the connection before COMMIT and still owns the guest");
-    return 0;
+    drive_end(&live_of(base)->drive, LIVE_TYPE_REFUSE);
+    return MOVE_EV_CLOSE;
 }
 
-static int target_gone(void *self)
+/* The connection goes with the object. */
+static void live_end(struct target *base)
 {
-    struct ferry_live_target *t = self;
-
-    err_set(&t->drive.err, ECONNRESET,
-            "the source closed the connection (has it crashed?) while the target was %s: its guest "
-            "cannot run here without the whole state",
-            drive_state_name(&t->drive));
-    return LIVE_EVENT_FAULT;
 }
 
-static int target_late(void *self)
-{
-    struct ferry_live_target *t = self;
-
-    err_set(&t->drive.err, ETIMEDOUT, "no source said HELLO within %" PRId64 " s",
-            TARGET_HELLO_NS / 1000000000);
-    return LIVE_EVENT_FAULT;
-}
-
-static int target_aborted(void *self)
-{
-    struct ferry_live_target *t = self;
-
-    message_get_reason(t->drive.frame, &t->drive.err);
-    err_prefix(&t->drive.err, "the source gave up");
-    return 0;
-}
-
-static int target_refuse(void *self)
-{
-    struct ferry_live_target *t = self;
-
-    drive_end(&t->drive, LIVE_TYPE_REFUSE);
-    return 0;
-}
-
-static const char *const target_state_names[] = {
-    [TARGET_NEW] = "waiting for HELLO",
-    [TARGET_PREFAULT] = "entering RAM in its page tables",
-    [TARGET_READY] = "sending READY",
-    [TARGET_WAIT] = "waiting for the state",
-    [TARGET_LOADED] = "waiting for COMMIT",
-    [TARGET_ORPHAN] = "waiting for the ownership lock",
-    [TARGET_DONE] = "done",
-    [TARGET_FAILED] = "failed",
+static const struct target_way live_target_way = {
+    .begin = live_begin,
+    .hello = live_hello,
+    .prefault = live_prefault,
+    .ready = live_ready,
+    .ready_sent = live_ready_sent,
+    .soon = live_soon,
+    .fds = live_fds,
+    .load = live_state,
+    .loaded_sent = live_loaded_sent,
+    .committed = live_committed,
+    .claim = live_claim,
+    .run = live_run,
+    .started = live_started,
+    .orphaned = live_orphaned,
+    .reason = live_reason,
+    .refuse = live_refuse,
+    .end = live_end,
 };
 
-/* clang-format off */
-static const struct machine_rule target_rules[] = {
-    {TARGET_NEW,      LIVE_EVENT_HELLO,       TARGET_PREFAULT, target_hello},
-    {TARGET_PREFAULT, LIVE_EVENT_DUE,         TARGET_PREFAULT, target_prefault},
-    {TARGET_PREFAULT, LIVE_EVENT_FAULTED_IN,  TARGET_READY,    target_ready},
-    {TARGET_READY,    LIVE_EVENT_SENT,        TARGET_WAIT,     target_ready_sent},
-    {TARGET_WAIT,     LIVE_EVENT_SOON,        TARGET_WAIT,     target_soon},
-    {TARGET_WAIT,     LIVE_EVENT_FDS,         TARGET_WAIT,     target_fds},
-    {TARGET_WAIT,     LIVE_EVENT_STATE,       TARGET_LOADED,   target_state},
-    {TARGET_LOADED,   LIVE_EVENT_SENT,        TARGET_LOADED,   target_loaded_sent},
-    {TARGET_LOADED,   LIVE_EVENT_COMMIT,      TARGET_DONE,     target_commit},
-
-    {TARGET_NEW,      LIVE_EVENT_GONE,        TARGET_NEW,      target_gone},
-    {TARGET_NEW,      LIVE_EVENT_DUE,         TARGET_NEW,      target_late},
-    {TARGET_NEW,      LIVE_EVENT_ABORT,       TARGET_FAILED,   target_aborted},
-    {TARGET_NEW,      LIVE_EVENT_FAULT,       TARGET_FAILED,   target_refuse},
-    {TARGET_PREFAULT, LIVE_EVENT_GONE,        TARGET_PREFAULT, target_gone},
-    {TARGET_PREFAULT, LIVE_EVENT_ABORT,       TARGET_FAILED,   target_aborted},
-    {TARGET_PREFAULT, LIVE_EVENT_FAULT,       TARGET_FAILED,   target_refuse},
-    {TARGET_READY,    LIVE_EVENT_GONE,        TARGET_READY,    target_gone},
-    {TARGET_READY,    LIVE_EVENT_ABORT,       TARGET_FAILED,   target_aborted},
-    {TARGET_READY,    LIVE_EVENT_FAULT,       TARGET_FAILED,   target_refuse},
-    {TARGET_WAIT,     LIVE_EVENT_GONE,        TARGET_WAIT,     target_gone},
-    {TARGET_WAIT,     LIVE_EVENT_ABORT,       TARGET_FAILED,   target_aborted},
-    {TARGET_WAIT,     LIVE_EVENT_FAULT,       TARGET_FAILED,   target_refuse},
-
-    /* Everything is here: a source that dies now does not take the guest along. */
-    {TARGET_LOADED,   LIVE_EVENT_GONE,        TARGET_ORPHAN,   target_orphaned},
-    {TARGET_LOADED,   LIVE_EVENT_ABORT,       TARGET_FAILED,   target_aborted},
-    {TARGET_LOADED,   LIVE_EVENT_FAULT,       TARGET_FAILED,   target_refuse},
-    {TARGET_ORPHAN,   LIVE_EVENT_DUE,         TARGET_ORPHAN,   target_orphaned},
-    {TARGET_ORPHAN,   LIVE_EVENT_OWN_UNMOVED, TARGET_DONE,     target_inherit},
-    {TARGET_ORPHAN,   LIVE_EVENT_OWN_THEIRS,  TARGET_FAILED,   target_theirs},
-    {TARGET_ORPHAN,   LIVE_EVENT_FAULT,       TARGET_FAILED,   target_refuse},
-};
-/* clang-format on */
-
-const struct machine_table live_target_table = {
-    .name = "target",
-    .state_names = target_state_names,
-    .state_count = sizeof(target_state_names) / sizeof(target_state_names[0]),
-    .event_names = live_event_names,
-    .event_count = LIVE_EVENT_COUNT,
-    .fault = LIVE_EVENT_FAULT,
-    .rules = target_rules,
-    .rule_count = sizeof(target_rules) / sizeof(target_rules[0]),
+static const enum move_event live_target_events[LIVE_TYPE_MAX + 1] = {
+    [LIVE_TYPE_HELLO] = MOVE_EV_HELLO, [LIVE_TYPE_FDS] = MOVE_EV_FDS,
+    [LIVE_TYPE_STATE] = MOVE_EV_STATE, [LIVE_TYPE_COMMIT] = MOVE_EV_COMMIT,
+    [LIVE_TYPE_ABORT] = MOVE_EV_ABORT, [LIVE_TYPE_SOON] = MOVE_EV_SOON,
 };
 
 /* --- <ferry/live.h> --- */
@@ -432,7 +379,10 @@ int ferry_live_target_new(struct ferry_live_target **ret,
     if (!t)
         return err_set(err, ENOMEM, "no memory for a handover");
     drive_touch(t, sizeof(*t));
-    drive_init(&t->drive, &live_target_table, t, TARGET_DONE, params->spin_ns);
+    target_init(&t->base, &live_target_way, "handover", drive_clock, NULL);
+    drive_init(&t->drive, &t->base.m, live_target_events, params->spin_ns);
+    t->base.m.observe = marks_part;
+    t->base.m.observe_arg = &t->marks;
     memset(t->region_fds, -1, sizeof(t->region_fds));
     t->version = strdup(params->version);
     t->build = params->build;
@@ -447,7 +397,6 @@ int ferry_live_target_new(struct ferry_live_target **ret,
     }
     frame_in_reserve(&t->drive.peer.in, LIVE_STATE_ROOM_BYTES);
     frame_out_reserve(&t->drive.peer.out, LIVE_STATE_ROOM_BYTES / 8);
-    t->drive.deadline_ns = clock_monotonic_ns() + TARGET_HELLO_NS;
     *ret = t;
     return 0;
 }
@@ -475,18 +424,19 @@ short ferry_live_target_events(const struct ferry_live_target *t)
 
 int64_t ferry_live_target_deadline_ns(const struct ferry_live_target *t)
 {
-    return t->drive.deadline_ns;
+    return t->base.m.state == TARGET_NEW ? 0 : t->base.m.deadline_ns;
 }
 
 enum ferry_live_status ferry_live_target_step(struct ferry_live_target *t, struct ferry_err *err)
 {
     struct ferry_err ignored;
 
+    target_go_on(&t->base);
     drive_step(&t->drive);
-    if (t->drive.state < TARGET_DONE)
+    if (!mover_ended(&t->base.m))
         return FERRY_LIVE_BUSY;
-    if (t->drive.state == TARGET_FAILED) {
-        *err = t->drive.err;
+    if (t->base.m.state == TARGET_FAILED) {
+        *err = t->base.m.err;
         return FERRY_LIVE_FAILED;
     }
     /* RUNNING. A source that cannot be told finds out by the lock. */
@@ -497,12 +447,12 @@ enum ferry_live_status ferry_live_target_step(struct ferry_live_target *t, struc
 
 bool ferry_live_target_running(const struct ferry_live_target *t)
 {
-    return t->drive.state == TARGET_DONE && t->header.running;
+    return t->base.m.running;
 }
 
 struct ferry_owner *ferry_live_target_take_owner(struct ferry_live_target *t)
 {
-    return t->drive.state == TARGET_DONE ? TAKE_PTR(t->owner) : NULL;
+    return t->base.m.state == TARGET_DONE ? TAKE_PTR(t->owner) : NULL;
 }
 
 const struct ferry_ledger *ferry_live_target_ledger(const struct ferry_live_target *t)

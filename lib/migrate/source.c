@@ -2,7 +2,6 @@
 #include "lib/migrate/source.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,9 +23,10 @@
 #define SOURCE_RAM_ID       1u
 #define SOURCE_PARTS_ID     2u
 
-int64_t source_now(struct ferry_migrate_source *s)
+/* The base is the first member. */
+static struct ferry_migrate_source *stream_of(struct source *base)
 {
-    return session_clock(&s->session);
+    return (struct ferry_migrate_source *)base;
 }
 
 static void source_trace(struct ferry_migrate_source *s, enum ferry_migrate_point point)
@@ -35,9 +35,20 @@ static void source_trace(struct ferry_migrate_source *s, enum ferry_migrate_poin
         s->trace(s->opaque, point);
 }
 
-const char *source_doing(const struct ferry_migrate_source *s)
+static void stream_reached(struct source *base, enum source_point point)
 {
-    return migrate_source_table.state_names[s->state];
+    static const enum ferry_migrate_point points[SOURCE_POINTS] = {
+        [SOURCE_AT_QUIESCED] = FERRY_MIGRATE_QUIESCED,
+        [SOURCE_AT_PARTS_PAUSED] = FERRY_MIGRATE_PAUSED,
+        [SOURCE_AT_ALL_SENT] = FERRY_MIGRATE_ALL_SENT,
+        [SOURCE_AT_LOADED] = FERRY_MIGRATE_LOADED,
+    };
+    struct ferry_migrate_source *s = stream_of(base);
+
+    if (point == SOURCE_AT_PARTS_PAUSED)
+        s->ledger.stop_ns = source_now(s) - base->pause_ns;
+    if (points[point])
+        source_trace(s, points[point]);
 }
 
 struct source_totals source_totals(const struct ferry_migrate_source *s)
@@ -65,29 +76,29 @@ struct source_totals source_totals(const struct ferry_migrate_source *s)
 
 /* --- Before the first page --- */
 
-static int source_begin(void *self)
+static int stream_begin(struct source *base)
 {
-    struct ferry_migrate_source *s = self;
+    struct ferry_migrate_source *s = stream_of(base);
 
     s->begin_ns = source_now(s);
-    s->deadline_ns = s->begin_ns + s->setup_timeout_ns;
-    return s->chan ? SOURCE_EV_CONNECTED : 0;
+    mover_allow(&base->m, s->begin_ns, base->prepare_timeout_ns);
+    return s->chan ? MOVE_EV_CONNECTED : 0;
 }
 
 static int source_send_hello(struct ferry_migrate_source *s, struct buf *out)
 {
     stream_put_section(out, WIRE_SECTION_FULL, SOURCE_HELLO_ID, WIRE_FERRY_IDSTR, 0, HELLO_VERSION);
     hello_put(out, s->version, s->dry_run, hello_capabilities(&s->capabilities), &s->guest.blocks,
-              s->vm, s->description);
+              s->base.m.vm, s->description);
     stream_put_footer(out, SOURCE_HELLO_ID);
     if (out->failed)
-        return err_set(&s->err, out->failed, "no memory to describe the machine");
+        return err_set(&s->base.m.err, out->failed, "no memory to describe the machine");
     return 0;
 }
 
-static int source_connected(void *self)
+static int stream_greet(struct source *base)
 {
-    struct ferry_migrate_source *s = self;
+    struct ferry_migrate_source *s = stream_of(base);
     bool both_ways = chan_traits(s->chan)->both_ways;
     const struct sender_params params = {
         .chan = s->chan,
@@ -110,18 +121,19 @@ static int source_connected(void *self)
     int r;
 
     if (s->capabilities.mapped_ram && !chan_traits(s->chan)->seekable)
-        return err_set(&s->err, EINVAL, "Migration requires seekable transport (e.g. file)");
+        return err_set(&s->base.m.err, EINVAL, "Migration requires seekable transport (e.g. file)");
     if (s->multifd && (!s->address || !chan_traits(s->chan)->many))
-        return err_set(&s->err, EINVAL, "Migration requires multi-channel URIs (e.g. tcp)");
+        return err_set(&s->base.m.err, EINVAL, "Migration requires multi-channel URIs (e.g. tcp)");
     if (!both_ways && s->dry_run)
-        return err_set(&s->err, EINVAL, "%s goes one way: no target can say what it would accept",
+        return err_set(&s->base.m.err, EINVAL,
+                       "%s goes one way: no target can say what it would accept",
                        chan_name(s->chan));
-    r = sender_new(&s->sender, &params, &s->err);
+    r = sender_new(&s->sender, &params, &s->base.m.err);
     if (r < 0)
         return r;
     sender_set_rate(s->sender, s->parameters.max_bandwidth_bps);
     source_trace(s, FERRY_MIGRATE_CONNECTED);
-    r = stream_put_header(&out, &s->config, &s->err);
+    r = stream_put_header(&out, &s->config, &s->base.m.err);
     if (r == 0 && both_ways) {
         command_put_empty(&out, WIRE_CMD_OPEN_RETURN_PATH);
         command_put_ping(&out, 1);
@@ -137,27 +149,27 @@ static int source_connected(void *self)
     }
     sender_bytes(s->sender, &out);
     s->asked_ns = source_now(s);
-    s->deadline_ns = s->asked_ns + s->setup_timeout_ns;
-    return ask ? 0 : SOURCE_EV_PONG;
+    mover_allow(&base->m, s->asked_ns, base->prepare_timeout_ns);
+    return ask ? 0 : MOVE_EV_ANSWER;
 }
 
-static int source_preflight(void *self)
+static int stream_greeted(struct source *base)
 {
-    struct ferry_migrate_source *s = self;
+    struct ferry_migrate_source *s = stream_of(base);
     struct buf out = {0};
     int64_t now = source_now(s);
     int r;
 
     if (s->message.oldest > WIRE_FERRY_PROTOCOL || s->message.protocol < WIRE_FERRY_OLDEST)
-        return err_set(&s->err, EPROTO,
+        return err_set(&s->base.m.err, EPROTO,
                        "the target is ferry %s, which speaks protocols %u to %u; this one speaks "
                        "%u to %u",
                        s->message.text, s->message.oldest, s->message.protocol, WIRE_FERRY_OLDEST,
                        WIRE_FERRY_PROTOCOL);
-    s->ferry = true;
+    s->ferry = base->commits = true;
     /* In the pause there are two questions, and the way of the last page. */
     s->rounds.fixed_ns += 3 * (now - s->asked_ns);
-    s->deadline_ns = now + s->setup_timeout_ns;
+    mover_allow(&base->m, now, base->prepare_timeout_ns);
     r = source_send_hello(s, &out);
     if (r < 0) {
         buf_free(&out);
@@ -181,20 +193,20 @@ static void source_round_begins(struct ferry_migrate_source *s, uint64_t pages)
     sender_ram(s->sender, WIRE_SECTION_PART);
 }
 
-static int source_active(void *self)
+static int stream_accepted(struct source *base)
 {
-    struct ferry_migrate_source *s = self;
+    struct ferry_migrate_source *s = stream_of(base);
 
     if (s->dry_run) {
         if (s->ferry)
-            return SOURCE_EV_CHECKED;
-        return err_set(&s->err, EINVAL,
+            return MOVE_EV_CHECKED;
+        return err_set(&s->base.m.err, EINVAL,
                        "the target is QEMU, which cannot say what it would accept");
     }
     if (s->peer == FERRY_MIGRATE_PEER_FERRY && chan_traits(s->chan)->both_ways && !s->ferry)
-        return err_set(&s->err, EINVAL, "the target is not ferry");
+        return err_set(&s->base.m.err, EINVAL, "the target is not ferry");
     source_trace(s, FERRY_MIGRATE_ACCEPTED);
-    s->deadline_ns = INT64_MAX;
+    s->base.m.deadline_ns = INT64_MAX;
     s->lanes_awaited = s->multifd && !multifd_out_complete(s->multifd);
     return s->lanes_awaited ? 0 : source_begin_ram(s);
 }
@@ -208,7 +220,7 @@ int source_begin_ram(struct ferry_migrate_source *s)
 
     s->active_ns = source_now(s);
     s->ledger.setup_ns = s->active_ns - s->begin_ns;
-    r = ferry_ram_log_start(s->guest.ram, &s->err);
+    r = ferry_ram_log_start(s->guest.ram, &s->base.m.err);
     if (r < 0)
         return r;
     s->logging = true;
@@ -229,23 +241,23 @@ int source_begin_ram(struct ferry_migrate_source *s)
     stream_put_footer(&out, SOURCE_RAM_ID);
     if (out.failed) {
         buf_free(&out);
-        return err_set(&s->err, ENOMEM, "no memory to list RAM");
+        return err_set(&s->base.m.err, ENOMEM, "no memory to list RAM");
     }
     sender_bytes(s->sender, &out);
     source_round_begins(s, guest_ram_all(&s->guest));
     return 0;
 }
 
-static int source_round(void *self)
+static int stream_round(struct source *base)
 {
-    struct ferry_migrate_source *s = self;
+    struct ferry_migrate_source *s = stream_of(base);
     const struct sender_counters *c = sender_counters(s->sender);
     uint64_t sent = source_totals(s).bytes - s->bytes_before;
     int64_t duration_ns = source_now(s) - s->round_ns;
     uint64_t dirty = guest_ram_harvest(&s->guest);
 
     rounds_account(&s->rounds, sent, duration_ns, dirty);
-    if (s->capabilities.auto_converge && s->running && s->throttle) {
+    if (s->capabilities.auto_converge && s->base.m.running && s->throttle) {
         unsigned before = s->rounds.throttle_percent;
         unsigned percent = rounds_throttle(&s->rounds, &s->parameters, sent, dirty);
 
@@ -255,7 +267,7 @@ static int source_round(void *self)
     if (rounds_fits(&s->rounds, dirty)) {
         s->pending_pages = dirty;
         s->done_before = atomic_load(&c->pages_done);
-        return SOURCE_EV_FITS;
+        return MOVE_EV_FITS;
     }
     source_round_begins(s, dirty);
     return 0;
@@ -263,39 +275,11 @@ static int source_round(void *self)
 
 /* --- The pause --- */
 
-static void source_note_drained(void *self)
+static int stream_pausing(struct source *base)
 {
-    ((struct ferry_migrate_source *)self)->drained = true;
-}
+    struct ferry_migrate_source *s = stream_of(base);
 
-static int source_quiesce(void *self)
-{
-    struct ferry_migrate_source *s = self;
-
-    s->quiesce_ns = source_now(s);
-    s->deadline_ns = s->quiesce_ns + s->setup_timeout_ns;
-    s->quiesced = true;
-    s->drained = false;
-    return vm_quiesce_begin(s->vm, source_note_drained, s) == 0 ? SOURCE_EV_DRAINED : 0;
-}
-
-static int source_pause(void *self)
-{
-    struct ferry_migrate_source *s = self;
-
-    source_trace(s, FERRY_MIGRATE_QUIESCED);
-    s->pause_ns = source_now(s);
-    s->ledger.quiesce_ns = s->pause_ns - s->quiesce_ns;
     s->precopy_bytes = source_totals(s).bytes;
-    s->paused = true;
-    if (s->running)
-        vm_pause_harts(s->vm);
-    vm_pause_parts(s->vm, NULL, NULL);
-    s->ledger.stop_ns = source_now(s) - s->pause_ns;
-    source_trace(s, FERRY_MIGRATE_PAUSED);
-    if (!s->capabilities.pause_before_switchover)
-        return SOURCE_EV_PROCEED;
-    s->deadline_ns = INT64_MAX;
     return 0;
 }
 
@@ -303,26 +287,26 @@ static int source_save(struct ferry_migrate_source *s, struct buf *out)
 {
     bool describe = !chan_traits(s->chan)->both_ways;
     struct buf devices = {0}, json = {0};
-    int r =
-        vm_save_parts(s->vm, out, SOURCE_PARTS_ID, describe ? &devices : NULL, NULL, NULL, &s->err);
+    int r = vm_save_parts(s->base.m.vm, out, SOURCE_PARTS_ID, describe ? &devices : NULL, NULL,
+                          NULL, &s->base.m.err);
 
     if (r == 0 && describe)
-        r = vm_save_description(&json, &s->config, &devices, &s->err);
+        r = vm_save_description(&json, &s->config, &devices, &s->base.m.err);
     if (r == 0) {
         s->ledger.state_bytes = out->len_bytes;
         stream_put_eof(out);
         stream_put_description(out, json.data, (uint32_t)json.len_bytes);
         if (out->failed)
-            r = err_set(&s->err, out->failed, "no memory for the state");
+            r = err_set(&s->base.m.err, out->failed, "no memory for the state");
     }
     buf_free(&devices);
     buf_free(&json);
     return r;
 }
 
-static int source_last(void *self)
+static int stream_send(struct source *base)
 {
-    struct ferry_migrate_source *s = self;
+    struct ferry_migrate_source *s = stream_of(base);
     struct buf parts = {0}, command = {0};
     uint64_t dirty;
     int64_t begin_ns = source_now(s);
@@ -334,6 +318,7 @@ static int source_last(void *self)
     }
     dirty = guest_ram_harvest(&s->guest);
     s->pending_pages += dirty;
+    s->ledger.quiesce_ns = base->pause_ns - base->quiesce_ns;
     s->rounds.count++;
     s->saved_ns = source_now(s);
     s->ledger.save_ns = s->saved_ns - begin_ns;
@@ -350,50 +335,46 @@ static int source_last(void *self)
     if (!chan_traits(s->chan)->both_ways)
         sender_finish(s->sender);
     s->seen_progress = 0;
-    s->deadline_ns = s->saved_ns + s->pause_timeout_ns;
+    mover_allow(&base->m, s->saved_ns, base->pause_timeout_ns);
     return 0;
 }
 
-static int source_all_sent(void *self)
+static int stream_all_sent(struct source *base)
 {
-    struct ferry_migrate_source *s = self;
+    struct ferry_migrate_source *s = stream_of(base);
 
     s->sent_ns = source_now(s);
     s->ledger.send_ns = s->sent_ns - s->saved_ns;
-    source_trace(s, FERRY_MIGRATE_ALL_SENT);
-    if (s->ferry) {
-        s->deadline_ns = s->sent_ns + s->pause_timeout_ns;
-        return 0;
-    }
     if (!chan_traits(s->chan)->both_ways)
-        return SOURCE_EV_SHUT;
-    s->deadline_ns = s->sent_ns + s->setup_timeout_ns;
-    return SOURCE_EV_UNASKED;
+        return MOVE_EV_STARTED;
+    mover_allow(&base->m, s->sent_ns, s->ferry ? base->pause_timeout_ns : base->prepare_timeout_ns);
+    return s->ferry ? 0 : MOVE_EV_UNASKED;
 }
 
-static int source_commit(void *self)
+static int stream_commit(struct source *base)
 {
-    struct ferry_migrate_source *s = self;
+    struct ferry_migrate_source *s = stream_of(base);
     struct buf out = {0};
 
     s->commit_ns = source_now(s);
     if (!s->sent_ns)
         s->sent_ns = s->commit_ns;
     s->ledger.wait_ns = s->commit_ns - s->sent_ns;
-    source_trace(s, FERRY_MIGRATE_LOADED);
     command_put_empty(&out, WIRE_CMD_FERRY_COMMIT);
     if (out.failed)
-        return err_set(&s->err, ENOMEM, "no memory for COMMIT");
+        return err_set(&s->base.m.err, ENOMEM, "no memory for COMMIT");
     sender_bytes(s->sender, &out);
-    s->deadline_ns = s->commit_ns + s->pause_timeout_ns;
+    mover_allow(&base->m, s->commit_ns, base->pause_timeout_ns);
     source_trace(s, FERRY_MIGRATE_COMMITTED);
     return 0;
 }
 
 /* --- Ends --- */
 
-static void source_close(struct ferry_migrate_source *s)
+static void stream_end(struct source *base)
 {
+    struct ferry_migrate_source *s = stream_of(base);
+
     session_watch(&s->session, SESSION_MAIN, -1, 0);
     if (s->chan)
         chan_shutdown(s->chan);
@@ -408,263 +389,76 @@ static void source_close(struct ferry_migrate_source *s)
     if (s->rounds.throttle_percent && s->throttle)
         s->throttle(s->opaque, 0);
     s->end_ns = source_now(s);
-    s->deadline_ns = INT64_MAX;
+    base->m.deadline_ns = INT64_MAX;
 }
 
-static int source_done(void *self)
+static void stream_started(struct source *base)
 {
-    struct ferry_migrate_source *s = self;
+    struct ferry_migrate_source *s = stream_of(base);
     int64_t now = source_now(s);
 
     if (s->commit_ns)
         s->ledger.commit_ns = now - s->commit_ns;
     else if (s->sent_ns)
         s->ledger.wait_ns = now - s->sent_ns;
-    s->ledger.total_ns = now - s->pause_ns;
+    s->ledger.total_ns = now - base->pause_ns;
     source_trace(s, FERRY_MIGRATE_STARTED);
-    source_close(s);
-    return 0;
+    stream_end(base);
 }
 
-static int source_checked(void *self)
+static void stream_reason(struct source *base)
 {
-    source_close(self);
-    return 0;
+    err_set(&base->m.err, EREMOTEIO, "%s", stream_of(base)->message.text);
 }
 
-static int source_refused(void *self)
+/* What was heard last is all that can be known. */
+static int stream_ascertain(struct source *base)
 {
-    struct ferry_migrate_source *s = self;
-
-    err_set(&s->err, EREMOTEIO, "the target refused: %s", s->message.text);
-    return SOURCE_EV_FAULT;
-}
-
-static int source_shut_bad(void *self)
-{
-    struct ferry_migrate_source *s = self;
-
-    err_set(&s->err, EREMOTEIO,
-            "the target could not load the guest and says so while the source "
-            "was %s; its log has the reason",
-            source_doing(s));
-    return SOURCE_EV_BACK;
-}
-
-static int source_gone(void *self)
-{
-    struct ferry_migrate_source *s = self;
-
-    err_set(&s->err, ECONNRESET,
-            "the target closed the connection (has it failed?) while the source was %s",
-            source_doing(s));
-    return SOURCE_EV_FAULT;
-}
-
-static int source_late(void *self)
-{
-    struct ferry_migrate_source *s = self;
-
-    err_set(&s->err, ETIMEDOUT, "nothing was heard from the target in time while the source was %s",
-            source_doing(s));
-    return SOURCE_EV_FAULT;
-}
-
-static int source_stuck(void *self)
-{
-    struct ferry_migrate_source *s = self;
-
-    err_set(&s->err, ETIMEDOUT,
-            "%zu devices still had requests in flight after the deadline of %" PRId64 " ms",
-            vm_draining(s->vm), s->setup_timeout_ns / 1000000);
-    return SOURCE_EV_FAULT;
-}
-
-static int source_cancelled(void *self)
-{
-    struct ferry_migrate_source *s = self;
-
-    err_set(&s->err, ECANCELED, "the migration was cancelled");
-    return SOURCE_EV_BACK;
-}
-
-static int source_activate(void *self)
-{
-    struct ferry_migrate_source *s = self;
-    struct ferry_err err;
-    int64_t now = source_now(s);
-
-    if (!s->inactive || !s->activate || s->activate(s->opaque, &err) == 0)
-        return SOURCE_EV_RETURNED;
-    if (now < s->bereft_ns) {
-        s->deadline_ns = now + SOURCE_RETRY_NS;
-        return 0;
-    }
-    err_prefix(&err, "%s; the guest stays paused here, whole, because this failed", s->err.text);
-    s->err = err;
-    return SOURCE_EV_BEREFT;
-}
-
-static int source_back(void *self)
-{
-    struct ferry_migrate_source *s = self;
-
-    source_close(s);
-    s->bereft_ns = source_now(s) + s->pause_timeout_ns;
-    return source_activate(s);
+    return MOVE_EV_OWN_UNKNOWN;
 }
 
 /*
- * To where the guest was. What was harvested and not sent needs no putting back: the next attempt
- * sends everything.
+ * What was harvested and not sent needs no putting back: the next attempt sends everything. What
+ * only one side can have is free when the target's process has noticed.
  */
-static int source_returned(void *self)
+static int stream_reclaim(struct source *base)
 {
-    struct ferry_migrate_source *s = self;
+    struct ferry_migrate_source *s = stream_of(base);
+    struct ferry_err err;
 
-    if (s->paused)
-        vm_resume_parts(s->vm, NULL, NULL);
-    if (s->quiesced)
-        vm_unquiesce(s->vm);
-    if (s->paused && s->running)
-        vm_resume_harts(s->vm);
-    s->paused = s->quiesced = s->inactive = false;
+    if (!s->bereft_ns) {
+        stream_end(base);
+        s->bereft_ns = s->end_ns + base->pause_timeout_ns;
+    }
     s->end_ns = source_now(s);
-    return 0;
+    if (!s->inactive || !s->activate || s->activate(s->opaque, &err) == 0) {
+        s->inactive = false;
+        return MOVE_EV_RETURNED;
+    }
+    if (s->end_ns < s->bereft_ns) {
+        base->m.deadline_ns = s->end_ns + SOURCE_RETRY_NS;
+        return 0;
+    }
+    err_prefix(&err, "%s; the guest stays paused here, whole, because this failed",
+               base->m.err.text);
+    base->m.err = err;
+    return MOVE_EV_BEREFT;
 }
 
-static int source_bereft(void *self)
-{
-    ((struct ferry_migrate_source *)self)->deadline_ns = INT64_MAX;
-    return 0;
-}
-
-static int source_lost(void *self)
-{
-    struct ferry_migrate_source *s = self;
-
-    source_close(s);
-    err_prefix(&s->err, "the target may run the guest, which therefore stays paused here");
-    return 0;
-}
-
-static const char *const source_state_names[] = {
-    [SOURCE_NEW] = "not begun",
-    [SOURCE_CONNECT] = "connecting",
-    [SOURCE_GREET] = "waiting for the target's first answer",
-    [SOURCE_PREFLIGHT] = "waiting for ACCEPT",
-    [SOURCE_ACTIVE] = "sending RAM",
-    [SOURCE_QUIESCE] = "waiting for requests in flight",
-    [SOURCE_SWITCHOVER] = "waiting for migrate-continue",
-    [SOURCE_LAST] = "sending the last RAM and the devices",
-    [SOURCE_LOAD] = "waiting for LOADED",
-    [SOURCE_COMMIT] = "waiting for the guest's start",
-    [SOURCE_AWAIT] = "waiting for QEMU's SHUT",
-    [SOURCE_BACK] = "taking back what the target was given",
-    [SOURCE_DONE] = "done",
-    [SOURCE_CHECKED] = "done with checking",
-    [SOURCE_FAILED] = "failed",
-    [SOURCE_LOST] = "lost",
-};
-
-static const char *const source_event_names[] = {
-    [SOURCE_EV_NONE] = "nothing",
-    [SOURCE_EV_BEGIN] = "begin",
-    [SOURCE_EV_CONNECTED] = "connected",
-    [SOURCE_EV_HELLO] = "HELLO",
-    [SOURCE_EV_PONG] = "PONG",
-    [SOURCE_EV_ACCEPT] = "ACCEPT",
-    [SOURCE_EV_REFUSE] = "REFUSE",
-    [SOURCE_EV_LOADED] = "LOADED",
-    [SOURCE_EV_SHUT] = "SHUT",
-    [SOURCE_EV_SHUT_BAD] = "SHUT with a failure",
-    [SOURCE_EV_OTHER] = "a message of postcopy",
-    [SOURCE_EV_GONE] = "peer gone",
-    [SOURCE_EV_IDLE] = "all sent",
-    [SOURCE_EV_FITS] = "little is left",
-    [SOURCE_EV_DRAINED] = "drained",
-    [SOURCE_EV_PROCEED] = "migrate-continue",
-    [SOURCE_EV_CHECKED] = "dry run over",
-    [SOURCE_EV_UNASKED] = "target starts unasked",
-    [SOURCE_EV_BACK] = "back",
-    [SOURCE_EV_RETURNED] = "all is back",
-    [SOURCE_EV_BEREFT] = "not everything comes back",
-    [SOURCE_EV_DUE] = "deadline",
-    [SOURCE_EV_CANCEL] = "cancel",
-    [SOURCE_EV_FAULT] = "fault",
-};
-
-/* clang-format off */
-#define SOURCE_CAN_FAIL(state)                                      \
-    {state, SOURCE_EV_REFUSE,   state,         source_refused},     \
-    {state, SOURCE_EV_SHUT_BAD, state,         source_shut_bad},    \
-    {state, SOURCE_EV_GONE,     state,         source_gone},        \
-    {state, SOURCE_EV_CANCEL,   state,         source_cancelled},   \
-    {state, SOURCE_EV_BACK,     SOURCE_BACK,   source_back},        \
-    {state, SOURCE_EV_FAULT,    SOURCE_BACK,   source_back}
-
-static const struct machine_rule source_rules[] = {
-    {SOURCE_NEW,        SOURCE_EV_BEGIN,     SOURCE_CONNECT,    source_begin},
-    {SOURCE_CONNECT,    SOURCE_EV_CONNECTED, SOURCE_GREET,      source_connected},
-    {SOURCE_GREET,      SOURCE_EV_HELLO,     SOURCE_PREFLIGHT,  source_preflight},
-    {SOURCE_GREET,      SOURCE_EV_PONG,      SOURCE_ACTIVE,     source_active},
-    {SOURCE_PREFLIGHT,  SOURCE_EV_PONG,      SOURCE_PREFLIGHT,  NULL},
-    {SOURCE_PREFLIGHT,  SOURCE_EV_ACCEPT,    SOURCE_ACTIVE,     source_active},
-    {SOURCE_ACTIVE,     SOURCE_EV_CHECKED,   SOURCE_CHECKED,    source_checked},
-    {SOURCE_ACTIVE,     SOURCE_EV_IDLE,      SOURCE_ACTIVE,     source_round},
-    {SOURCE_ACTIVE,     SOURCE_EV_FITS,      SOURCE_QUIESCE,    source_quiesce},
-    {SOURCE_QUIESCE,    SOURCE_EV_DRAINED,   SOURCE_SWITCHOVER, source_pause},
-    {SOURCE_SWITCHOVER, SOURCE_EV_PROCEED,   SOURCE_LAST,       source_last},
-    {SOURCE_LAST,       SOURCE_EV_IDLE,      SOURCE_LOAD,       source_all_sent},
-    {SOURCE_LAST,       SOURCE_EV_LOADED,    SOURCE_COMMIT,     source_commit},
-    {SOURCE_LAST,       SOURCE_EV_SHUT,      SOURCE_DONE,       source_done},
-    {SOURCE_LOAD,       SOURCE_EV_LOADED,    SOURCE_COMMIT,     source_commit},
-    {SOURCE_LOAD,       SOURCE_EV_UNASKED,   SOURCE_AWAIT,      NULL},
-    {SOURCE_LOAD,       SOURCE_EV_SHUT,      SOURCE_DONE,       source_done},
-    {SOURCE_COMMIT,     SOURCE_EV_SHUT,      SOURCE_DONE,       source_done},
-    {SOURCE_AWAIT,      SOURCE_EV_SHUT,      SOURCE_DONE,       source_done},
-
-    SOURCE_CAN_FAIL(SOURCE_NEW),
-    SOURCE_CAN_FAIL(SOURCE_CONNECT),
-    {SOURCE_CONNECT,    SOURCE_EV_DUE,       SOURCE_CONNECT,    source_late},
-    SOURCE_CAN_FAIL(SOURCE_GREET),
-    {SOURCE_GREET,      SOURCE_EV_DUE,       SOURCE_GREET,      source_late},
-    SOURCE_CAN_FAIL(SOURCE_PREFLIGHT),
-    {SOURCE_PREFLIGHT,  SOURCE_EV_DUE,       SOURCE_PREFLIGHT,  source_late},
-    SOURCE_CAN_FAIL(SOURCE_ACTIVE),
-    SOURCE_CAN_FAIL(SOURCE_QUIESCE),
-    {SOURCE_QUIESCE,    SOURCE_EV_DUE,       SOURCE_QUIESCE,    source_stuck},
-    SOURCE_CAN_FAIL(SOURCE_SWITCHOVER),
-    SOURCE_CAN_FAIL(SOURCE_LAST),
-    {SOURCE_LAST,       SOURCE_EV_DUE,       SOURCE_LAST,       source_late},
-    SOURCE_CAN_FAIL(SOURCE_LOAD),
-    {SOURCE_LOAD,       SOURCE_EV_DUE,       SOURCE_LOAD,       source_late},
-
-    /* Only the target's word that it does not run the guest leads back from here. */
-    {SOURCE_COMMIT,     SOURCE_EV_REFUSE,    SOURCE_COMMIT,     source_refused},
-    {SOURCE_COMMIT,     SOURCE_EV_GONE,      SOURCE_COMMIT,     source_gone},
-    {SOURCE_COMMIT,     SOURCE_EV_DUE,       SOURCE_COMMIT,     source_late},
-    {SOURCE_COMMIT,     SOURCE_EV_FAULT,     SOURCE_LOST,       source_lost},
-    {SOURCE_AWAIT,      SOURCE_EV_SHUT_BAD,  SOURCE_AWAIT,      source_shut_bad},
-    {SOURCE_AWAIT,      SOURCE_EV_BACK,      SOURCE_BACK,       source_back},
-    {SOURCE_AWAIT,      SOURCE_EV_GONE,      SOURCE_AWAIT,      source_gone},
-    {SOURCE_AWAIT,      SOURCE_EV_DUE,       SOURCE_AWAIT,      source_late},
-    {SOURCE_AWAIT,      SOURCE_EV_FAULT,     SOURCE_LOST,       source_lost},
-
-    {SOURCE_BACK,       SOURCE_EV_DUE,       SOURCE_BACK,       source_activate},
-    {SOURCE_BACK,       SOURCE_EV_CANCEL,    SOURCE_BACK,       NULL},
-    {SOURCE_BACK,       SOURCE_EV_RETURNED,  SOURCE_FAILED,     source_returned},
-    {SOURCE_BACK,       SOURCE_EV_BEREFT,    SOURCE_FAILED,     source_bereft},
-};
-/* clang-format on */
-
-const struct machine_table migrate_source_table = {
-    .name = "source",
-    .state_names = source_state_names,
-    .state_count = sizeof(source_state_names) / sizeof(source_state_names[0]),
-    .event_names = source_event_names,
-    .event_count = sizeof(source_event_names) / sizeof(source_event_names[0]),
-    .fault = SOURCE_EV_FAULT,
-    .rules = source_rules,
-    .rule_count = sizeof(source_rules) / sizeof(source_rules[0]),
+const struct source_way migrate_source_way = {
+    .begin = stream_begin,
+    .greet = stream_greet,
+    .greeted = stream_greeted,
+    .accepted = stream_accepted,
+    .round = stream_round,
+    .pausing = stream_pausing,
+    .send = stream_send,
+    .all_sent = stream_all_sent,
+    .commit = stream_commit,
+    .ascertain = stream_ascertain,
+    .started = stream_started,
+    .reason = stream_reason,
+    .reclaim = stream_reclaim,
+    .end = stream_end,
+    .reached = stream_reached,
 };

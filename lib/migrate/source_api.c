@@ -17,39 +17,30 @@
 #define SOURCE_SETUP_NS INT64_C(30000000000)
 #define SOURCE_PAUSE_NS INT64_C(10000000000)
 
-static void source_fire(struct ferry_migrate_source *s, enum source_event event)
-{
-    machine_run(&migrate_source_table, s, &s->state, (int)event, &s->err);
-    s->again = true;
-}
-
 /* --- Events from outside --- */
 
-static enum source_event source_event_of(struct ferry_migrate_source *s)
+static enum move_event source_event_of(struct ferry_migrate_source *s)
 {
     switch (s->message.type) {
     case WIRE_RP_SHUT:
-        /* A ferry asks for COMMIT first. */
-        if (s->ferry && s->state != SOURCE_COMMIT && s->message.value == 0)
-            return SOURCE_EV_OTHER;
-        return s->message.value ? SOURCE_EV_SHUT_BAD : SOURCE_EV_SHUT;
+        return s->message.value ? MOVE_EV_NOT_STARTED : MOVE_EV_STARTED;
     case WIRE_RP_PONG:
-        return s->message.value == WIRE_PING_FERRY ? SOURCE_EV_PONG : SOURCE_EV_NONE;
+        return s->message.value == WIRE_PING_FERRY ? MOVE_EV_ANSWER : MOVE_EV_NONE;
     case WIRE_RP_FERRY_HELLO:
-        return SOURCE_EV_HELLO;
+        return MOVE_EV_HELLO;
     case WIRE_RP_FERRY_ACCEPT:
-        return SOURCE_EV_ACCEPT;
+        return MOVE_EV_ACCEPT;
     case WIRE_RP_FERRY_REFUSE:
-        return SOURCE_EV_REFUSE;
+        return MOVE_EV_REFUSE;
     case WIRE_RP_FERRY_LOADED:
-        return SOURCE_EV_LOADED;
+        return MOVE_EV_LOADED;
     case WIRE_RP_FERRY_LEDGER:
         support_ledger_get(&s->ledger, s->message.ledger, s->message.ledger_bytes);
-        return SOURCE_EV_NONE;
+        return MOVE_EV_NONE;
     case WIRE_RP_SWITCHOVER_ACK:
-        return SOURCE_EV_NONE;
+        return MOVE_EV_NONE;
     default:
-        return SOURCE_EV_OTHER;
+        return MOVE_EV_OTHER;
     }
 }
 
@@ -57,26 +48,26 @@ static void source_hear(struct ferry_migrate_source *s)
 {
     uint8_t data[4096];
 
-    while (s->chan && !s->gone && s->state > SOURCE_CONNECT && s->state < SOURCE_DONE) {
-        ssize_t n = chan_recv(s->chan, data, sizeof(data), &s->err);
+    while (s->chan && !s->gone && s->base.m.state > SOURCE_CONNECT && !mover_ended(&s->base.m)) {
+        ssize_t n = chan_recv(s->chan, data, sizeof(data), &s->base.m.err);
         struct rd bytes;
         int r;
 
         if (n == -EAGAIN)
             return;
         if (n < 0) {
-            source_fire(s, SOURCE_EV_FAULT);
+            mover_fire(&s->base.m, MOVE_EV_FAULT);
             return;
         }
         if (n == 0) {
             s->gone = true;
-            source_fire(s, SOURCE_EV_GONE);
+            mover_fire(&s->base.m, MOVE_EV_GONE);
             return;
         }
         bytes = rd_make(data, (size_t)n);
-        while (s->state < SOURCE_DONE &&
-               (r = return_path_in_next(&s->back, &bytes, &s->message, &s->err)) != 0)
-            source_fire(s, r < 0 ? SOURCE_EV_FAULT : source_event_of(s));
+        while (!mover_ended(&s->base.m) &&
+               (r = return_path_in_next(&s->back, &bytes, &s->message, &s->base.m.err)) != 0)
+            mover_fire(&s->base.m, r < 0 ? MOVE_EV_FAULT : source_event_of(s));
     }
 }
 
@@ -96,13 +87,13 @@ static void source_send_some(struct ferry_migrate_source *s)
         /* What the target said last is a better reason than that it has gone. */
         if (chan_traits(s->chan)->both_ways)
             source_hear(s);
-        if (s->state >= SOURCE_DONE)
+        if (mover_ended(&s->base.m))
             return;
-        s->err = err;
-        source_fire(s, SOURCE_EV_FAULT);
+        s->base.m.err = err;
+        mover_fire(&s->base.m, MOVE_EV_FAULT);
     } else if (r == SENDER_IDLE && !s->lanes_awaited &&
-               (s->state == SOURCE_ACTIVE || s->state == SOURCE_LAST)) {
-        source_fire(s, SOURCE_EV_IDLE);
+               (s->base.m.state == SOURCE_ACTIVE || s->base.m.state == SOURCE_SEND)) {
+        mover_fire(&s->base.m, MOVE_EV_SENT);
     }
 }
 
@@ -110,39 +101,39 @@ static void source_send_some(struct ferry_migrate_source *s)
 static void source_connect_lane(struct ferry_migrate_source *s)
 {
     struct ferry_chan *chan = NULL;
-    int r = s->connect ? 0 : chan_connect_new(&s->connect, s->address, &s->err);
+    int r = s->connect ? 0 : chan_connect_new(&s->connect, s->address, &s->base.m.err);
 
     if (r == 0)
-        r = chan_connect_step(s->connect, &chan, &s->err);
+        r = chan_connect_step(s->connect, &chan, &s->base.m.err);
     if (r == 0)
         return;
     chan_connect_free(TAKE_PTR(s->connect));
     if (r > 0)
-        r = multifd_out_attach(s->multifd, &chan, &s->err);
+        r = multifd_out_attach(s->multifd, &chan, &s->base.m.err);
     ferry_chan_free(chan);
     if (r == 0 && s->lanes_awaited && multifd_out_complete(s->multifd)) {
         s->lanes_awaited = false;
         r = source_begin_ram(s);
     }
-    s->again = true;
+    s->base.m.again = true;
     if (r < 0)
-        source_fire(s, SOURCE_EV_FAULT);
+        mover_fire(&s->base.m, MOVE_EV_FAULT);
 }
 
 static void source_connect(struct ferry_migrate_source *s)
 {
-    int r = chan_connect_step(s->connect, &s->chan, &s->err);
+    int r = chan_connect_step(s->connect, &s->chan, &s->base.m.err);
 
     if (r == 0)
         return;
     session_watch(&s->session, SESSION_MAIN, -1, 0);
     chan_connect_free(TAKE_PTR(s->connect));
-    source_fire(s, r < 0 ? SOURCE_EV_FAULT : SOURCE_EV_CONNECTED);
+    mover_fire(&s->base.m, r < 0 ? MOVE_EV_FAULT : MOVE_EV_CONNECTED);
 }
 
 static void source_watch(struct ferry_migrate_source *s)
 {
-    if (s->state >= SOURCE_DONE)
+    if (mover_ended(&s->base.m))
         return;
     session_watch(&s->session, SESSION_LANES,
                   s->connect && s->chan ? chan_connect_fd(s->connect) : -1,
@@ -161,17 +152,14 @@ static void source_look_at_clock(struct ferry_migrate_source *s)
 {
     int64_t now = source_now(s);
 
-    if (s->sender && s->state == SOURCE_LAST) {
+    if (s->sender && s->base.m.state == SOURCE_SEND) {
         uint64_t bytes = source_totals(s).bytes;
 
         if (bytes != s->seen_progress)
-            s->deadline_ns = now + s->pause_timeout_ns;
+            mover_allow(&s->base.m, now, s->base.pause_timeout_ns);
         s->seen_progress = bytes;
     }
-    if (s->state < SOURCE_DONE && now >= s->deadline_ns) {
-        s->deadline_ns = INT64_MAX;
-        source_fire(s, SOURCE_EV_DUE);
-    }
+    mover_look_at_clock(&s->base.m, now);
 }
 
 /* --- <ferry/migrate.h> --- */
@@ -192,17 +180,19 @@ static int source_multifd(struct ferry_migrate_source *s, struct ferry_err *err)
     return multifd_out_new(&s->multifd, &params, err);
 }
 
-static int source_init(struct ferry_migrate_source *s,
-                       const struct ferry_migrate_source_params *params, struct ferry_err *err)
+static int source_set_up(struct ferry_migrate_source *s,
+                         const struct ferry_migrate_source_params *params, struct ferry_err *err)
 {
     int r;
 
-    s->vm = params->vm;
+    source_init(&s->base, &migrate_source_way, "migration", session_clock, &s->session);
+    s->base.m.vm = params->vm;
+    s->base.hold = params->capabilities.pause_before_switchover;
     s->description = strdup(params->description ? params->description : "");
     s->version = strdup(params->version);
     if (!s->description || !s->version)
         return err_set(err, ENOMEM, "no memory for a migration");
-    s->running = params->running;
+    s->base.m.running = params->running;
     s->dry_run = params->dry_run;
     s->peer = params->peer;
     s->capabilities = params->capabilities;
@@ -211,15 +201,16 @@ static int source_init(struct ferry_migrate_source *s,
     s->has_uuid = params->uuid != NULL;
     if (params->uuid)
         memcpy(s->uuid, params->uuid, sizeof(s->uuid));
-    s->setup_timeout_ns = params->setup_timeout_ns ? params->setup_timeout_ns : SOURCE_SETUP_NS;
-    s->pause_timeout_ns = params->pause_timeout_ns ? params->pause_timeout_ns : SOURCE_PAUSE_NS;
+    s->base.prepare_timeout_ns =
+        params->setup_timeout_ns ? params->setup_timeout_ns : SOURCE_SETUP_NS;
+    s->base.pause_timeout_ns =
+        params->pause_timeout_ns ? params->pause_timeout_ns : SOURCE_PAUSE_NS;
     s->no_threads = params->no_threads;
     s->throttle = params->throttle;
     s->deactivate = params->deactivate;
     s->activate = params->activate;
     s->trace = params->trace;
     s->opaque = params->opaque;
-    s->deadline_ns = INT64_MAX;
     s->want.fd = -1;
     rounds_init(&s->rounds, &s->parameters);
     return_path_in_init(&s->back);
@@ -227,11 +218,11 @@ static int source_init(struct ferry_migrate_source *s,
     if (r == 0)
         r = support_codec(&params->parameters, &s->codec, err);
     if (r == 0)
-        r = guest_ram_init(&s->guest, ferry_vm_ram(s->vm), err);
+        r = guest_ram_init(&s->guest, ferry_vm_ram(s->base.m.vm), err);
     if (r == 0 && s->capabilities.multifd && !s->capabilities.mapped_ram)
         r = source_multifd(s, err);
     if (r == 0)
-        r = wire_config_make(&s->config, vm_machine_name(s->vm), err);
+        r = wire_config_make(&s->config, vm_machine_name(s->base.m.vm), err);
     if (r == 0)
         r = support_config(&s->config, &s->capabilities, s->has_uuid ? s->uuid : NULL, err);
     return r;
@@ -269,7 +260,7 @@ int ferry_migrate_source_new(struct ferry_migrate_source **ret,
     if (!s)
         return err_set(err, ENOMEM, "no memory for a migration");
     s->session.epoll = s->session.notify = -1;
-    r = source_init(s, params, err);
+    r = source_set_up(s, params, err);
     if (r == 0 && address)
         r = source_open(s, address, err);
     if (r < 0) {
@@ -289,10 +280,9 @@ int ferry_migrate_source_fd(const struct ferry_migrate_source *s)
 
 int64_t ferry_migrate_source_deadline_ns(const struct ferry_migrate_source *s)
 {
-    int64_t deadline = s->deadline_ns;
+    int64_t deadline = s->base.m.deadline_ns;
 
-    if (s->state == SOURCE_NEW || s->again || s->want.more ||
-        (s->drained && s->state == SOURCE_QUIESCE) ||
+    if (source_due(&s->base) || s->base.m.again || s->want.more ||
         (s->connect && chan_connect_fd(s->connect) < 0))
         return 0;
     if (s->want.until_ns && s->want.until_ns < deadline)
@@ -303,31 +293,28 @@ int64_t ferry_migrate_source_deadline_ns(const struct ferry_migrate_source *s)
 enum ferry_migrate_status ferry_migrate_source_step(struct ferry_migrate_source *s,
                                                     struct ferry_err *err)
 {
-    s->again = false;
+    s->base.m.again = false;
     session_noticed(&s->session);
-    if (s->state == SOURCE_NEW)
-        source_fire(s, SOURCE_EV_BEGIN);
-    if (s->state == SOURCE_CONNECT && s->connect)
+    source_go_on(&s->base);
+    if (s->base.m.state == SOURCE_CONNECT && s->connect)
         source_connect(s);
-    if (s->multifd && s->sender && s->state < SOURCE_DONE && !multifd_out_complete(s->multifd))
+    if (s->multifd && s->sender && !mover_ended(&s->base.m) && !multifd_out_complete(s->multifd))
         source_connect_lane(s);
-    if (s->drained && s->state == SOURCE_QUIESCE)
-        source_fire(s, SOURCE_EV_DRAINED);
     if (s->chan && chan_traits(s->chan)->both_ways)
         source_hear(s);
     source_send_some(s);
     source_look_at_clock(s);
     source_watch(s);
-    switch (s->state) {
+    switch (s->base.m.state) {
     case SOURCE_DONE:
         return FERRY_MIGRATE_DONE;
     case SOURCE_CHECKED:
         return FERRY_MIGRATE_CHECKED;
     case SOURCE_FAILED:
-        *err = s->err;
+        *err = s->base.m.err;
         return FERRY_MIGRATE_FAILED;
     case SOURCE_LOST:
-        *err = s->err;
+        *err = s->base.m.err;
         return FERRY_MIGRATE_LOST;
     default:
         return FERRY_MIGRATE_BUSY;
@@ -337,10 +324,7 @@ enum ferry_migrate_status ferry_migrate_source_step(struct ferry_migrate_source 
 int ferry_migrate_source_set_running(struct ferry_migrate_source *s, bool running,
                                      struct ferry_err *err)
 {
-    if (s->paused || s->state >= SOURCE_DONE)
-        return err_set(err, EBUSY, "the guest is being moved");
-    s->running = running;
-    return 0;
+    return source_set_running(&s->base, running, err);
 }
 
 void ferry_migrate_source_set_parameters(struct ferry_migrate_source *s,
@@ -349,50 +333,47 @@ void ferry_migrate_source_set_parameters(struct ferry_migrate_source *s,
     s->parameters = *parameters;
     s->parameters.multifd_compression = NULL;
     rounds_set(&s->rounds, parameters);
-    if (s->sender && s->state <= SOURCE_SWITCHOVER)
+    if (s->sender && s->base.m.state <= SOURCE_HOLD)
         sender_set_rate(s->sender, parameters->max_bandwidth_bps);
 }
 
 int ferry_migrate_source_proceed(struct ferry_migrate_source *s, struct ferry_err *err)
 {
-    if (s->state != SOURCE_SWITCHOVER)
-        return err_set(err, EINVAL, "the migration does not wait to be continued: it is %s",
-                       source_doing(s));
-    source_fire(s, SOURCE_EV_PROCEED);
-    return 0;
+    return source_proceed(&s->base, err);
 }
 
 int ferry_migrate_source_cancel(struct ferry_migrate_source *s, struct ferry_err *err)
 {
     struct ferry_err ignored;
 
-    if ((s->state >= SOURCE_COMMIT && s->state < SOURCE_BACK) ||
-        (s->state == SOURCE_LAST && !s->ferry && sender_state(s->sender, &ignored) == SENDER_IDLE))
+    /* Who starts the guest unasked may have everything. */
+    if (s->base.m.state == SOURCE_SEND && !s->ferry &&
+        sender_state(s->sender, &ignored) == SENDER_IDLE)
         return err_set(err, EBUSY, "too late to cancel: the target may run the guest");
-    if (s->state < SOURCE_DONE)
-        source_fire(s, SOURCE_EV_CANCEL);
-    return 0;
+    return source_cancel(&s->base, err);
 }
 
 static enum ferry_migrate_phase source_phase(const struct ferry_migrate_source *s)
 {
-    switch (s->state) {
+    switch (s->base.m.state) {
     case SOURCE_ACTIVE:
     case SOURCE_QUIESCE:
         return FERRY_MIGRATE_ACTIVE;
-    case SOURCE_SWITCHOVER:
+    case SOURCE_HOLD:
         return FERRY_MIGRATE_PRE_SWITCHOVER;
-    case SOURCE_LAST:
+    case SOURCE_SEND:
     case SOURCE_LOAD:
     case SOURCE_COMMIT:
     case SOURCE_AWAIT:
+    case SOURCE_ASCERTAIN:
     case SOURCE_BACK:
         return FERRY_MIGRATE_DEVICE;
     case SOURCE_DONE:
     case SOURCE_CHECKED:
         return FERRY_MIGRATE_COMPLETED;
     case SOURCE_FAILED:
-        return s->err.errnum == ECANCELED ? FERRY_MIGRATE_CANCELLED : FERRY_MIGRATE_ENDED_FAILED;
+        return s->base.m.err.errnum == ECANCELED ? FERRY_MIGRATE_CANCELLED
+                                                 : FERRY_MIGRATE_ENDED_FAILED;
     case SOURCE_LOST:
         return FERRY_MIGRATE_ENDED_FAILED;
     default:
@@ -420,7 +401,7 @@ void ferry_migrate_source_info(const struct ferry_migrate_source *s, struct ferr
     ret->transferred_bytes = t.bytes;
     ret->bandwidth_bps = s->rounds.bandwidth_bps;
     ret->ram_total_bytes = ram_total_bytes(&s->guest.blocks);
-    if (s->active_ns && s->state < SOURCE_DONE && s->pending_pages > taken)
+    if (s->active_ns && !mover_ended(&s->base.m) && s->pending_pages > taken)
         ret->ram_remaining_bytes = (s->pending_pages - taken) * WIRE_PAGE_BYTES;
     ret->zero_pages = t.zero_pages;
     ret->normal_pages = t.normal_pages;

@@ -13,9 +13,10 @@
 /* For the source to read why. */
 #define TARGET_DRAIN_NS INT64_C(2000000000)
 
-int64_t target_now(struct ferry_migrate_target *t)
+/* The base is the first member. */
+static struct ferry_migrate_target *stream_of(struct target *base)
 {
-    return session_clock(&t->session);
+    return (struct ferry_migrate_target *)base;
 }
 
 void target_trace(struct ferry_migrate_target *t, enum ferry_migrate_point point)
@@ -41,40 +42,35 @@ void target_answer(struct ferry_migrate_target *t)
     t->answered_bytes = 0;
 }
 
-static int target_begin(void *self)
+static int stream_begin(struct target *base)
 {
-    struct ferry_migrate_target *t = self;
+    struct ferry_migrate_target *t = stream_of(base);
 
-    return t->chan ? TARGET_EV_CONNECTED : 0;
+    return t->chan ? MOVE_EV_CONNECTED : 0;
 }
 
-static int target_connected(void *self)
+static int stream_connected(struct target *base)
 {
-    struct ferry_migrate_target *t = self;
+    struct ferry_migrate_target *t = stream_of(base);
 
     t->begin_ns = target_now(t);
     target_trace(t, FERRY_MIGRATE_CONNECTED);
     return 0;
 }
 
-static int target_ram_read(void *self)
+static int stream_ram_read(struct target *base)
 {
-    struct ferry_migrate_target *t = self;
+    struct ferry_migrate_target *t = stream_of(base);
 
     t->section = NULL;
     return 0;
 }
 
-/* Before the source can notice that the guest does not come: it takes everything back. */
-static void target_deactivate(struct ferry_migrate_target *t)
+static void stream_end(struct target *base)
 {
-    if (t->active && t->deactivate)
-        t->deactivate(t->opaque);
-    t->active = false;
-}
+    struct ferry_migrate_target *t = stream_of(base);
 
-static void target_close(struct ferry_migrate_target *t)
-{
+    target_answer(t);
     session_watch(&t->session, SESSION_MAIN, -1, 0);
     if (t->receiver) {
         const struct receiver_counters *c = receiver_counters(t->receiver);
@@ -95,14 +91,14 @@ static void target_close(struct ferry_migrate_target *t)
     ferry_chan_free(TAKE_PTR(t->chan));
     ferry_listener_free(TAKE_PTR(t->listener));
     t->end_ns = target_now(t);
-    t->deadline_ns = INT64_MAX;
+    t->base.m.deadline_ns = INT64_MAX;
 }
 
 /* All is loaded and checked. */
-static int target_end(void *self)
+static int stream_load(struct target *base)
 {
-    struct ferry_migrate_target *t = self;
-    int r = t->activate ? t->activate(t->opaque, &t->err) : 0;
+    struct ferry_migrate_target *t = stream_of(base);
+    int r = t->activate ? t->activate(t->opaque, &base->m.err) : 0;
 
     if (r < 0)
         return r;
@@ -110,25 +106,39 @@ static int target_end(void *self)
     t->ledger.target_load_ns = t->load_ns;
     target_trace(t, FERRY_MIGRATE_LOADED);
     if (!t->asked)
-        return TARGET_EV_COMMIT;
+        return MOVE_EV_COMMIT;
     return_path_put_plain(&t->answers, WIRE_RP_FERRY_LOADED);
     target_answer(t);
-    t->deadline_ns = target_now(t) + t->commit_timeout_ns;
+    mover_allow(&base->m, target_now(t), t->commit_timeout_ns);
     return 0;
 }
 
-static int target_start(void *self)
+static void stream_committed(struct target *base)
 {
-    struct ferry_migrate_target *t = self;
-    int64_t begin_ns = target_now(t);
+    struct ferry_migrate_target *t = stream_of(base);
 
+    t->commit_ns = target_now(t);
     target_trace(t, FERRY_MIGRATE_COMMITTED);
-    vm_load_commit(t->load, NULL, NULL);
-    vm_resume_parts(t->vm, NULL, NULL);
-    t->running = !t->run || t->run(t->opaque);
-    if (t->running)
-        vm_resume_harts(t->vm);
-    t->ledger.target_start_ns = target_now(t) - begin_ns;
+}
+
+static int stream_claim(struct target *base)
+{
+    vm_load_commit(stream_of(base)->load, NULL, NULL);
+    return 0;
+}
+
+static bool stream_run(struct target *base)
+{
+    struct ferry_migrate_target *t = stream_of(base);
+
+    return !t->run || t->run(t->opaque);
+}
+
+static void stream_started(struct target *base)
+{
+    struct ferry_migrate_target *t = stream_of(base);
+
+    t->ledger.target_start_ns = target_now(t) - t->commit_ns;
     if (t->switchover_ns)
         t->ledger.total_ns = target_now(t) - t->switchover_ns;
     if (t->asked)
@@ -137,48 +147,32 @@ static int target_start(void *self)
         return_path_put_shut(&t->answers, 0);
     target_answer(t);
     target_trace(t, FERRY_MIGRATE_STARTED);
-    target_close(t);
-    return 0;
+    stream_end(base);
 }
 
-static int target_gone(void *self)
+/* No COMMIT was given: the guest is the source's. */
+static int stream_orphaned(struct target *base)
 {
-    struct ferry_migrate_target *t = self;
-
-    err_set(&t->err, ECONNRESET, "the source closed the connection while the target was %s",
-            migrate_target_table.state_names[t->state]);
-    return TARGET_EV_CLOSE;
-}
-
-static int target_cancelled(void *self)
-{
-    struct ferry_migrate_target *t = self;
-
-    err_set(&t->err, ECANCELED, "the target was told to stop");
-    return TARGET_EV_FAULT;
-}
-
-static int target_late(void *self)
-{
-    struct ferry_migrate_target *t = self;
-
-    err_set(&t->err, ETIMEDOUT, "the source did not say in time that the guest shall start");
-    return TARGET_EV_FAULT;
+    (void)mover_gone(base);
+    return MOVE_EV_OWN_THEIRS;
 }
 
 /* Closing with unread bytes would reset the connection and take the reason with it. */
-static int target_refuse(void *self)
+static int stream_refuse(struct target *base)
 {
-    struct ferry_migrate_target *t = self;
+    struct ferry_migrate_target *t = stream_of(base);
 
-    target_deactivate(t);
+    /* Before the source can notice that the guest does not come: it takes everything back. */
+    if (t->active && t->deactivate)
+        t->deactivate(t->opaque);
+    t->active = false;
     receiver_free(TAKE_PTR(t->receiver));
     multifd_in_free(TAKE_PTR(t->multifd));
-    t->deadline_ns = target_now(t) + TARGET_DRAIN_NS;
-    if (!t->chan || !t->may_answer)
-        return TARGET_EV_CLOSE;
+    t->base.m.deadline_ns = target_now(t) + TARGET_DRAIN_NS;
+    if (!t->chan || !t->may_answer || t->gone)
+        return MOVE_EV_CLOSE;
     if (t->asked)
-        return_path_put_refuse(&t->answers, t->err.text);
+        return_path_put_refuse(&t->answers, t->base.m.err.text);
     else
         return_path_put_shut(&t->answers, 1);
     target_answer(t);
@@ -186,83 +180,16 @@ static int target_refuse(void *self)
     return 0;
 }
 
-static int target_failed(void *self)
-{
-    target_deactivate(self);
-    target_close(self);
-    return 0;
-}
-
-/* The source knows, and closes. */
-static int target_checked(void *self)
-{
-    struct ferry_migrate_target *t = self;
-
-    target_answer(t);
-    target_close(t);
-    return 0;
-}
-
-static const char *const target_state_names[] = {
-    [TARGET_NEW] = "not begun",
-    [TARGET_LISTEN] = "waiting for a connection",
-    [TARGET_READ] = "reading the stream",
-    [TARGET_RAM] = "reading RAM",
-    [TARGET_COMMIT] = "waiting for COMMIT",
-    [TARGET_DRAIN] = "telling the source why not",
-    [TARGET_DONE] = "done",
-    [TARGET_CHECKED] = "done with checking",
-    [TARGET_FAILED] = "failed",
-};
-
-static const char *const target_event_names[] = {
-    [TARGET_EV_NONE] = "nothing",        [TARGET_EV_BEGIN] = "begin",
-    [TARGET_EV_CONNECTED] = "connected", [TARGET_EV_RAM] = "a RAM section",
-    [TARGET_EV_IDLE] = "RAM read",       [TARGET_EV_CHECKED] = "dry run over",
-    [TARGET_EV_END] = "end of stream",   [TARGET_EV_COMMIT] = "COMMIT",
-    [TARGET_EV_GONE] = "peer gone",      [TARGET_EV_DUE] = "deadline",
-    [TARGET_EV_CANCEL] = "cancel",       [TARGET_EV_FAULT] = "fault",
-    [TARGET_EV_CLOSE] = "close",
-};
-
-/* clang-format off */
-static const struct machine_rule target_rules[] = {
-    {TARGET_NEW,    TARGET_EV_BEGIN,     TARGET_LISTEN,  target_begin},
-    {TARGET_LISTEN, TARGET_EV_CONNECTED, TARGET_READ,    target_connected},
-    {TARGET_READ,   TARGET_EV_RAM,       TARGET_RAM,     NULL},
-    {TARGET_RAM,    TARGET_EV_IDLE,      TARGET_READ,    target_ram_read},
-    {TARGET_READ,   TARGET_EV_CHECKED,   TARGET_CHECKED, target_checked},
-    {TARGET_READ,   TARGET_EV_END,       TARGET_COMMIT,  target_end},
-    {TARGET_COMMIT, TARGET_EV_COMMIT,    TARGET_DONE,    target_start},
-
-    {TARGET_NEW,    TARGET_EV_CANCEL,    TARGET_NEW,     target_cancelled},
-    {TARGET_NEW,    TARGET_EV_FAULT,     TARGET_FAILED,  target_failed},
-    {TARGET_LISTEN, TARGET_EV_CANCEL,    TARGET_LISTEN,  target_cancelled},
-    {TARGET_LISTEN, TARGET_EV_FAULT,     TARGET_FAILED,  target_failed},
-    {TARGET_READ,   TARGET_EV_GONE,      TARGET_DRAIN,   target_gone},
-    {TARGET_READ,   TARGET_EV_CANCEL,    TARGET_READ,    target_cancelled},
-    {TARGET_READ,   TARGET_EV_FAULT,     TARGET_DRAIN,   target_refuse},
-    {TARGET_RAM,    TARGET_EV_CANCEL,    TARGET_RAM,     target_cancelled},
-    {TARGET_RAM,    TARGET_EV_FAULT,     TARGET_DRAIN,   target_refuse},
-    {TARGET_COMMIT, TARGET_EV_GONE,      TARGET_DRAIN,   target_gone},
-    {TARGET_COMMIT, TARGET_EV_CANCEL,    TARGET_COMMIT,  target_cancelled},
-    {TARGET_COMMIT, TARGET_EV_DUE,       TARGET_COMMIT,  target_late},
-    {TARGET_COMMIT, TARGET_EV_FAULT,     TARGET_DRAIN,   target_refuse},
-    {TARGET_DRAIN,  TARGET_EV_GONE,      TARGET_FAILED,  target_failed},
-    {TARGET_DRAIN,  TARGET_EV_DUE,       TARGET_FAILED,  target_failed},
-    {TARGET_DRAIN,  TARGET_EV_CLOSE,     TARGET_FAILED,  target_failed},
-    {TARGET_DRAIN,  TARGET_EV_CANCEL,    TARGET_FAILED,  target_failed},
-    {TARGET_DRAIN,  TARGET_EV_FAULT,     TARGET_FAILED,  target_failed},
-};
-/* clang-format on */
-
-const struct machine_table migrate_target_table = {
-    .name = "target",
-    .state_names = target_state_names,
-    .state_count = sizeof(target_state_names) / sizeof(target_state_names[0]),
-    .event_names = target_event_names,
-    .event_count = sizeof(target_event_names) / sizeof(target_event_names[0]),
-    .fault = TARGET_EV_FAULT,
-    .rules = target_rules,
-    .rule_count = sizeof(target_rules) / sizeof(target_rules[0]),
+const struct target_way migrate_target_way = {
+    .begin = stream_begin,
+    .connected = stream_connected,
+    .ram_read = stream_ram_read,
+    .load = stream_load,
+    .committed = stream_committed,
+    .claim = stream_claim,
+    .run = stream_run,
+    .started = stream_started,
+    .orphaned = stream_orphaned,
+    .refuse = stream_refuse,
+    .end = stream_end,
 };

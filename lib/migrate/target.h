@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A migration's target from the inside: what target.c (states and what is done between them),
+ * A migration's target from the inside: what target.c (the stream's way for lib/move/target.h),
  * target_items.c (what comes in the stream) and target_api.c share.
  */
 #pragma once
@@ -10,12 +10,12 @@
 
 #include <ferry/migrate.h>
 
-#include "base/machine.h"
 #include "lib/chan/listener.h"
 #include "lib/migrate/guest.h"
 #include "lib/migrate/multifd_in.h"
 #include "lib/migrate/receiver.h"
 #include "lib/migrate/session.h"
+#include "lib/move/target.h"
 #include "lib/wire/config.h"
 #include "lib/wire/stream_in.h"
 #include "lib/wire/vm_load.h"
@@ -23,44 +23,11 @@
 /* Answers that the source does not read: then it asks for too much. */
 #define TARGET_ANSWERS_MAX_BYTES (64u << 10)
 
-enum target_state {
-    TARGET_NEW = 0,
-    TARGET_LISTEN,
-    TARGET_READ,   /* the main thread reads the channel */
-    TARGET_RAM,    /* the receiver does */
-    TARGET_COMMIT, /* all is loaded, the source must say go */
-    TARGET_DRAIN,  /* failed; the reason must reach the source before the connection goes */
-    /* ends */
-    TARGET_DONE,
-    TARGET_CHECKED,
-    TARGET_FAILED,
-};
-
-enum target_event {
-    TARGET_EV_NONE = 0,
-    TARGET_EV_BEGIN,
-    TARGET_EV_CONNECTED,
-    TARGET_EV_RAM,  /* a RAM section begins */
-    TARGET_EV_IDLE, /* it has been read */
-    TARGET_EV_CHECKED,
-    TARGET_EV_END, /* of the stream */
-    TARGET_EV_COMMIT,
-    TARGET_EV_GONE,
-    TARGET_EV_DUE,
-    TARGET_EV_CANCEL,
-    TARGET_EV_FAULT,
-    TARGET_EV_CLOSE, /* nobody is there to be told */
-};
-
 struct ferry_migrate_target {
+    struct target base;
     struct session session;
-    int state;
-    struct ferry_err err;
-    int64_t deadline_ns;
-    bool again;
 
     char *version;
-    struct ferry_vm *vm; /* loan */
     int (*build)(void *opaque, const char *description, struct ferry_vm **vm,
                  struct ferry_err *err);
     bool has_uuid;
@@ -103,17 +70,19 @@ struct ferry_migrate_target {
     struct buf answers;
     size_t answered_bytes;
 
-    int64_t begin_ns, switchover_ns, load_ns, end_ns;
-    bool running;
+    int64_t begin_ns, switchover_ns, load_ns, commit_ns, end_ns;
     uint64_t received_bytes, zero_pages, normal_pages; /* of a receiver that is gone */
     struct ferry_migrate_ledger ledger;
 };
 
-extern const struct machine_table migrate_target_table;
+extern const struct target_way migrate_target_way;
 
-int64_t target_now(struct ferry_migrate_target *t);
+static inline int64_t target_now(const struct ferry_migrate_target *t)
+{
+    return mover_now(&t->base.m);
+}
 void target_trace(struct ferry_migrate_target *t, enum ferry_migrate_point point);
 /* Sends what can be sent of the answers. */
 void target_answer(struct ferry_migrate_target *t);
-/* The next item, or a piece of it: an event, TARGET_EV_NONE: more bytes are needed, or -errno. */
+/* The next item, or a piece of it: an event, MOVE_EV_NONE: more bytes are needed, or -errno. */
 int target_item(struct ferry_migrate_target *t);

@@ -20,17 +20,11 @@
 #define TARGET_LOOK_NS    INT64_C(2000000)
 #define TARGET_GO_BYTES   5u /* the command COMMIT */
 
-static void target_fire(struct ferry_migrate_target *t, enum target_event event)
-{
-    machine_run(&migrate_target_table, t, &t->state, (int)event, &t->err);
-    t->again = true;
-}
-
 /* Which channel is it? Its first bytes tell. 1: it is taken, 0: not yet. */
 static int target_sort(struct ferry_migrate_target *t, struct ferry_chan **chan)
 {
     uint32_t magic;
-    int r = chan_peek(*chan, &magic, sizeof(magic), &t->err);
+    int r = chan_peek(*chan, &magic, sizeof(magic), &t->base.m.err);
 
     if (r < 0)
         return r == -EAGAIN ? 0 : r;
@@ -38,12 +32,13 @@ static int target_sort(struct ferry_migrate_target *t, struct ferry_chan **chan)
     if (magic == WIRE_MULTIFD_MAGIC) {
         if (!t->multifd)
             return 0;
-        r = multifd_in_attach(t->multifd, chan, &t->err);
+        r = multifd_in_attach(t->multifd, chan, &t->base.m.err);
         t->taken_count++;
         return r < 0 ? r : 1;
     }
     if (t->chan)
-        return err_set(&t->err, EPROTO, "a channel begins with %08x, which says nothing", magic);
+        return err_set(&t->base.m.err, EPROTO, "a channel begins with %08x, which says nothing",
+                       magic);
     t->chan = TAKE_PTR(*chan);
     return 1;
 }
@@ -61,12 +56,12 @@ static int target_accept_many(struct ferry_migrate_target *t)
             i++;
     }
     while (t->listener && t->arrived_count <= t->channels) {
-        int r = listener_accept(t->listener, &t->arrived[t->arrived_count], &t->err);
+        int r = listener_accept(t->listener, &t->arrived[t->arrived_count], &t->base.m.err);
 
         if (r <= 0)
             return r;
         t->arrived_count++;
-        t->again = true;
+        t->base.m.again = true;
     }
     if (t->chan && t->taken_count == t->channels && t->listener) {
         session_watch(&t->session, SESSION_LANES, -1, 0);
@@ -82,17 +77,17 @@ static void target_accept(struct ferry_migrate_target *t)
     if (t->channels) {
         r = target_accept_many(t);
         if (r < 0)
-            target_fire(t, TARGET_EV_FAULT);
-        else if (t->chan && t->state == TARGET_LISTEN)
-            target_fire(t, TARGET_EV_CONNECTED);
+            mover_fire(&t->base.m, MOVE_EV_FAULT);
+        else if (t->chan && t->base.m.state == TARGET_LISTEN)
+            mover_fire(&t->base.m, MOVE_EV_CONNECTED);
         return;
     }
-    r = listener_accept(t->listener, &t->chan, &t->err);
+    r = listener_accept(t->listener, &t->chan, &t->base.m.err);
     if (r == 0)
         return;
     session_watch(&t->session, SESSION_MAIN, -1, 0);
     ferry_listener_free(TAKE_PTR(t->listener));
-    target_fire(t, r < 0 ? TARGET_EV_FAULT : TARGET_EV_CONNECTED);
+    mover_fire(&t->base.m, r < 0 ? MOVE_EV_FAULT : MOVE_EV_CONNECTED);
 }
 
 /* 1: some bytes more, 0: none now. */
@@ -103,13 +98,13 @@ static int target_feed(struct ferry_migrate_target *t)
 
     if (t->gone)
         return 0;
-    n = chan_recv(t->chan, data, sizeof(data), &t->err);
+    n = chan_recv(t->chan, data, sizeof(data), &t->base.m.err);
     if (n == -EAGAIN)
         return 0;
     if (n < 0)
         return (int)n;
     if (n > 0) {
-        int r = stream_in_feed(t->stream, data, (size_t)n, &t->err);
+        int r = stream_in_feed(t->stream, data, (size_t)n, &t->base.m.err);
 
         return r < 0 ? r : 1;
     }
@@ -121,28 +116,28 @@ static int target_feed(struct ferry_migrate_target *t)
 /* Items until bytes are missing, RAM begins, or it is somebody else's turn. */
 static void target_read(struct ferry_migrate_target *t)
 {
-    for (unsigned i = 0; i < TARGET_STEP_ITEMS && t->state == TARGET_READ; i++) {
+    for (unsigned i = 0; i < TARGET_STEP_ITEMS && t->base.m.state == TARGET_READ; i++) {
         int r;
 
-        t->again = false;
+        t->base.m.again = false;
         r = target_item(t);
         if (r != 0) {
-            target_fire(t, r < 0 ? TARGET_EV_FAULT : (enum target_event)r);
+            mover_fire(&t->base.m, r < 0 ? MOVE_EV_FAULT : (enum move_event)r);
             continue;
         }
         target_answer(t);
-        if (t->again)
+        if (t->base.m.again)
             continue;
         if (t->gone) {
-            target_fire(t, TARGET_EV_GONE);
+            mover_fire(&t->base.m, MOVE_EV_GONE);
             return;
         }
         r = target_feed(t);
         if (r < 0)
-            target_fire(t, TARGET_EV_FAULT);
+            mover_fire(&t->base.m, MOVE_EV_FAULT);
         if (r == 0)
             return;
-        t->again = true;
+        t->base.m.again = true;
     }
 }
 
@@ -154,9 +149,9 @@ static void target_ram(struct ferry_migrate_target *t)
         t->want = (struct lane_want){.fd = -1, .until_ns = INT64_MAX};
         receiver_step(t->receiver, &t->want);
     }
-    r = receiver_state(t->receiver, &t->err);
+    r = receiver_state(t->receiver, &t->base.m.err);
     if (r != RECEIVER_BUSY)
-        target_fire(t, r < 0 ? TARGET_EV_FAULT : TARGET_EV_IDLE);
+        mover_fire(&t->base.m, r < 0 ? MOVE_EV_FAULT : MOVE_EV_RAM_READ);
 }
 
 /* Behind the stream: five bytes that start the guest. */
@@ -168,19 +163,19 @@ static void target_wait_for_go(struct ferry_migrate_target *t)
     struct rd in;
 
     if (r < 0) {
-        target_fire(t, TARGET_EV_FAULT);
+        mover_fire(&t->base.m, MOVE_EV_FAULT);
         return;
     }
     in = stream_in_data(t->stream);
     if (rd_left(&in) >= TARGET_GO_BYTES) {
         if (memcmp(rd_peek(&in, TARGET_GO_BYTES), go, TARGET_GO_BYTES) == 0) {
-            target_fire(t, TARGET_EV_COMMIT);
+            mover_fire(&t->base.m, MOVE_EV_COMMIT);
         } else {
-            err_set(&t->err, EPROTO, "something else than COMMIT follows the stream");
-            target_fire(t, TARGET_EV_FAULT);
+            err_set(&t->base.m.err, EPROTO, "something else than COMMIT follows the stream");
+            mover_fire(&t->base.m, MOVE_EV_FAULT);
         }
     } else if (t->gone) {
-        target_fire(t, TARGET_EV_GONE);
+        mover_fire(&t->base.m, MOVE_EV_GONE);
     }
 }
 
@@ -190,14 +185,14 @@ static void target_drain(struct ferry_migrate_target *t)
     struct ferry_err ignored;
 
     target_answer(t);
-    for (unsigned i = 0; i < TARGET_STEP_ITEMS && t->state == TARGET_DRAIN; i++) {
+    for (unsigned i = 0; i < TARGET_STEP_ITEMS && t->base.m.state == TARGET_DRAIN; i++) {
         ssize_t n = chan_recv(t->chan, data, sizeof(data), &ignored);
 
         if (n == -EAGAIN)
             return;
         if (n <= 0)
-            target_fire(t, TARGET_EV_GONE);
-        t->again = true;
+            mover_fire(&t->base.m, MOVE_EV_GONE);
+        t->base.m.again = true;
     }
 }
 
@@ -207,14 +202,14 @@ static void target_watch(struct ferry_migrate_target *t)
 
     if (t->channels && t->listener)
         session_watch(&t->session, SESSION_LANES, listener_fd(t->listener), POLLIN);
-    if (t->state == TARGET_LISTEN && t->listener && !t->channels) {
+    if (t->base.m.state == TARGET_LISTEN && t->listener && !t->channels) {
         session_watch(&t->session, SESSION_MAIN, listener_fd(t->listener), POLLIN);
         return;
     }
     if (!t->chan)
         return;
     /* The receiver's thread reads it. */
-    if (t->state == TARGET_RAM && !t->no_threads)
+    if (t->base.m.state == TARGET_RAM && !t->no_threads)
         events = 0;
     if (t->answers.len_bytes)
         events |= POLLOUT;
@@ -223,15 +218,16 @@ static void target_watch(struct ferry_migrate_target *t)
 
 /* --- <ferry/migrate.h> --- */
 
-static int target_init(struct ferry_migrate_target *t,
-                       const struct ferry_migrate_target_params *params, struct ferry_err *err)
+static int target_set_up(struct ferry_migrate_target *t,
+                         const struct ferry_migrate_target_params *params, struct ferry_err *err)
 {
     int r;
 
+    target_init(&t->base, &migrate_target_way, "migration", session_clock, &t->session);
     t->version = strdup(params->version);
     if (!t->version)
         return err_set(err, ENOMEM, "no memory for a migration");
-    t->vm = params->vm;
+    t->base.m.vm = params->vm;
     t->build = params->build;
     t->has_uuid = params->uuid != NULL;
     if (params->uuid)
@@ -247,7 +243,6 @@ static int target_init(struct ferry_migrate_target *t,
     t->deactivate = params->deactivate;
     t->run = params->run;
     t->opaque = params->opaque;
-    t->deadline_ns = INT64_MAX;
     t->want.until_ns = INT64_MAX;
     r = session_init(&t->session, params->clock, params->opaque, err);
     if (r == 0)
@@ -281,7 +276,7 @@ int ferry_migrate_target_new(struct ferry_migrate_target **ret,
     if (!t)
         return err_set(err, ENOMEM, "no memory for a migration");
     t->session.epoll = t->session.notify = -1;
-    r = target_init(t, params, err);
+    r = target_set_up(t, params, err);
     if (r < 0) {
         ferry_migrate_target_free(t);
         return r;
@@ -304,55 +299,51 @@ static int64_t target_look_ns(const struct ferry_migrate_target *t)
     int64_t now = t->session.clock ? t->session.clock(t->session.opaque) : clock_monotonic_ns();
     int64_t look = now + TARGET_LOOK_NS;
 
-    return look < t->deadline_ns ? look : t->deadline_ns;
+    return look < t->base.m.deadline_ns ? look : t->base.m.deadline_ns;
 }
 
 int64_t ferry_migrate_target_deadline_ns(const struct ferry_migrate_target *t)
 {
-    bool file = t->chan && chan_traits(t->chan)->seekable && t->state == TARGET_READ;
+    bool file = t->chan && chan_traits(t->chan)->seekable && t->base.m.state == TARGET_READ;
 
-    if (t->state == TARGET_NEW || t->again || t->want.more || file ||
-        (t->state == TARGET_LISTEN && t->listener && listener_fd(t->listener) < 0))
+    if (t->base.m.state == TARGET_NEW || t->base.m.again || t->want.more || file ||
+        (t->base.m.state == TARGET_LISTEN && t->listener && listener_fd(t->listener) < 0))
         return 0;
     /* Whose first bytes have not come is not waited for with poll(2). */
-    if (t->arrived_count && t->state < TARGET_DRAIN)
+    if (t->arrived_count && t->base.m.state < TARGET_DRAIN)
         return target_look_ns(t);
-    return t->deadline_ns;
+    return t->base.m.deadline_ns;
 }
 
 enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target *t,
                                                     struct ferry_err *err)
 {
-    t->again = false;
+    t->base.m.again = false;
     session_noticed(&t->session);
-    if (t->state == TARGET_NEW)
-        target_fire(t, TARGET_EV_BEGIN);
-    if (t->listener && t->state > TARGET_NEW && t->state < TARGET_DRAIN &&
-        (t->channels || t->state == TARGET_LISTEN))
+    target_go_on(&t->base);
+    if (t->listener && t->base.m.state > TARGET_NEW && t->base.m.state < TARGET_DRAIN &&
+        (t->channels || t->base.m.state == TARGET_LISTEN))
         target_accept(t);
-    if (t->state == TARGET_RAM)
+    if (t->base.m.state == TARGET_RAM)
         target_ram(t);
-    if (t->state == TARGET_READ)
+    if (t->base.m.state == TARGET_READ)
         target_read(t);
-    if (t->state == TARGET_COMMIT)
+    if (t->base.m.state == TARGET_COMMIT)
         target_wait_for_go(t);
-    if (t->state == TARGET_DRAIN)
+    if (t->base.m.state == TARGET_DRAIN)
         target_drain(t);
-    if (t->state < TARGET_DONE && target_now(t) >= t->deadline_ns) {
-        t->deadline_ns = INT64_MAX;
-        target_fire(t, TARGET_EV_DUE);
-    }
-    if (t->state < TARGET_DONE) {
+    mover_look_at_clock(&t->base.m, target_now(t));
+    if (!mover_ended(&t->base.m)) {
         target_answer(t);
         target_watch(t);
     }
-    switch (t->state) {
+    switch (t->base.m.state) {
     case TARGET_DONE:
         return FERRY_MIGRATE_DONE;
     case TARGET_CHECKED:
         return FERRY_MIGRATE_CHECKED;
     case TARGET_FAILED:
-        *err = t->err;
+        *err = t->base.m.err;
         return FERRY_MIGRATE_FAILED;
     default:
         return FERRY_MIGRATE_BUSY;
@@ -361,15 +352,15 @@ enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target 
 
 bool ferry_migrate_target_running(const struct ferry_migrate_target *t)
 {
-    return t->running;
+    return t->base.m.running;
 }
 
 int ferry_migrate_target_cancel(struct ferry_migrate_target *t, struct ferry_err *err)
 {
-    if (t->state == TARGET_DONE)
+    if (t->base.m.state == TARGET_DONE)
         return err_set(err, EBUSY, "too late to cancel: the guest has started");
-    if (t->state < TARGET_DONE)
-        target_fire(t, TARGET_EV_CANCEL);
+    if (!mover_ended(&t->base.m))
+        mover_fire(&t->base.m, MOVE_EV_CANCEL);
     return 0;
 }
 
@@ -381,10 +372,11 @@ void ferry_migrate_target_info(const struct ferry_migrate_target *t, struct ferr
 
     memset(ret, 0, sizeof(*ret));
     ret->size_bytes = size;
-    ret->phase = t->state == TARGET_FAILED || t->state == TARGET_DRAIN ? FERRY_MIGRATE_ENDED_FAILED
-                 : t->state >= TARGET_DONE                             ? FERRY_MIGRATE_COMPLETED
-                 : t->state >= TARGET_READ                             ? FERRY_MIGRATE_ACTIVE
-                                                                       : FERRY_MIGRATE_SETUP;
+    ret->phase = t->base.m.state == TARGET_FAILED || t->base.m.state == TARGET_DRAIN
+                     ? FERRY_MIGRATE_ENDED_FAILED
+                 : t->base.m.state >= TARGET_DONE ? FERRY_MIGRATE_COMPLETED
+                 : t->base.m.state >= TARGET_READ ? FERRY_MIGRATE_ACTIVE
+                                                  : FERRY_MIGRATE_SETUP;
     ret->peer_is_ferry = t->asked || t->greeted;
     if (t->begin_ns)
         ret->total_time_ns = (t->end_ns ? t->end_ns : now) - t->begin_ns;

@@ -34,23 +34,23 @@ static int items_ready(struct ferry_migrate_target *t)
 
     if (t->ready)
         return 0;
-    if (!t->vm)
-        return err_set(&t->err, EINVAL,
+    if (!t->base.m.vm)
+        return err_set(&t->base.m.err, EINVAL,
                        "the stream does not say what machine it needs (QEMU never does): start "
                        "this side with the machine's options");
-    r = wire_config_make(&here, vm_machine_name(t->vm), &t->err);
+    r = wire_config_make(&here, vm_machine_name(t->base.m.vm), &t->base.m.err);
     if (r == 0)
-        r = support_config(&here, &t->capabilities, NULL, &t->err);
+        r = support_config(&here, &t->capabilities, NULL, &t->base.m.err);
     if (r == 0 && t->has_uuid) {
         here.has_uuid = true;
         memcpy(here.uuid, t->uuid, sizeof(here.uuid));
     }
     if (r == 0)
-        r = wire_config_match(&t->config, &here, &t->err);
+        r = wire_config_match(&t->config, &here, &t->base.m.err);
     if (r == 0 && !t->guest.ram)
-        r = guest_ram_init(&t->guest, ferry_vm_ram(t->vm), &t->err);
+        r = guest_ram_init(&t->guest, ferry_vm_ram(t->base.m.vm), &t->base.m.err);
     if (r == 0)
-        r = vm_load_new(&t->load, t->vm, &t->err);
+        r = vm_load_new(&t->load, t->base.m.vm, &t->base.m.err);
     if (r == 0 && t->channels) {
         struct multifd_in_params multifd = {.guest = &t->guest,
                                             .channels = t->channels,
@@ -59,13 +59,13 @@ static int items_ready(struct ferry_migrate_target *t)
 
         if (t->has_uuid)
             memcpy(multifd.uuid, t->uuid, sizeof(multifd.uuid));
-        r = multifd_in_new(&t->multifd, &multifd, &t->err);
+        r = multifd_in_new(&t->multifd, &multifd, &t->base.m.err);
         params.multifd = t->multifd;
         params.rules.multifd = true;
         params.rules.xbzrle = false;
     }
     if (r == 0)
-        r = receiver_new(&t->receiver, &params, &t->err);
+        r = receiver_new(&t->receiver, &params, &t->base.m.err);
     if (r < 0)
         return r;
     guest_ram_find_backed(&t->guest);
@@ -79,21 +79,21 @@ static int items_hello(struct ferry_migrate_target *t)
     struct rd in = stream_in_data(t->stream);
     OWN_MEM char *description = NULL;
     struct hello hello;
-    int r = hello_get(&in, stream_in_data_final(t->stream), &hello, &t->err);
+    int r = hello_get(&in, stream_in_data_final(t->stream), &hello, &t->base.m.err);
 
     if (r < 0)
         return r;
     description = strndup(hello.description, hello.description_bytes);
     if (!description)
-        return err_set(&t->err, ENOMEM, "no memory for the machine's description");
+        return err_set(&t->base.m.err, ENOMEM, "no memory for the machine's description");
     t->dry_run = hello.dry_run;
     if (t->build)
-        r = t->build(t->opaque, description, &t->vm, &t->err);
-    if (r == 0 && t->vm)
-        r = guest_ram_init(&t->guest, ferry_vm_ram(t->vm), &t->err);
-    if (r == 0 && t->vm)
-        r = hello_compare(&hello, hello_capabilities(&t->capabilities), &t->guest.blocks, t->vm,
-                          &t->err);
+        r = t->build(t->opaque, description, &t->base.m.vm, &t->base.m.err);
+    if (r == 0 && t->base.m.vm)
+        r = guest_ram_init(&t->guest, ferry_vm_ram(t->base.m.vm), &t->base.m.err);
+    if (r == 0 && t->base.m.vm)
+        r = hello_compare(&hello, hello_capabilities(&t->capabilities), &t->guest.blocks,
+                          t->base.m.vm, &t->base.m.err);
     if (r == 0)
         r = items_ready(t);
     if (r < 0)
@@ -103,20 +103,20 @@ static int items_hello(struct ferry_migrate_target *t)
     target_trace(t, FERRY_MIGRATE_ACCEPTED);
     if (t->may_answer && t->asked)
         return_path_put_plain(&t->answers, WIRE_RP_FERRY_ACCEPT);
-    return t->dry_run ? TARGET_EV_CHECKED : 0;
+    return t->dry_run ? MOVE_EV_CHECKED : 0;
 }
 
 static int items_command(struct ferry_migrate_target *t, const struct stream_item *item)
 {
     struct command c;
-    int r = command_get(item->command, item->payload, &c, &t->err);
+    int r = command_get(item->command, item->payload, &c, &t->base.m.err);
 
     if (r < 0)
         return r;
     switch (item->command) {
     case WIRE_CMD_OPEN_RETURN_PATH:
         if (!chan_traits(t->chan)->both_ways)
-            return err_set(&t->err, EINVAL,
+            return err_set(&t->base.m.err, EINVAL,
                            "the source wants answers, but %s goes one way: switch the capability "
                            "return-path off there",
                            chan_name(t->chan));
@@ -131,13 +131,13 @@ static int items_command(struct ferry_migrate_target *t, const struct stream_ite
         }
         return_path_put_pong(&t->answers, c.value);
         if (t->answers.len_bytes - t->answered_bytes > TARGET_ANSWERS_MAX_BYTES)
-            return err_set(&t->err, EPROTO, "the source asks and does not read the answers");
+            return err_set(&t->base.m.err, EPROTO, "the source asks and does not read the answers");
         return 0;
     case WIRE_CMD_SWITCHOVER_START:
         t->switchover_ns = target_now(t);
         return 0;
     default:
-        return err_set(&t->err, ENOTSUP, "the command %s of the stream is not served",
+        return err_set(&t->base.m.err, ENOTSUP, "the command %s of the stream is not served",
                        command_name(item->command));
     }
 }
@@ -150,13 +150,13 @@ static int items_section(struct ferry_migrate_target *t)
 
     if (strcmp(section->idstr, WIRE_FERRY_IDSTR) == 0 && section->type == WIRE_SECTION_FULL) {
         if (t->greeted || t->ready)
-            return err_set(&t->err, EPROTO, "ferry/hello comes too late or twice");
+            return err_set(&t->base.m.err, EPROTO, "ferry/hello comes too late or twice");
         r = items_hello(t);
     } else {
         struct rd in = stream_in_data(t->stream);
         int64_t begin_ns = target_now(t);
 
-        r = vm_load_section(t->load, section, &in, stream_in_data_final(t->stream), &t->err);
+        r = vm_load_section(t->load, section, &in, stream_in_data_final(t->stream), &t->base.m.err);
         if (r == 0)
             stream_in_data_used(t->stream, in.pos_bytes);
         t->load_ns += target_now(t) - begin_ns;
@@ -167,7 +167,7 @@ static int items_section(struct ferry_migrate_target *t)
         return r;
     stream_in_data_end(t->stream);
     t->section = NULL;
-    t->again = true;
+    t->base.m.again = true;
     return r;
 }
 
@@ -184,14 +184,14 @@ static int items_section_begins(struct ferry_migrate_target *t, const struct str
             return r;
     }
     if (strcmp(item->section->idstr, WIRE_RAM_IDSTR) == 0) {
-        r = receiver_begin(t->receiver, &t->section_copy, &t->err);
-        return r < 0 ? r : TARGET_EV_RAM;
+        r = receiver_begin(t->receiver, &t->section_copy, &t->base.m.err);
+        return r < 0 ? r : MOVE_EV_RAM;
     }
     if (item->section->type != WIRE_SECTION_FULL)
-        return err_set(&t->err, EPROTO, "section '%s' does not come in pieces",
+        return err_set(&t->base.m.err, EPROTO, "section '%s' does not come in pieces",
                        item->section->idstr);
     if (!hello) {
-        r = vm_load_accepts(t->load, item->section, &t->err);
+        r = vm_load_accepts(t->load, item->section, &t->base.m.err);
         if (r < 0)
             return r;
     }
@@ -201,10 +201,10 @@ static int items_section_begins(struct ferry_migrate_target *t, const struct str
 static int items_end_mark(struct ferry_migrate_target *t)
 {
     if (!t->ready || !receiver_has_list(t->receiver))
-        return err_set(&t->err, EPROTO, "the stream ends without RAM");
-    if (t->multifd && multifd_in_end(t->multifd, &t->err) < 0)
-        return -t->err.errnum;
-    return vm_load_complete(t->load, &t->err);
+        return err_set(&t->base.m.err, EPROTO, "the stream ends without RAM");
+    if (t->multifd && multifd_in_end(t->multifd, &t->base.m.err) < 0)
+        return -t->base.m.err.errnum;
+    return vm_load_complete(t->load, &t->base.m.err);
 }
 
 static int items_config(struct ferry_migrate_target *t, const struct wire_config *config)
@@ -214,7 +214,7 @@ static int items_config(struct ferry_migrate_target *t, const struct wire_config
     t->config = *config;
     t->has_config = true;
     if (mapped && !chan_traits(t->chan)->seekable)
-        return err_set(&t->err, EINVAL,
+        return err_set(&t->base.m.err, EINVAL,
                        "Migration requires seekable transport (e.g. file): the source sends a "
                        "mapped-ram file, which cannot be read from %s",
                        chan_name(t->chan));
@@ -231,17 +231,18 @@ static int items_end(struct ferry_migrate_target *t)
     uint64_t at, end, more = stream_in_left(t->stream);
 
     if (chan_traits(t->chan)->seekable) {
-        if (chan_position(t->chan, &at, &t->err) < 0 || chan_file_bytes(t->chan, &end, &t->err) < 0)
-            return -t->err.errnum;
+        if (chan_position(t->chan, &at, &t->base.m.err) < 0 ||
+            chan_file_bytes(t->chan, &end, &t->base.m.err) < 0)
+            return -t->base.m.err.errnum;
         more += end > at ? end - at : 0;
         if (more)
-            return err_set(&t->err, EPROTO,
+            return err_set(&t->base.m.err, EPROTO,
                            "%" PRIu64 " bytes of %s follow the end of the stream: it was not "
                            "written as one file",
                            more, chan_name(t->chan));
     }
     t->ended = true;
-    return TARGET_EV_END;
+    return MOVE_EV_STATE;
 }
 
 int target_item(struct ferry_migrate_target *t)
@@ -251,10 +252,10 @@ int target_item(struct ferry_migrate_target *t)
 
     if (t->section)
         return items_section(t);
-    r = stream_in_next(t->stream, &item, &t->err);
+    r = stream_in_next(t->stream, &item, &t->base.m.err);
     if (r <= 0)
         return r;
-    t->again = true;
+    t->base.m.again = true;
     switch (item.kind) {
     case STREAM_CONFIG:
         return items_config(t, item.config);
@@ -271,5 +272,5 @@ int target_item(struct ferry_migrate_target *t)
     case STREAM_PACKAGE_END:
         break;
     }
-    return err_set(&t->err, ENOTSUP, "packages of postcopy are not served");
+    return err_set(&t->base.m.err, ENOTSUP, "packages of postcopy are not served");
 }

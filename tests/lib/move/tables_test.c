@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/live/tables.h"
+#include "lib/move/source.h"
+#include "lib/move/target.h"
 
-static const struct machine_table *const tables[] = {&live_source_table, &live_target_table};
+static const struct machine_table *const tables[] = {&source_table, &target_table};
 
 /* One line per state: events, grouped by where they lead. */
 static void write_table(FILE *out, const struct machine_table *t)
@@ -66,10 +67,34 @@ static void tables_are_sound(void **state)
                 assert_false(t->rules[i].state == t->rules[j].state &&
                              t->rules[i].event == t->rules[j].event);
             /* Whoever can be anywhere can fail there. */
-            assert_true(has_rule(t, t->rules[i].state, LIVE_EVENT_FAULT));
+            assert_true(has_rule(t, t->rules[i].state, MOVE_EV_FAULT));
         }
         for (size_t s = 0; s < t->state_count; s++)
             assert_non_null(t->state_names[s]);
+    }
+}
+
+/* Whatever goes wrong: before COMMIT the guest comes back, after it only who finds out where it is
+ * may say so. */
+static void nothing_leads_back_from_commit_unexamined(void **state)
+{
+    const struct machine_table *t = &source_table;
+
+    for (size_t i = 0; i < t->rule_count; i++) {
+        const struct machine_rule *r = &t->rules[i];
+
+        bool past = r->state >= SOURCE_COMMIT && r->state <= SOURCE_ASCERTAIN;
+
+        if (r->event == MOVE_EV_FAULT)
+            assert_int_equal(r->next, past ? SOURCE_ASCERTAIN : SOURCE_BACK);
+        if (r->next == SOURCE_FAILED)
+            assert_int_equal(r->state, SOURCE_BACK);
+        if (r->next == SOURCE_BACK && past) {
+            assert_int_equal(r->state, SOURCE_ASCERTAIN);
+            assert_int_equal(r->event, MOVE_EV_OWN_UNMOVED);
+        }
+        if (r->event == MOVE_EV_CANCEL)
+            assert_true(r->state < SOURCE_COMMIT);
     }
 }
 
@@ -103,6 +128,7 @@ int main(int argc, char **argv)
     char *path = argc > 1 ? argv[1] : NULL;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_are_sound),
+        cmocka_unit_test(nothing_leads_back_from_commit_unexamined),
         cmocka_unit_test_prestate(the_document_shows_the_tables, path),
     };
 

@@ -88,8 +88,10 @@ static int stream_begin(struct source *base)
 static int source_send_hello(struct ferry_migrate_source *s, struct buf *out)
 {
     stream_put_section(out, WIRE_SECTION_FULL, SOURCE_HELLO_ID, WIRE_FERRY_IDSTR, 0, HELLO_VERSION);
+    s->hello_bytes = out->len_bytes;
     hello_put(out, s->version, s->dry_run, hello_capabilities(&s->capabilities), &s->guest.blocks,
               s->base.m.vm, s->description);
+    s->hello_bytes = out->len_bytes - s->hello_bytes;
     stream_put_footer(out, SOURCE_HELLO_ID);
     if (out->failed)
         return err_set(&s->base.m.err, out->failed, "no memory to describe the machine");
@@ -287,9 +289,12 @@ static int source_save(struct ferry_migrate_source *s, struct buf *out)
 {
     bool describe = !chan_traits(s->chan)->both_ways;
     struct buf devices = {0}, json = {0};
-    int r = vm_save_parts(s->base.m.vm, out, SOURCE_PARTS_ID, describe ? &devices : NULL, NULL,
-                          NULL, &s->base.m.err);
+    int r;
 
+    if (s->hello_bytes)
+        vm_describe_opaque(&devices, WIRE_FERRY_IDSTR, HELLO_VERSION, s->hello_bytes);
+    r = vm_save_parts(s->base.m.vm, out, SOURCE_PARTS_ID, describe ? &devices : NULL, NULL, NULL,
+                      &s->base.m.err);
     if (r == 0 && describe)
         r = vm_save_description(&json, &s->config, &devices, &s->base.m.err);
     if (r == 0) {

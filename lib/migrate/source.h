@@ -30,6 +30,7 @@ struct ferry_migrate_source {
     struct session session;
 
     char *description, *version;
+    uint64_t hello_bytes; /* of the data of section "ferry/hello"; 0: it was not sent */
     bool dry_run;
     enum ferry_migrate_peer peer;
     struct ferry_migrate_capabilities capabilities;

@@ -11,6 +11,29 @@
 #include "lib/state/state.h"
 #include "lib/wire/stream_out.h"
 
+static void describe_begin(struct buf *devices, const char *idstr, uint32_t instance_id)
+{
+    buf_str(devices, devices->len_bytes ? ", {" : "{");
+    json_key(devices, "name");
+    json_string(devices, idstr);
+    buf_str(devices, ", \"instance_id\": ");
+    json_u64(devices, instance_id);
+    buf_str(devices, ", ");
+}
+
+void vm_describe_opaque(struct buf *devices, const char *idstr, uint32_t version,
+                        uint64_t size_bytes)
+{
+    describe_begin(devices, idstr, 0);
+    json_key(devices, "vmsd_name");
+    json_string(devices, idstr);
+    buf_str(devices, ", \"version\": ");
+    json_u64(devices, version);
+    buf_str(devices, ", \"fields\": [{\"name\": \"data\", \"type\": \"buffer\", \"size\": ");
+    json_u64(devices, size_bytes);
+    buf_str(devices, "}]}");
+}
+
 static int save_part(const struct ferry_part *part, struct buf *out, uint32_t id,
                      struct buf *devices, struct ferry_err *err)
 {
@@ -18,14 +41,8 @@ static int save_part(const struct ferry_part *part, struct buf *out, uint32_t id
 
     stream_put_section(out, WIRE_SECTION_FULL, id, part->idstr, part->instance_id,
                        part->table->version);
-    if (devices) {
-        buf_str(devices, devices->len_bytes ? ", {" : "{");
-        json_key(devices, "name");
-        json_string(devices, part->idstr);
-        buf_str(devices, ", \"instance_id\": ");
-        json_u64(devices, part->instance_id);
-        buf_str(devices, ", ");
-    }
+    if (devices)
+        describe_begin(devices, part->idstr, part->instance_id);
     r = state_save(part->table, part->obj, out, devices, err);
     if (r < 0) {
         err_prefix(err, "saving \"%s\" (instance %u)", part->idstr, part->instance_id);

@@ -24,6 +24,10 @@
 int vm_save_parts(struct ferry_vm *vm, struct buf *out, uint32_t first_id, struct buf *devices,
                   vm_part_fn *observe, void *arg, struct ferry_err *err) FERRY_MUST_CHECK;
 
+/* In the description: a section that is no part, of size_bytes that mean nothing to its reader. */
+void vm_describe_opaque(struct buf *devices, const char *idstr, uint32_t version,
+                        uint64_t size_bytes);
+
 /* The whole description: `devices` as vm_save_parts() wrote them. */
 int vm_save_description(struct buf *json, const struct wire_config *config,
                         const struct buf *devices, struct ferry_err *err) FERRY_MUST_CHECK;

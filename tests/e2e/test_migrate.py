@@ -67,6 +67,11 @@ def test_snapshot_and_restore(small, target, tmp_path):
     assert sum(block["bytes"] for block in found["ram"]) >= 128 << 20
     harts = [item for item in found["items"] if item.get("name") == "cpu"]
     assert len(harts) == 1 and "pc" in str(harts[0]["fields"])
+    # Whoever reads the file with the description at its end finds every section in it.
+    data = image.read_bytes()
+    described = json.loads(data[data.rindex(b'{"configuration": ') :])
+    sections = {item["name"] for item in found["items"] if item.get("type") == "full"}
+    assert {device["name"] for device in described["devices"]} == sections
     cut = tmp_path / "cut"
     cut.write_bytes(image.read_bytes()[:-100000])
     assert ferry("analyze", cut).status == 1

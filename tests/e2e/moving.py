@@ -17,7 +17,7 @@ SAFETY_NET_S = 40
 class Target:
     """A ferry that waits for a guest, with a runtime directory of its own: another host's."""
 
-    def __init__(self, name, folder, *words, before=(), network=None):
+    def __init__(self, name, folder, *words, before=(), network=None, pass_fds=()):
         self.name = name
         folder.mkdir()
         self.env = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
@@ -30,6 +30,7 @@ class Target:
             stderr=self.errors,
             env=self.env,
             preexec_fn=network.enter if network else None,
+            pass_fds=pass_fds,
         )
         self.console.started()
 

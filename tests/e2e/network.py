@@ -2,6 +2,7 @@
 """A network with the guest on it, and the peer that talks to its witness.
 
 Tap: a network namespace that only this test has, with a TAP in it; needs root, loses nothing.
+Bridge: the same with two TAPs.
 Passt: the user-mode network; needs nothing, and cannot ping the guest from outside.
 """
 
@@ -131,6 +132,25 @@ class Tap:
 
     def close(self):
         self.namespace.close()
+
+
+class Bridge(Tap):
+    """Two TAPs on a bridge: the two hosts of a guest that moves, and the peer between them."""
+
+    name = "bridge"
+    ifnames = ("tap0", "tap1")
+
+    def __init__(self, folder):
+        del folder
+        self.namespace = Namespace()
+        run = self.namespace.run
+        run("ip", "link", "set", "lo", "up")
+        run("ip", "link", "add", "br0", "type", "bridge")
+        run("ip", "address", "add", f"{HOST_IP}/24", "dev", "br0")
+        run("ip", "link", "set", "br0", "up")
+        for ifname in self.ifnames:
+            run("ip", "tuntap", "add", ifname, "mode", "tap", "vnet_hdr")
+            run("ip", "link", "set", ifname, "master", "br0", "up")
 
 
 def echo_request(number):

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include <ferry/err.h>
 
@@ -48,6 +49,13 @@ FERRY_API int ferry_ram_adopt(struct ferry_ram *ram, const char *name, uint64_t 
  */
 FERRY_API int ferry_ram_prefault(struct ferry_ram *ram, uint64_t budget_bytes,
                                  struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * The contents of whole pages from first_page on, which must be inside of the region; meant for
+ * pages that nobody has touched. Changes iov. Any thread.
+ */
+FERRY_API int ferry_ram_fill(struct ferry_ram_region *region, uint64_t first_page,
+                             struct iovec *iov, size_t count,
+                             struct ferry_err *err) FERRY_MUST_CHECK;
 FERRY_API struct ferry_ram_region *ferry_ram_find(const struct ferry_ram *ram, const char *name);
 /* Regions in the order they were added; NULL past the end. */
 FERRY_API struct ferry_ram_region *ferry_ram_at(const struct ferry_ram *ram, size_t index);

@@ -52,6 +52,9 @@ static inline uint64_t ram_pages(const struct ferry_ram_region *region)
     return region->size_bytes / FERRY_PAGE_BYTES;
 }
 
+/* Enters pages that exist in the page tables, so that the first touch takes no fault. */
+int ram_enter_pages(uint8_t *from, uint64_t bytes);
+
 static inline size_t ram_words(const struct ferry_ram_region *region)
 {
     return (ram_pages(region) + 63) / 64;

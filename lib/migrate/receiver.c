@@ -18,9 +18,17 @@
 /* Small enough to be copied out of the cache, large enough for few system calls. */
 #define RECEIVER_STAGING_BYTES (256u << 10)
 #define RECEIVER_STEP_BYTES    (4u << 20)
+#define RECEIVER_RUN_PAGES     (RECEIVER_STAGING_BYTES / WIRE_PAGE_BYTES)
 /* Who waits for others: for all channels, for the pages of a block of a file. */
 #define RECEIVER_AT_MARK       2
 #define RECEIVER_AT_BLOCK      3
+
+/* Pages in a row that nobody has touched so far; their contents lie in what is being taken. */
+struct receiver_run {
+    size_t block, count;
+    uint64_t first_page;
+    struct iovec pages[RECEIVER_RUN_PAGES];
+};
 
 struct receiver {
     struct receiver_params params;
@@ -37,9 +45,10 @@ struct receiver {
     struct ram_in in;
     struct ram_event event; /* the page whose body is being read */
     uint32_t body_left_bytes;
-    bool waiting_done; /* what the stream reader had waiting is used up */
-    bool at_mark;      /* of the channels */
-    bool at_block;     /* of a mapped-ram file; its pages are being read */
+    struct receiver_run run; /* empty outside of receiver_take() */
+    bool waiting_done;       /* what the stream reader had waiting is used up */
+    bool at_mark;            /* of the channels */
+    bool at_block;           /* of a mapped-ram file; its pages are being read */
     size_t staged_bytes, staged_used_bytes;
     uint8_t delta[WIRE_PAGE_BYTES];
     uint8_t staging[RECEIVER_STAGING_BYTES];
@@ -201,11 +210,50 @@ static int receiver_body(struct receiver *r, struct rd *bytes, struct ferry_err 
     return 0;
 }
 
-/*
- * 1: the section's data ends here, 0: all bytes are used up, RECEIVER_AT_MARK: wait,
- * RECEIVER_AT_BLOCK: what follows in the file are the pages of event.block.
- */
-static int receiver_take(struct receiver *r, struct rd *bytes, struct ferry_err *err)
+/* Before anything else is written: what comes later on the channel must win. */
+static int receiver_flush(struct receiver *r, struct ferry_err *err)
+{
+    struct guest_ram *g = r->params.guest;
+    struct receiver_run *run = &r->run;
+    size_t count = run->count;
+
+    run->count = 0;
+    if (!count)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        guest_bit_set_shared(g->backed[run->block], run->first_page + i);
+    return ferry_ram_fill(g->regions[run->block], run->first_page, run->pages, count, err);
+}
+
+/* A page whose body comes next. */
+static int receiver_page(struct receiver *r, struct rd *bytes, struct ferry_err *err)
+{
+    const struct ram_event *event = &r->event;
+    uint64_t page = event->offset_bytes / WIRE_PAGE_BYTES;
+    uint64_t *backed = r->params.guest->backed[event->block];
+    struct receiver_run *run = &r->run;
+    bool fresh = !guest_bit_shared(backed, page) && rd_left(bytes) >= WIRE_PAGE_BYTES;
+    int n = 0;
+
+    atomic_fetch_add(&r->counters.normal_pages, 1);
+    if (!fresh || run->count == RECEIVER_RUN_PAGES || run->block != event->block ||
+        run->first_page + run->count != page)
+        n = receiver_flush(r, err);
+    if (!fresh) {
+        guest_bit_set_shared(backed, page);
+        r->body_left_bytes = event->body_bytes;
+        return n;
+    }
+    if (!run->count) {
+        run->block = event->block;
+        run->first_page = page;
+    }
+    run->pages[run->count++] = (struct iovec){
+        .iov_base = (void *)(uintptr_t)rd_take(bytes, WIRE_PAGE_BYTES), .iov_len = WIRE_PAGE_BYTES};
+    return n;
+}
+
+static int receiver_records(struct receiver *r, struct rd *bytes, struct ferry_err *err)
 {
     for (;;) {
         int n;
@@ -227,6 +275,9 @@ static int receiver_take(struct receiver *r, struct rd *bytes, struct ferry_err 
         n = ram_in_next(&r->in, bytes, &r->event, err);
         if (n <= 0)
             return n;
+        n = r->event.kind == RAM_PAGE ? receiver_page(r, bytes, err) : receiver_flush(r, err);
+        if (n < 0)
+            return n;
         switch (r->event.kind) {
         case RAM_BLOCK:
             if (r->mapped)
@@ -238,11 +289,12 @@ static int receiver_take(struct receiver *r, struct rd *bytes, struct ferry_err 
                 return n;
             break;
         case RAM_XBZRLE:
-        case RAM_PAGE:
             atomic_fetch_add(&r->counters.normal_pages, 1);
-            guest_bit_set(r->params.guest->backed[r->event.block],
-                          r->event.offset_bytes / WIRE_PAGE_BYTES);
+            guest_bit_set_shared(r->params.guest->backed[r->event.block],
+                                 r->event.offset_bytes / WIRE_PAGE_BYTES);
             r->body_left_bytes = r->event.body_bytes;
+            break;
+        case RAM_PAGE:
             break;
         case RAM_EOS:
             return 1;
@@ -251,6 +303,18 @@ static int receiver_take(struct receiver *r, struct rd *bytes, struct ferry_err 
             break;
         }
     }
+}
+
+/*
+ * 1: the section's data ends here, 0: all bytes are used up, RECEIVER_AT_MARK: wait,
+ * RECEIVER_AT_BLOCK: what follows in the file are the pages of event.block.
+ */
+static int receiver_take(struct receiver *r, struct rd *bytes, struct ferry_err *err)
+{
+    int done = receiver_records(r, bytes, err);
+    int n = done < 0 ? 0 : receiver_flush(r, err);
+
+    return n < 0 ? n : done;
 }
 
 /* left: bytes that were read from the file and lie behind the header. They belong to no stream. */

@@ -183,6 +183,21 @@ static int stream_greeted(struct source *base)
 
 /* --- Rounds --- */
 
+/*
+ * What has left may wait in buffers on both sides, for longer than the pause may last: a round ends
+ * when the target has read it.
+ */
+static void source_ask_for_round(struct ferry_migrate_source *s)
+{
+    struct buf out = {0};
+
+    if (!chan_traits(s->chan)->both_ways)
+        return;
+    command_put_ping(&out, SOURCE_PING_ROUND);
+    s->round_awaited = !out.failed;
+    sender_bytes(s->sender, &out);
+}
+
 static void source_round_begins(struct ferry_migrate_source *s, uint64_t pages)
 {
     const struct sender_counters *c = sender_counters(s->sender);
@@ -193,6 +208,7 @@ static void source_round_begins(struct ferry_migrate_source *s, uint64_t pages)
     s->round_ns = source_now(s);
     source_trace(s, FERRY_MIGRATE_ROUND);
     sender_ram(s->sender, WIRE_SECTION_PART);
+    source_ask_for_round(s);
 }
 
 static int stream_accepted(struct source *base)

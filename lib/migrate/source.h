@@ -20,6 +20,9 @@
 #include "lib/wire/config.h"
 #include "lib/wire/return_path.h"
 
+/* Of the PING behind each round. */
+#define SOURCE_PING_ROUND 2u
+
 struct source_totals {
     uint64_t bytes, multifd_bytes, zero_pages, normal_pages, pages_done;
     uint64_t xbzrle_pages, xbzrle_bytes, xbzrle_misses, xbzrle_overflows;
@@ -56,6 +59,7 @@ struct ferry_migrate_source {
     const struct codec_ops *codec;
     struct multifd_out *multifd; /* NULL: none */
     bool lanes_awaited;          /* RAM begins when the last of them is there */
+    bool round_awaited;          /* the target has not read all of the round */
     struct lane_want want;       /* of the sender, without threads */
 
     bool logging, inactive;

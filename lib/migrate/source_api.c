@@ -25,6 +25,8 @@ static enum move_event source_event_of(struct ferry_migrate_source *s)
     case WIRE_RP_SHUT:
         return s->message.value ? MOVE_EV_NOT_STARTED : MOVE_EV_STARTED;
     case WIRE_RP_PONG:
+        if (s->message.value == SOURCE_PING_ROUND)
+            s->round_awaited = false;
         return s->message.value == WIRE_PING_FERRY ? MOVE_EV_ANSWER : MOVE_EV_NONE;
     case WIRE_RP_FERRY_HELLO:
         return MOVE_EV_HELLO;
@@ -91,8 +93,9 @@ static void source_send_some(struct ferry_migrate_source *s)
             return;
         s->base.m.err = err;
         mover_fire(&s->base.m, MOVE_EV_FAULT);
-    } else if (r == SENDER_IDLE && !s->lanes_awaited &&
-               (s->base.m.state == SOURCE_ACTIVE || s->base.m.state == SOURCE_SEND)) {
+    } else if (r == SENDER_IDLE &&
+               ((s->base.m.state == SOURCE_ACTIVE && !s->lanes_awaited && !s->round_awaited) ||
+                s->base.m.state == SOURCE_SEND)) {
         mover_fire(&s->base.m, MOVE_EV_SENT);
     }
 }

@@ -35,7 +35,7 @@ void rounds_account(struct rounds *r, uint64_t sent_bytes, int64_t duration_ns,
     r->dirty_pages_rate = per_second(dirty_pages, duration_ns);
 }
 
-bool rounds_fits(struct rounds *r, uint64_t left_pages)
+bool rounds_enough(struct rounds *r, uint64_t sent_pages, uint64_t left_pages)
 {
     uint64_t bps = r->given_bps ? r->given_bps : r->bandwidth_bps;
     __uint128_t send_ns =
@@ -44,7 +44,15 @@ bool rounds_fits(struct rounds *r, uint64_t left_pages)
     r->expected_ns = send_ns > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)send_ns;
     r->expected_ns += r->fixed_ns;
     /* With nothing left, waiting longer does not help. */
-    return left_pages == 0 || r->expected_ns <= r->downtime_limit_ns;
+    if (left_pages == 0)
+        return true;
+    if (r->expected_ns > r->downtime_limit_ns)
+        return false;
+    /*
+     * What may last so long may still be shorter. As long as each round is at most half of the one
+     * before, all that follow take no longer than the last one did.
+     */
+    return send_ns <= (uint64_t)r->fixed_ns || left_pages > sent_pages / 2;
 }
 
 unsigned rounds_throttle(struct rounds *r, const struct ferry_migrate_parameters *p,

@@ -31,8 +31,11 @@ void rounds_set(struct rounds *r, const struct ferry_migrate_parameters *p);
 /* A round of sent_bytes took duration_ns; dirty_pages were written meanwhile. */
 void rounds_account(struct rounds *r, uint64_t sent_bytes, int64_t duration_ns,
                     uint64_t dirty_pages);
-/* With so much left: stop now? Leaves the expectation in expected_ns. */
-bool rounds_fits(struct rounds *r, uint64_t left_pages);
+/*
+ * A round of sent_pages has ended and so much is left: stop the guest now? Leaves the expectation
+ * in expected_ns.
+ */
+bool rounds_enough(struct rounds *r, uint64_t sent_pages, uint64_t left_pages);
 /* After rounds_account: the throttle that is due, throttle_percent if none. */
 unsigned rounds_throttle(struct rounds *r, const struct ferry_migrate_parameters *p,
                          uint64_t sent_bytes, uint64_t dirty_pages);

@@ -282,7 +282,7 @@ static int stream_round(struct source *base)
         if (percent != before)
             s->throttle(s->opaque, percent);
     }
-    if (rounds_fits(&s->rounds, dirty)) {
+    if (rounds_enough(&s->rounds, s->pending_pages, dirty)) {
         s->pending_pages = dirty;
         s->done_before = atomic_load(&c->pages_done);
         return MOVE_EV_FITS;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest RAM: named regions, each a memfd mapped shared, so that it can always be handed over.
+ * Guest RAM: named regions, each a memfd or a file that the user named, mapped shared, so that it
+ * can always be handed over.
  *
  * Pages are addressed by (region, page number). Regions are added and freed on the thread that
  * owns the VM, before any hart runs; marking pages dirty is for any thread.
@@ -36,6 +37,14 @@ FERRY_API void ferry_ram_free(struct ferry_ram *ram);
 FERRY_API int ferry_ram_add(struct ferry_ram *ram, const char *name, uint64_t size_bytes,
                             struct ferry_ram_region **ret, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
+ * The same in a file that somebody else can map, too: a regular file, open for reading and writing,
+ * empty (then it gets that length) or long enough. Nobody may make it shorter. Takes *fd on
+ * success, and a lock on the file if no other open file has one (ferry_ram_is_ours).
+ */
+FERRY_API int ferry_ram_add_file(struct ferry_ram *ram, const char *name, uint64_t size_bytes,
+                                 int *fd, struct ferry_ram_region **ret,
+                                 struct ferry_err *err) FERRY_MUST_CHECK;
+/*
  * The same from a memfd that arrived: verified (a writable memfd of just this size, sealed against
  * resizing, not yet a region of ram) and mapped. Takes *fd on success, leaves it on failure.
  */
@@ -59,6 +68,14 @@ FERRY_API int ferry_ram_fill(struct ferry_ram_region *region, uint64_t first_pag
 FERRY_API struct ferry_ram_region *ferry_ram_find(const struct ferry_ram *ram, const char *name);
 /* Regions in the order they were added; NULL past the end. */
 FERRY_API struct ferry_ram_region *ferry_ram_at(const struct ferry_ram *ram, size_t index);
+
+/* It is a file's memory (ferry_ram_add_file). */
+FERRY_API bool ferry_ram_is_file(const struct ferry_ram_region *region);
+/* False: it is a file's memory, and somebody else (whose guest may run) has mapped it before. */
+FERRY_API bool ferry_ram_is_ours(const struct ferry_ram_region *region);
+/* Where the guest sees it; 0 until it was said. */
+FERRY_API void ferry_ram_set_gpa(struct ferry_ram_region *region, uint64_t gpa);
+FERRY_API uint64_t ferry_ram_gpa(const struct ferry_ram_region *region);
 
 FERRY_API const char *ferry_ram_name(const struct ferry_ram_region *region);
 FERRY_API uint64_t ferry_ram_size_bytes(const struct ferry_ram_region *region);

@@ -18,7 +18,10 @@
 struct ferry_ram_region {
     char name[RAM_NAME_MAX_BYTES + 1];
     uint64_t size_bytes;
-    int fd; /* owned */
+    uint64_t gpa;
+    int fd;    /* owned */
+    bool file; /* that the user named; else a memfd */
+    bool ours; /* nobody else had locked the file */
     dev_t dev;
     ino_t ino;
     uint8_t *host;

@@ -171,6 +171,19 @@ int ferry_ram_add(struct ferry_ram *ram, const char *name, uint64_t size_bytes,
     return 0;
 }
 
+/* The same memory twice would be two regions in one. */
+static int region_know(const struct ferry_ram *ram, struct ferry_ram_region *region,
+                       const struct stat *st, struct ferry_err *err)
+{
+    for (size_t i = 0; i < ram->region_count; i++)
+        if (ram->regions[i]->dev == st->st_dev && ram->regions[i]->ino == st->st_ino)
+            return err_set(err, EINVAL, "RAM \"%s\": the file of this region is already RAM \"%s\"",
+                           region->name, ram->regions[i]->name);
+    region->dev = st->st_dev;
+    region->ino = st->st_ino;
+    return 0;
+}
+
 /* The fd is somebody else's word: believe nothing that can be looked up. */
 static int region_verify(const struct ferry_ram *ram, struct ferry_ram_region *region, int fd,
                          struct ferry_err *err)
@@ -197,17 +210,42 @@ static int region_verify(const struct ferry_ram *ram, struct ferry_ram_region *r
     if (flags < 0 || (flags & O_ACCMODE) != O_RDWR)
         return err_set(err, EINVAL, "RAM \"%s\": the memfd that arrived is not open for writing",
                        region->name);
-    for (size_t i = 0; i < ram->region_count; i++)
-        if (ram->regions[i]->dev == st.st_dev && ram->regions[i]->ino == st.st_ino)
-            return err_set(err, EINVAL, "RAM \"%s\": the memfd that arrived is already RAM \"%s\"",
-                           region->name, ram->regions[i]->name);
-    region->dev = st.st_dev;
-    region->ino = st.st_ino;
-    return 0;
+    return region_know(ram, region, &st, err);
 }
 
-int ferry_ram_adopt(struct ferry_ram *ram, const char *name, uint64_t size_bytes, int *fd,
-                    struct ferry_ram_region **ret, struct ferry_err *err)
+static int region_verify_file(const struct ferry_ram *ram, struct ferry_ram_region *region, int fd,
+                              struct ferry_err *err)
+{
+    int flags = fcntl(fd, F_GETFL);
+    struct stat st;
+
+    if (flags < 0 || fstat(fd, &st) < 0)
+        return err_sys(err, errno, "RAM \"%s\": cannot look at fd %d", region->name, fd);
+    if (!S_ISREG(st.st_mode) || (flags & O_ACCMODE) != O_RDWR)
+        return err_set(err, EINVAL,
+                       "RAM \"%s\": a regular file, open for reading and writing, was expected",
+                       region->name);
+    if (st.st_size != 0 && (uint64_t)st.st_size < region->size_bytes)
+        return err_set(err, EINVAL,
+                       "RAM \"%s\": the file has %" PRId64 " bytes, expected %" PRIu64
+                       ", or an empty one",
+                       region->name, (int64_t)st.st_size, region->size_bytes);
+    if (st.st_size == 0 && ftruncate(fd, (off_t)region->size_bytes) < 0)
+        return err_sys(err, errno, "RAM \"%s\": cannot make the file %" PRIu64 " MiB long",
+                       region->name, region->size_bytes >> 20);
+    return region_know(ram, region, &st, err);
+}
+
+/* It goes with the open file, so that a handover keeps it. Some file systems have none. */
+static bool region_lock(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0 || (errno != EAGAIN && errno != EACCES);
+}
+
+static int ram_add_fd(struct ferry_ram *ram, const char *name, uint64_t size_bytes, bool file,
+                      int *fd, struct ferry_ram_region **ret, struct ferry_err *err)
 {
     OWN(own_region) struct ferry_ram_region *region = NULL;
     struct ferry_ram_region *added;
@@ -216,12 +254,14 @@ int ferry_ram_adopt(struct ferry_ram *ram, const char *name, uint64_t size_bytes
     r = region_new(ram, name, size_bytes, &region, err);
     if (r < 0)
         return r;
-    r = region_verify(ram, region, *fd, err);
+    r = file ? region_verify_file(ram, region, *fd, err) : region_verify(ram, region, *fd, err);
     if (r < 0)
         return r;
     r = region_map(region, *fd, err);
     if (r < 0)
         return r;
+    region->file = file;
+    region->ours = !file || region_lock(*fd);
     added = region;
     r = ram_append(ram, &region, err);
     if (r < 0)
@@ -229,6 +269,38 @@ int ferry_ram_adopt(struct ferry_ram *ram, const char *name, uint64_t size_bytes
     added->fd = take_fd(fd);
     *ret = added;
     return 0;
+}
+
+int ferry_ram_adopt(struct ferry_ram *ram, const char *name, uint64_t size_bytes, int *fd,
+                    struct ferry_ram_region **ret, struct ferry_err *err)
+{
+    return ram_add_fd(ram, name, size_bytes, false, fd, ret, err);
+}
+
+int ferry_ram_add_file(struct ferry_ram *ram, const char *name, uint64_t size_bytes, int *fd,
+                       struct ferry_ram_region **ret, struct ferry_err *err)
+{
+    return ram_add_fd(ram, name, size_bytes, true, fd, ret, err);
+}
+
+bool ferry_ram_is_file(const struct ferry_ram_region *region)
+{
+    return region->file;
+}
+
+bool ferry_ram_is_ours(const struct ferry_ram_region *region)
+{
+    return !region->file || region->ours;
+}
+
+void ferry_ram_set_gpa(struct ferry_ram_region *region, uint64_t gpa)
+{
+    region->gpa = gpa;
+}
+
+uint64_t ferry_ram_gpa(const struct ferry_ram_region *region)
+{
+    return region->gpa;
 }
 
 struct ferry_ram_region *ferry_ram_find(const struct ferry_ram *ram, const char *name)

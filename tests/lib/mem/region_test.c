@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -166,6 +168,70 @@ static void adopt_verifies(void **state)
     ferry_ram_free(ram);
 }
 
+/* A file of that length in memory, with a name that can be opened again. */
+static int file_of(char path[static 64], off_t bytes)
+{
+    int fd;
+
+    strcpy(path, "/tmp/ferry-region-XXXXXX");
+    fd = mkostemp(path, O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, bytes), 0);
+    return fd;
+}
+
+static void a_file_is_memory_of_two(void **state)
+{
+    struct ferry_ram *one = ram_new(), *other = ram_new();
+    struct ferry_ram_region *a, *b, *memfd;
+    struct ferry_err err;
+    struct stat st;
+    char path[64];
+    int fd = file_of(path, 0), again = open(path, O_RDWR | O_CLOEXEC);
+
+    assert_int_equal(ferry_ram_add_file(one, "a", MIB, &fd, &a, &err), 0);
+    assert_int_equal(fd, -1);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, MIB);
+    assert_true(ferry_ram_is_file(a));
+    assert_true(ferry_ram_is_ours(a));
+    assert_int_equal(ferry_ram_add_file(other, "b", MIB, &again, &b, &err), 0);
+    assert_false(ferry_ram_is_ours(b));
+    ferry_ram_host(a)[5] = 42;
+    assert_int_equal(ferry_ram_host(b)[5], 42);
+    assert_int_equal(ferry_ram_add(one, "c", MIB, &memfd, &err), 0);
+    assert_false(ferry_ram_is_file(memfd));
+    assert_true(ferry_ram_is_ours(memfd));
+    ferry_ram_set_gpa(a, 0x1000);
+    assert_int_equal(ferry_ram_gpa(a), 0x1000);
+    ferry_ram_free(one);
+    ferry_ram_free(other);
+    unlink(path);
+}
+
+static void a_file_is_verified(void **state)
+{
+    struct ferry_ram *ram = ram_new();
+    struct ferry_ram_region *a;
+    struct ferry_err err;
+    char path[64];
+    int fd = file_of(path, 4096), pipes[2], read_only = open(path, O_RDONLY | O_CLOEXEC);
+
+    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+    assert_int_equal(ferry_ram_add_file(ram, "a", MIB, &fd, &a, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "the file has 4096 bytes, expected 1048576, or an empty one"));
+    assert_int_equal(ferry_ram_add_file(ram, "a", 4096, &read_only, &a, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "open for reading and writing"));
+    assert_int_equal(ferry_ram_add_file(ram, "a", 4096, &pipes[0], &a, &err), -EINVAL);
+    assert_null(ferry_ram_at(ram, 0));
+    close(pipes[0]);
+    close(pipes[1]);
+    close(read_only);
+    close(fd);
+    unlink(path);
+    ferry_ram_free(ram);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +239,8 @@ int main(void)
         cmocka_unit_test(bad_names_and_sizes_are_refused),
         cmocka_unit_test(access_beyond_a_region_is_a_crash),
         cmocka_unit_test(adopted_region_is_the_same_memory),
+        cmocka_unit_test(a_file_is_memory_of_two),
+        cmocka_unit_test(a_file_is_verified),
         cmocka_unit_test(adopt_verifies),
     };
 

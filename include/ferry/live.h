@@ -172,6 +172,11 @@ FERRY_API int ferry_live_target_take_region(struct ferry_live_target *t, struct 
                                             const char *name, uint64_t size_bytes,
                                             struct ferry_ram_region **ret,
                                             struct ferry_err *err) FERRY_MUST_CHECK;
+/* The same for memory of a file (ferry_ram_add_file). */
+FERRY_API int ferry_live_target_take_file(struct ferry_live_target *t, struct ferry_ram *ram,
+                                          const char *name, uint64_t size_bytes,
+                                          struct ferry_ram_region **ret,
+                                          struct ferry_err *err) FERRY_MUST_CHECK;
 FERRY_API int ferry_live_target_fd(const struct ferry_live_target *t);
 FERRY_API short ferry_live_target_events(const struct ferry_live_target *t);
 FERRY_API int64_t ferry_live_target_deadline_ns(const struct ferry_live_target *t);

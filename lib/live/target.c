@@ -401,15 +401,33 @@ int ferry_live_target_new(struct ferry_live_target **ret,
     return 0;
 }
 
+/* The fd of a region that arrived and was not taken. */
+static int *target_region_fd(struct ferry_live_target *t, const char *name, uint64_t size_bytes,
+                             struct ferry_err *err)
+{
+    for (size_t i = 0; i < t->hello.region_count; i++)
+        if (!strcmp(t->hello.regions[i].name, name) && t->region_fds[i] >= 0)
+            return &t->region_fds[i];
+    err_set(err, ENOENT, "the source has no RAM \"%s\" (%" PRIu64 " MiB)", name, size_bytes >> 20);
+    return NULL;
+}
+
 int ferry_live_target_take_region(struct ferry_live_target *t, struct ferry_ram *ram,
                                   const char *name, uint64_t size_bytes,
                                   struct ferry_ram_region **ret, struct ferry_err *err)
 {
-    for (size_t i = 0; i < t->hello.region_count; i++)
-        if (!strcmp(t->hello.regions[i].name, name) && t->region_fds[i] >= 0)
-            return ferry_ram_adopt(ram, name, size_bytes, &t->region_fds[i], ret, err);
-    return err_set(err, ENOENT, "the source has no RAM \"%s\" (%" PRIu64 " MiB)", name,
-                   size_bytes >> 20);
+    int *fd = target_region_fd(t, name, size_bytes, err);
+
+    return fd ? ferry_ram_adopt(ram, name, size_bytes, fd, ret, err) : -ENOENT;
+}
+
+int ferry_live_target_take_file(struct ferry_live_target *t, struct ferry_ram *ram,
+                                const char *name, uint64_t size_bytes,
+                                struct ferry_ram_region **ret, struct ferry_err *err)
+{
+    int *fd = target_region_fd(t, name, size_bytes, err);
+
+    return fd ? ferry_ram_add_file(ram, name, size_bytes, fd, ret, err) : -ENOENT;
 }
 
 int ferry_live_target_fd(const struct ferry_live_target *t)

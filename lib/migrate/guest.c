@@ -35,10 +35,12 @@ static void guest_find_backed(const struct guest_ram *g, size_t i)
 void guest_ram_find_backed(struct guest_ram *g)
 {
     for (size_t i = 0; i < g->blocks.count; i++)
-        guest_find_backed(g, i);
+        if (!g->at[i].ignored)
+            guest_find_backed(g, i);
 }
 
-int guest_ram_init(struct guest_ram *g, struct ferry_ram *ram, struct ferry_err *err)
+int guest_ram_init(struct guest_ram *g, struct ferry_ram *ram, bool ignore_shared,
+                   struct ferry_err *err)
 {
     struct ferry_ram_region *region;
 
@@ -53,12 +55,25 @@ int guest_ram_init(struct guest_ram *g, struct ferry_ram *ram, struct ferry_err 
         g->regions[i] = region;
         g->at[i].name = ferry_ram_name(region);
         g->at[i].used_bytes = ferry_ram_size_bytes(region);
+        g->at[i].gpa = ferry_ram_gpa(region);
+        g->at[i].ignored = ignore_shared && ferry_ram_is_file(region);
         g->blocks.count = i + 1;
         g->pending[i] = calloc(words, sizeof(uint64_t));
         g->backed[i] = calloc(words, sizeof(uint64_t));
         if (!g->pending[i] || !g->backed[i])
             return err_set(err, ENOMEM, "no memory for the dirty pages of '%s'", g->at[i].name);
     }
+    return 0;
+}
+
+int guest_ram_check_ours(const struct guest_ram *g, struct ferry_err *err)
+{
+    for (size_t i = 0; i < g->blocks.count; i++)
+        if (!g->at[i].ignored && !ferry_ram_is_ours(g->regions[i]))
+            return err_set(err, EBUSY,
+                           "RAM '%s' is in a file that somebody else has mapped: switch "
+                           "x-ignore-shared on, on both sides, or give this side another file",
+                           g->at[i].name);
     return 0;
 }
 
@@ -84,7 +99,7 @@ uint64_t guest_ram_all(struct guest_ram *g)
     uint64_t count = 0;
 
     for (size_t i = 0; i < g->blocks.count; i++) {
-        uint64_t pages = guest_ram_pages(g, i);
+        uint64_t pages = g->at[i].ignored ? 0 : guest_ram_pages(g, i);
 
         for (uint64_t page = 0; page < pages; page++)
             guest_bit_set(g->pending[i], page);
@@ -101,6 +116,8 @@ uint64_t guest_ram_harvest(struct guest_ram *g)
     for (size_t i = 0; i < g->blocks.count; i++) {
         size_t words = (size_t)((guest_ram_pages(g, i) + 63) / 64);
 
+        if (g->at[i].ignored)
+            continue;
         count += ferry_ram_harvest(g->regions[i], g->pending[i]);
         for (size_t w = 0; w < words; w++)
             g->backed[i][w] |= g->pending[i][w];

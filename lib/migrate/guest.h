@@ -23,9 +23,15 @@ struct guest_ram {
     uint64_t *backed[WIRE_RAM_BLOCKS_MAX];  /* may be something else than zeros */
 };
 
-/* g: zeroed. */
-int guest_ram_init(struct guest_ram *g, struct ferry_ram *ram,
+/* g: zeroed. ignore_shared: memory of files stays there, since the other side has the same files.
+ */
+int guest_ram_init(struct guest_ram *g, struct ferry_ram *ram, bool ignore_shared,
                    struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * May pages be written? Not where somebody else has mapped the file that they would go to: that may
+ * be the source, whose guest runs.
+ */
+int guest_ram_check_ours(const struct guest_ram *g, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
  * Finds out which pages are backed; those that are not were never touched. Where a guest runs, only
  * with its log on: what it touches from then on is backed by the harvest that finds it.

@@ -221,7 +221,8 @@ static int source_set_up(struct ferry_migrate_source *s,
     if (r == 0)
         r = support_codec(&params->parameters, &s->codec, err);
     if (r == 0)
-        r = guest_ram_init(&s->guest, ferry_vm_ram(s->base.m.vm), err);
+        r = guest_ram_init(&s->guest, ferry_vm_ram(s->base.m.vm), s->capabilities.ignore_shared,
+                           err);
     if (r == 0 && s->capabilities.multifd && !s->capabilities.mapped_ram)
         r = source_multifd(s, err);
     if (r == 0)

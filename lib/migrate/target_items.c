@@ -48,7 +48,10 @@ static int items_ready(struct ferry_migrate_target *t)
     if (r == 0)
         r = wire_config_match(&t->config, &here, &t->base.m.err);
     if (r == 0 && !t->guest.ram)
-        r = guest_ram_init(&t->guest, ferry_vm_ram(t->base.m.vm), &t->base.m.err);
+        r = guest_ram_init(&t->guest, ferry_vm_ram(t->base.m.vm), t->capabilities.ignore_shared,
+                           &t->base.m.err);
+    if (r == 0)
+        r = guest_ram_check_ours(&t->guest, &t->base.m.err);
     if (r == 0)
         r = vm_load_new(&t->load, t->base.m.vm, &t->base.m.err);
     if (r == 0 && t->channels) {
@@ -90,7 +93,8 @@ static int items_hello(struct ferry_migrate_target *t)
     if (t->build)
         r = t->build(t->opaque, description, &t->base.m.vm, &t->base.m.err);
     if (r == 0 && t->base.m.vm)
-        r = guest_ram_init(&t->guest, ferry_vm_ram(t->base.m.vm), &t->base.m.err);
+        r = guest_ram_init(&t->guest, ferry_vm_ram(t->base.m.vm), t->capabilities.ignore_shared,
+                           &t->base.m.err);
     if (r == 0 && t->base.m.vm)
         r = hello_compare(&hello, hello_capabilities(&t->capabilities), &t->guest.blocks,
                           t->base.m.vm, &t->base.m.err);

@@ -31,7 +31,7 @@ static int setup(void **state)
 
     assert_int_equal(ferry_ram_new(&f->ram, &err), 0);
     assert_int_equal(ferry_ram_add(f->ram, "ram0", PAGES * WIRE_PAGE_BYTES, &f->region, &err), 0);
-    assert_int_equal(guest_ram_init(&f->guest, f->ram, &err), 0);
+    assert_int_equal(guest_ram_init(&f->guest, f->ram, false, &err), 0);
     assert_int_equal(ferry_chan_pair(f->ends, &err), 0);
     assert_int_equal(stream_in_new(&f->stream, &err), 0);
     f->notify = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -82,6 +82,29 @@ def test_mapped_snapshots_of_a_running_guest(start, target, tmp_path):
         assert there.power_off() == 0
 
 
+def test_memory_in_a_file_stays_there(start, target, tmp_path):
+    """Both sides have it mapped: what moves is the rest. An update takes it along, too."""
+    memory = f"memory-backend-file,id=r0,size=128M,mem-path={tmp_path}/memory,share=on"
+    small = start(disk=False, options=("-object", memory, "-M", "virt,memory-backend=r0"), **SMALL)
+    small.wait_ready()
+    assert ferry("update", small.name).status == 0
+    refused = target(small, "receive", "tcp:127.0.0.1:0")
+    done = ferry("migrate", small.name, refused.listening())
+    assert done.status == 1
+    assert "RAM 'r0' is in a file that somebody else has mapped" in done.err
+    there = target(small, "run", *own_options(small, tmp_path), "-incoming", "defer")
+    there.wait_status("inmigrate")
+    ignore = json.dumps({"capabilities": [{"capability": "x-ignore-shared", "state": True}]})
+    uri = json.dumps({"uri": f"unix:{tmp_path}/move"})
+    assert there.ferry("qmp", small.name, "migrate-set-capabilities", ignore).status == 0
+    assert there.ferry("qmp", small.name, "migrate-incoming", uri).status == 0
+    assert ferry("qmp", small.name, "migrate-set-capabilities", ignore).status == 0
+    moved = migrate(small, f"unix:{tmp_path}/move")
+    assert moved["ram"]["total"] > 128 << 20
+    assert moved["ram"]["transferred"] < 1 << 20
+    check_moved(small, there)
+
+
 def test_dry_run(small, target):
     there = target(small, "receive", "tcp:127.0.0.1:0")
     done = ferry("migrate", small.name, there.listening(), "--dry-run")

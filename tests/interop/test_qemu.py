@@ -33,7 +33,7 @@ def qemu():
 class Place:
     """One VMM with the guest in it, or waiting for it."""
 
-    def __init__(self, vmm, qemu, folder, disk, harts, incoming=None, modern=False):
+    def __init__(self, vmm, qemu, folder, disk, harts, incoming=None, modern=False, options=()):
         folder.mkdir()
         self.folder = folder
         self.vmm = vmm
@@ -54,6 +54,7 @@ class Place:
         command += ["-device", "virtio-rng-device"]
         if modern:
             command += ["-global", "virtio-mmio.force-legacy=off"]
+        command += options
         if incoming:
             command += ["-incoming", incoming]
         self.console = Console()
@@ -129,14 +130,14 @@ def place(qemu, tmp_path):
         each.close()
 
 
-def travel(place, tmp_path, route, harts, modern=False, capabilities=(), **parameters):
-    here = place(route[0], harts, modern=modern)
+def travel(place, tmp_path, route, harts, modern=False, capabilities=(), options=(), **parameters):
+    here = place(route[0], harts, modern=modern, options=options)
     here.console.wait(r"witness: ready")
     here.check_alive()
     for stop, vmm in enumerate(route[1:]):
         uri = f"unix:{tmp_path}/move{stop}"
         # What changes the format of the stream must be set before it comes.
-        there = place(vmm, harts, modern=modern, incoming="defer")
+        there = place(vmm, harts, modern=modern, incoming="defer", options=options)
         set_capabilities(there, ["events", *capabilities])
         if parameters:
             there.qmp().execute("migrate-set-parameters", **parameters)
@@ -167,6 +168,12 @@ def test_there_and_back(place, tmp_path, first, harts, modern):
 )
 def test_capabilities(place, tmp_path, capabilities, parameters):
     travel(place, tmp_path, ("qemu", "ferry", "qemu"), 2, capabilities=capabilities, **parameters)
+
+
+def test_memory_in_a_file_stays_there(place, tmp_path):
+    memory = f"memory-backend-file,id=r0,size=128M,mem-path={tmp_path}/memory,share=on"
+    options = ["-object", memory, "-machine", "memory-backend=r0"]
+    travel(place, tmp_path, ("qemu", "ferry", "qemu"), 1, capabilities=["x-ignore-shared"], options=options)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@
 #define CONFIG_NETDEVS_MAX   8
 #define CONFIG_CHARDEVS_MAX  16
 #define CONFIG_MONITORS_MAX  8
+#define CONFIG_MEMORIES_MAX  4
 #define CONFIG_RAM_BYTES_MIN (16ull << 20)
 #define CONFIG_RAM_BYTES_MAX (256ull << 30)
 
@@ -74,6 +75,14 @@ struct config_device {
     bool discard, write_zeroes;    /* blk, default on */
 };
 
+/* Memory in a file: -object memory-backend-file. */
+struct config_memory {
+    char *id; /* and the name of the RAM block */
+    char *path;
+    uint64_t size_bytes;
+    bool share;
+};
+
 struct config_monitor {
     char *chardev;
     bool pretty;
@@ -84,6 +93,8 @@ struct vm_config {
     uint8_t uuid[16];
     bool uuid_given;
     uint64_t ram_bytes;
+    bool ram_given;
+    char *ram_backend; /* -M virt,memory-backend=: id of one of memories; NULL: RAM is no file's */
     uint32_t harts;
     char *compat; /* -M virt,compat=: VMM that the guest can move to and from (vmm/main/compat.h) */
     char *bios, *kernel, *initrd, *append;
@@ -106,6 +117,8 @@ struct vm_config {
     bool serial_given;    /* -serial none counts */
     struct config_device devices[CONFIG_VIRTIO_SLOTS];
     size_t device_count;
+    struct config_memory memories[CONFIG_MEMORIES_MAX];
+    size_t memory_count;
     struct config_monitor monitors[CONFIG_MONITORS_MAX];
     size_t monitor_count;
 };

@@ -2,11 +2,13 @@
 #include "vmm/main/board.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/num.h"
+#include "base/own.h"
 #include "vmm/cpu/hart.h"
 #include "vmm/dev/aclint.h"
 #include "vmm/dev/fw_cfg.h"
@@ -24,6 +26,7 @@
 #include "vmm/main/boot.h"
 #include "vmm/main/compat.h"
 #include "vmm/main/memmap.h"
+#include "vmm/main/options.h"
 
 /* mswi, mtimer, plic, uart, rtc, test; fw_cfg, six of PCI, two flash banks; and a device or an
  * empty transport in each slot. */
@@ -52,6 +55,13 @@ struct board {
 
 /* --- Memory --------------------------------------------------------------------------------- */
 
+static int board_map(struct board *b, struct ferry_ram_region *region, uint64_t base_gpa,
+                     bool readonly, struct ferry_err *err)
+{
+    ferry_ram_set_gpa(region, base_gpa);
+    return guestmem_add(&b->mem, base_gpa, region, readonly, err);
+}
+
 static int board_add_memory(struct board *b, const char *name, uint64_t base_gpa,
                             uint64_t size_bytes, bool readonly, struct ferry_err *err)
 {
@@ -60,10 +70,28 @@ static int board_add_memory(struct board *b, const char *name, uint64_t base_gpa
     int rc;
 
     if (p->take_region)
-        rc = p->take_region(p->take_region_arg, b->ram, name, size_bytes, &region, err);
+        rc = p->take_region(p->take_region_arg, b->ram, name, size_bytes, false, &region, err);
     else
         rc = ferry_ram_add(b->ram, name, size_bytes, &region, err);
-    return rc ? rc : guestmem_add(&b->mem, base_gpa, region, readonly, err);
+    return rc ? rc : board_map(b, region, base_gpa, readonly, err);
+}
+
+/* RAM in a file that the user named. One that arrived is not opened again: it is what it is. */
+static int board_add_file(struct board *b, const struct config_memory *m, struct ferry_err *err)
+{
+    const struct board_params *p = &b->params;
+    struct ferry_ram_region *region = NULL;
+    OWN_FD int fd = -1;
+    int rc;
+
+    if (p->take_region) {
+        rc = p->take_region(p->take_region_arg, b->ram, m->id, m->size_bytes, true, &region, err);
+    } else {
+        fd = open(m->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        rc = fd < 0 ? err_sys(err, errno, "cannot open '%s' for guest RAM", m->path)
+                    : ferry_ram_add_file(b->ram, m->id, m->size_bytes, &fd, &region, err);
+    }
+    return rc ? rc : board_map(b, region, MEMMAP_RAM_GPA, false, err);
 }
 
 static int board_add_flash(struct board *b, struct ferry_err *err)
@@ -77,9 +105,12 @@ static int board_add_flash(struct board *b, struct ferry_err *err)
 
 static int board_new_memory(struct board *b, struct ferry_err *err)
 {
+    const struct config_memory *file = config_ram_memory(b->config);
     int rc = ferry_ram_new(&b->ram, err);
 
-    if (!rc)
+    if (!rc && file)
+        rc = board_add_file(b, file, err);
+    else if (!rc)
         rc = board_add_memory(b, "riscv_virt_board.ram", MEMMAP_RAM_GPA, b->config->ram_bytes,
                               false, err);
     if (!rc && b->compat && b->compat->qemu_devices)
@@ -386,10 +417,23 @@ void board_free(struct board *b)
     free(b);
 }
 
+/* A second guest in the same memory would be the end of both. */
+static int board_check_ram_is_ours(const struct board *b, struct ferry_err *err)
+{
+    const struct config_memory *file = config_ram_memory(b->config);
+
+    if (file && !ferry_ram_is_ours(ferry_ram_find(b->ram, file->id)))
+        return err_set(err, EBUSY, "guest RAM '%s': another VM has its memory in '%s'", file->id,
+                       file->path);
+    return 0;
+}
+
 int board_open(struct board *b, struct ferry_err *err)
 {
-    int rc = boot_open(b->boot, err);
+    int rc = board_check_ram_is_ours(b, err);
 
+    if (!rc)
+        rc = boot_open(b->boot, err);
     if (!rc)
         rc = boot_place(b->boot, &b->mem, err);
     if (!rc)

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,9 +35,9 @@ struct loop;
 struct board_params {
     const struct vm_config *config; /* loans for the board's life */
     struct loop *loop;
-    /* RAM that arrived, by name; NULL: fresh RAM. */
+    /* RAM that arrived, by name; file: it is a file's. NULL: fresh RAM. */
     int (*take_region)(void *arg, struct ferry_ram *ram, const char *name, uint64_t size_bytes,
-                       struct ferry_ram_region **ret, struct ferry_err *err);
+                       bool file, struct ferry_ram_region **ret, struct ferry_err *err);
     void *take_region_arg;
     /* The guest asks; any thread, with the machine lock held: note it and return. */
     void (*power_off)(void *machine, int exit_code);

@@ -111,6 +111,8 @@ int config_check(struct vm_config *c, struct ferry_err *err)
     int rc = assign_slots(c, err);
 
     if (!rc)
+        rc = config_check_memory(c, err);
+    if (!rc)
         rc = check_backends(c, err);
     if (!rc)
         rc = check_chardevs(c, err);
@@ -149,6 +151,11 @@ void config_free(struct vm_config *c)
     }
     for (size_t i = 0; i < c->monitor_count; i++)
         free(c->monitors[i].chardev);
+    for (size_t i = 0; i < c->memory_count; i++) {
+        free(c->memories[i].id);
+        free(c->memories[i].path);
+    }
+    free(c->ram_backend);
     free(c->name);
     free(c->compat);
     free(c->bios);

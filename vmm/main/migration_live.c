@@ -210,11 +210,13 @@ int migration_update(struct migration *m, const char *binary, int64_t prepare_ti
 /* --- target --- */
 
 static int target_take_region(void *arg, struct ferry_ram *ram, const char *name,
-                              uint64_t size_bytes, struct ferry_ram_region **ret,
+                              uint64_t size_bytes, bool file, struct ferry_ram_region **ret,
                               struct ferry_err *err)
 {
     struct migration *m = arg;
 
+    if (file)
+        return ferry_live_target_take_file(m->target, ram, name, size_bytes, ret, err);
     return ferry_live_target_take_region(m->target, ram, name, size_bytes, ret, err);
 }
 

@@ -28,7 +28,7 @@ static const struct {
     [MIGRATION_CAP_DIRTY_BITMAPS] = {"dirty-bitmaps", false},
     [MIGRATION_CAP_POSTCOPY_BLOCKTIME] = {"postcopy-blocktime", false},
     [MIGRATION_CAP_LATE_BLOCK_ACTIVATE] = {"late-block-activate", false},
-    [MIGRATION_CAP_X_IGNORE_SHARED] = {"x-ignore-shared", false},
+    [MIGRATION_CAP_X_IGNORE_SHARED] = {"x-ignore-shared", true},
     [MIGRATION_CAP_VALIDATE_UUID] = {"validate-uuid", true},
     [MIGRATION_CAP_BACKGROUND_SNAPSHOT] = {"background-snapshot", false},
     [MIGRATION_CAP_ZERO_COPY_SEND] = {"zero-copy-send", false},

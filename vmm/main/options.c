@@ -38,6 +38,9 @@ static int option_machine(struct vm_config *c, const char *value, struct ferry_e
         {.name = "acpi", .kind = PROP_FIXED, .choices = off},
         {.name = "aclint", .kind = PROP_FIXED, .choices = off},
         {.name = "compat", .kind = PROP_STRING, .offset = offsetof(struct vm_config, compat)},
+        {.name = "memory-backend",
+         .kind = PROP_STRING,
+         .offset = offsetof(struct vm_config, ram_backend)},
         {0},
     };
     const struct compat *compat;
@@ -80,6 +83,7 @@ static int option_memory(struct vm_config *c, const char *value, struct ferry_er
                        CONFIG_RAM_BYTES_MIN / MIB, CONFIG_RAM_BYTES_MAX / MIB);
     if (c->ram_bytes % (2 * MIB))
         return err_set(err, EINVAL, "RAM size must be a multiple of 2 MiB");
+    c->ram_given = true;
     return 0;
 }
 
@@ -216,13 +220,16 @@ struct option_def {
 
 /* clang-format off */
 static const struct option_def option_defs[] = {
-    {"M", "virt[,compat=qemu-VERSION]", option_machine,
-     "machine type; compat: one whose guest can move to that QEMU and back"},
-    {"machine", "virt[,compat=qemu-VERSION]", option_machine, "the same"},
+    {"M", "virt[,compat=qemu-VERSION][,memory-backend=ID]", option_machine,
+     "machine type; compat: one whose guest can move to that QEMU and back; memory-backend: RAM is "
+     "the memory of that -object"},
+    {"machine", "virt[,...]", option_machine, "the same"},
     {"accel", "tcg", option_accel, "accelerator: the software CPU"},
     {"cpu", "rv64", option_cpu, "CPU model"},
     {"smp", "N", option_smp, "number of harts, 1 to 8"},
     {"m", "SIZE", option_memory, "guest RAM, MiB or with a suffix (512M, 8G)"},
+    {"object", "memory-backend-file,id=I,size=SIZE,mem-path=F,share=on", option_object,
+     "memory in a file, which another process can map, too"},
     {"bios", "FILE", option_bios, "firmware (default: OpenSBI)"},
     {"kernel", "FILE", option_kernel, "kernel Image started by the firmware"},
     {"initrd", "FILE", option_initrd, "initial RAM disk"},

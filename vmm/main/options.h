@@ -49,8 +49,13 @@ void options_print_help(FILE *to);
 /* --- for the files that handle groups of options --- */
 typedef int option_apply_fn(struct vm_config *c, const char *value, struct ferry_err *err);
 option_apply_fn option_drive, option_blockdev, option_netdev, option_device;
+option_apply_fn option_object;
 option_apply_fn option_chardev, option_serial, option_monitor_hmp, option_qmp, option_qmp_pretty,
     option_mon;
+/* RAM and the file that it is in agree. */
+int config_check_memory(struct vm_config *c, struct ferry_err *err) FERRY_MUST_CHECK;
+/* The one that RAM is in; NULL: none. */
+const struct config_memory *config_ram_memory(const struct vm_config *c);
 /* Cross checks of a finished config: every reference resolves, nothing is used twice. */
 int config_check(struct vm_config *c, struct ferry_err *err) FERRY_MUST_CHECK;
 /* The serial line when no -serial was given. */

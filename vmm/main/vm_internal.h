@@ -31,7 +31,7 @@ void vm_free(struct vm *vm);
 /* Where a target's RAM comes from. */
 struct vm_arrived {
     int (*take_region)(void *arg, struct ferry_ram *ram, const char *name, uint64_t size_bytes,
-                       struct ferry_ram_region **ret, struct ferry_err *err);
+                       bool file, struct ferry_ram_region **ret, struct ferry_err *err);
     void *arg;
 };
 /* Moves *o into the VM (left empty) on success. arrived: NULL for a fresh start. */

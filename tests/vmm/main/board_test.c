@@ -314,11 +314,12 @@ static void images_that_do_not_fit_are_refused(void **state)
 /* --- Handed to another board ---------------------------------------------------------------- */
 
 static int take_region(void *arg, struct ferry_ram *to, const char *name, uint64_t size_bytes,
-                       struct ferry_ram_region **ret, struct ferry_err *err)
+                       bool file, struct ferry_ram_region **ret, struct ferry_err *err)
 {
     struct ferry_ram *from = board_ram(arg);
     int fd = dup(ferry_ram_fd(ferry_ram_find(from, name)));
-    int rc = ferry_ram_adopt(to, name, size_bytes, &fd, ret, err);
+    int rc = file ? ferry_ram_add_file(to, name, size_bytes, &fd, ret, err)
+                  : ferry_ram_adopt(to, name, size_bytes, &fd, ret, err);
 
     if (fd >= 0)
         close(fd);

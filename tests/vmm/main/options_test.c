@@ -80,6 +80,27 @@ static void json_is_the_same_as_words(void **state)
     config_free(&c);
 }
 
+static void ram_in_a_file(void **state)
+{
+    struct vm_config c;
+    struct ferry_err err;
+
+    assert_int_equal(parse(&c,
+                           "-object memory-backend-file,id=r0,size=64M,mem-path=/r0,share=on "
+                           "-M virt,memory-backend=r0",
+                           &err),
+                     0);
+    assert_int_equal(c.ram_bytes, 64 << 20);
+    assert_string_equal(config_ram_memory(&c)->path, "/r0");
+    config_free(&c);
+    assert_int_equal(
+        parse(&c, "-object memory-backend-file,id=r0,size=64M,mem-path=/r0,share=on -m 32", &err),
+        0);
+    assert_int_equal(c.ram_bytes, 32 << 20);
+    assert_null(config_ram_memory(&c));
+    config_free(&c);
+}
+
 static void a_drive_without_if_none_brings_its_device(void **state)
 {
     struct vm_config c;
@@ -198,6 +219,21 @@ static void every_mistake_is_a_sentence(void **state)
         {"-monitor stdio", "no human monitor"},
         {"-initrd x", "without -kernel"},
         {"-global foo.bar=1", "unknown global property"},
+        {"-M virt,memory-backend=r0", "Memory backend 'r0' not found"},
+        {"-object memory-backend-ram,id=r0,size=64M", "memory-backend-ram"},
+        {"-object memory-backend-file,id=r0,size=64M,share=on", "mem-path property not set"},
+        {"-object memory-backend-file,id=r0,mem-path=f,share=on", "size 0"},
+        {"-object memory-backend-file,size=64M,mem-path=f,share=on", "'id' is missing"},
+        {"-object memory-backend-file,id=r0,size=64M,mem-path=f", "share=on is needed"},
+        {"-object memory-backend-file,id=r0,size=64M,mem-path=f,share=on "
+         "-object memory-backend-file,id=r0,size=64M,mem-path=g,share=on",
+         "duplicate property 'r0'"},
+        {"-object memory-backend-file,id=r0,size=64M,mem-path=f,share=on "
+         "-M virt,memory-backend=r0 -m 128",
+         "give both the same size"},
+        {"-object memory-backend-file,id=r0,size=3M,mem-path=f,share=on "
+         "-M virt,memory-backend=r0",
+         "RAM is a multiple of 2 MiB"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -216,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_machine),
         cmocka_unit_test(json_is_the_same_as_words),
+        cmocka_unit_test(ram_in_a_file),
         cmocka_unit_test(a_drive_without_if_none_brings_its_device),
         cmocka_unit_test(options_survive_the_journey_to_a_target),
         cmocka_unit_test(hostile_descriptions_are_refused),

@@ -211,6 +211,13 @@ FERRY_API int ferry_migrate_source_cancel(struct ferry_migrate_source *s,
                                           struct ferry_err *err) FERRY_MUST_CHECK;
 FERRY_API void ferry_migrate_source_info(const struct ferry_migrate_source *s,
                                          struct ferry_migrate_info *ret);
+/* Threads that send, as the kernel counts them; false past the last. */
+struct ferry_migrate_thread {
+    char name[40]; /* QEMU's for the same: "mig/src/main", "mig/src/send_0" ... */
+    int id;
+};
+FERRY_API bool ferry_migrate_source_thread(const struct ferry_migrate_source *s, size_t index,
+                                           struct ferry_migrate_thread *ret);
 FERRY_API const struct ferry_migrate_ledger *
 ferry_migrate_source_ledger(const struct ferry_migrate_source *s);
 /* While BUSY: cancels, if that is still possible. */

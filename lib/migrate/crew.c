@@ -158,3 +158,8 @@ void crew_step(struct crew *c)
 {
     (void)crew_work(c);
 }
+
+int crew_thread_id(const struct crew *c, size_t index)
+{
+    return index < c->lane_count ? lane_thread_id(c->lanes[index]) : 0;
+}

@@ -43,5 +43,7 @@ bool crew_room(struct crew *c);
 void crew_put(struct crew *c, const struct crew_run *run);
 /* 1: nothing is left, 0: something is, or the first failure. */
 int crew_idle(struct crew *c, struct ferry_err *err) FERRY_MUST_CHECK;
+/* 0: there are no more. */
+int crew_thread_id(const struct crew *c, size_t index);
 /* Without threads: works off one run, if there is one. */
 void crew_step(struct crew *c);

@@ -16,7 +16,8 @@
 
 struct lane {
     pthread_t thread;
-    int wake; /* owned eventfd */
+    atomic_int id; /* the kernel's; 0 until it runs */
+    int wake;      /* owned eventfd */
     atomic_bool stop;
     lane_step_fn *step;
     void *self;
@@ -46,6 +47,7 @@ static void *lane_run(void *arg)
 {
     struct lane *lane = arg;
 
+    atomic_store(&lane->id, gettid());
     while (!atomic_load(&lane->stop)) {
         struct lane_want want = {.fd = -1, .until_ns = INT64_MAX};
 
@@ -84,6 +86,11 @@ int lane_start(struct lane **ret, const char *name, lane_step_fn *step, void *se
     pthread_setname_np(lane->thread, name);
     *ret = lane;
     return 0;
+}
+
+int lane_thread_id(const struct lane *lane)
+{
+    return lane ? atomic_load(&lane->id) : 0;
 }
 
 void lane_kick(struct lane *lane)

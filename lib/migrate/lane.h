@@ -24,6 +24,8 @@ struct lane;
 
 int lane_start(struct lane **ret, const char *name, lane_step_fn *step, void *self,
                struct ferry_err *err) FERRY_MUST_CHECK;
+/* As the kernel counts threads; 0: NULL, or it does not run yet. */
+int lane_thread_id(const struct lane *lane);
 /* There is something new to do. Any thread. */
 void lane_kick(struct lane *lane);
 /* After this step number is the last one, and the thread is gone. NULL is fine. */

@@ -224,6 +224,11 @@ void multifd_out_step(struct multifd_out *m)
     }
 }
 
+int multifd_out_thread_id(const struct multifd_out *m, size_t index)
+{
+    return index < m->attached ? lane_thread_id(m->lanes[index].lane) : 0;
+}
+
 struct multifd_totals multifd_out_totals(const struct multifd_out *m)
 {
     struct multifd_totals t = {0};

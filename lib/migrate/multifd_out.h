@@ -50,6 +50,8 @@ void multifd_out_sync(struct multifd_out *m);
 /* 1: nothing is queued, 0: something is, or the failure. */
 int multifd_out_idle(struct multifd_out *m, struct ferry_err *err) FERRY_MUST_CHECK;
 void multifd_out_step(struct multifd_out *m);
+/* 0: there are no more. */
+int multifd_out_thread_id(const struct multifd_out *m, size_t index);
 
 struct multifd_totals {
     uint64_t bytes, zero_pages, normal_pages;

@@ -196,6 +196,13 @@ const struct sender_counters *sender_counters(const struct sender *s)
     return &s->counters;
 }
 
+int sender_thread_id(const struct sender *s, size_t index)
+{
+    if (index == 0)
+        return lane_thread_id(s->lane);
+    return s->mapped ? mapped_out_thread_id(s->mapped, index - 1) : 0;
+}
+
 /* --- The lane's side --- */
 
 static void sender_notify(struct sender *s)

@@ -68,5 +68,7 @@ int sender_state(struct sender *s, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Bytes per second; 0 = no limit. Any time. */
 void sender_set_rate(struct sender *s, uint64_t rate_bps);
 const struct sender_counters *sender_counters(const struct sender *s);
+/* As the kernel counts threads: its own, then those of mapped-ram; 0: there are no more. */
+int sender_thread_id(const struct sender *s, size_t index);
 /* Without a thread only. */
 void sender_step(void *self, struct lane_want *want);

@@ -2,6 +2,7 @@
 /* <ferry/migrate.h> for the source, and where its events come from. */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -419,6 +420,23 @@ void ferry_migrate_source_info(const struct ferry_migrate_source *s, struct ferr
     ret->xbzrle_cache_misses = t.xbzrle_misses;
     ret->xbzrle_overflows = t.xbzrle_overflows;
     ret->throttle_percent = s->rounds.throttle_percent;
+}
+
+bool ferry_migrate_source_thread(const struct ferry_migrate_source *s, size_t index,
+                                 struct ferry_migrate_thread *ret)
+{
+    size_t senders = 0;
+
+    while (s->sender && sender_thread_id(s->sender, senders))
+        senders++;
+    ret->id = index < senders ? sender_thread_id(s->sender, index)
+              : s->multifd    ? multifd_out_thread_id(s->multifd, index - senders)
+                              : 0;
+    if (index == 0)
+        snprintf(ret->name, sizeof(ret->name), "mig/src/main");
+    else
+        snprintf(ret->name, sizeof(ret->name), "mig/src/send_%zu", index - 1);
+    return ret->id != 0;
 }
 
 const struct ferry_migrate_ledger *ferry_migrate_source_ledger(const struct ferry_migrate_source *s)

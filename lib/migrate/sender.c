@@ -380,28 +380,51 @@ static int sender_put_end(struct sender *s, struct ferry_err *err)
     return 0;
 }
 
+/* Besides channels for others: a zero page as a record of the main one; whether it is one. */
+static bool sender_put_zero(struct sender *s, size_t block, uint64_t page)
+{
+    const struct sender_params *p = &s->params;
+    uint64_t offset = page * WIRE_PAGE_BYTES;
+
+    if (guest_bit(p->guest->backed[block], page) &&
+        !zero_check(guest_ram_page(p->guest, block, offset), WIRE_PAGE_BYTES))
+        return false;
+    sender_put_head(s, ram_out_zero(&s->out, s->heads + s->heads_bytes, block, offset));
+    atomic_fetch_add(&s->counters.zero_pages, 1);
+    return true;
+}
+
+static bool sender_heads_room(const struct sender *s)
+{
+    return s->heads_bytes + 2 * RAM_HEAD_MAX_BYTES < SENDER_HEADS_BYTES;
+}
+
 /* Packets of pages of one block to the channels, as long as they have room. */
 static void sender_deal(struct sender *s)
 {
     struct guest_ram *g = s->params.guest;
 
-    while (s->block < g->blocks.count && !sender_hold_until(s) &&
+    while (s->block < g->blocks.count && !sender_hold_until(s) && sender_heads_room(s) &&
            multifd_out_room(s->params.multifd)) {
         uint64_t offsets[WIRE_MULTIFD_PAGES], pages = guest_ram_pages(g, s->block);
-        size_t n = 0;
+        size_t n = 0, zeros = 0;
 
-        while (n < WIRE_MULTIFD_PAGES) {
+        while (n < WIRE_MULTIFD_PAGES && sender_heads_room(s)) {
             s->page = guest_bit_next(g->pending[s->block], s->page, pages);
             if (s->page == pages)
                 break;
             guest_bit_clear(g->pending[s->block], s->page);
-            offsets[n++] = s->page++ * WIRE_PAGE_BYTES;
+            if (s->params.look_for_zeros && sender_put_zero(s, s->block, s->page))
+                zeros++;
+            else
+                offsets[n++] = s->page * WIRE_PAGE_BYTES;
+            s->page++;
         }
         if (n)
             multifd_out_pages(s->params.multifd, s->block, offsets, n);
-        atomic_fetch_add(&s->counters.pages_done, n);
+        atomic_fetch_add(&s->counters.pages_done, n + zeros);
         s->owed_bytes += n * WIRE_PAGE_BYTES;
-        if (n < WIRE_MULTIFD_PAGES) {
+        if (s->page == pages) {
             s->block++;
             s->page = 0;
         }
@@ -428,6 +451,8 @@ static int sender_fill_multifd(struct sender *s, enum wire_item type, struct fer
     sender_deal(s);
     if (!s->params.thread)
         multifd_out_step(s->params.multifd);
+    if (s->iov_count)
+        return 1;
     idle = multifd_out_idle(s->params.multifd, err);
     if (idle < 0)
         return idle;

@@ -113,7 +113,8 @@ static int stream_greet(struct source *base)
         .xbzrle_bytes = !s->capabilities.xbzrle            ? 0
                         : s->parameters.xbzrle_cache_bytes ? s->parameters.xbzrle_cache_bytes
                                                            : SOURCE_XBZRLE_BYTES,
-        .look_for_zeros = s->parameters.zero_pages != FERRY_MIGRATE_ZERO_NONE,
+        .look_for_zeros = s->multifd ? s->parameters.zero_pages == FERRY_MIGRATE_ZERO_LEGACY
+                                     : s->parameters.zero_pages != FERRY_MIGRATE_ZERO_NONE,
         .thread = !s->no_threads,
         .clock = session_clock,
         .opaque = &s->session,

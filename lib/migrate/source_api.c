@@ -175,7 +175,7 @@ static int source_multifd(struct ferry_migrate_source *s, struct ferry_err *err)
         .channels = support_channels(&s->parameters),
         .codec = s->codec,
         .level = s->parameters.multifd_level,
-        .look_for_zeros = s->parameters.zero_pages != FERRY_MIGRATE_ZERO_NONE,
+        .look_for_zeros = s->parameters.zero_pages == FERRY_MIGRATE_ZERO_MULTIFD,
         .thread = !s->no_threads,
     };
 

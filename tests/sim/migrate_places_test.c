@@ -71,6 +71,60 @@ static void test_multifd(void **state)
     move_by_socket(((struct places *)*state)->p, "tcp:127.0.0.1:0");
 }
 
+/* Zero pages: in the lanes, on the main channel, or like others; what travels says where. */
+static void test_multifd_zeros(void **state)
+{
+    static const enum ferry_migrate_zero_pages ways[] = {
+        FERRY_MIGRATE_ZERO_MULTIFD, FERRY_MIGRATE_ZERO_LEGACY, FERRY_MIGRATE_ZERO_NONE};
+    struct places *t = *state;
+    struct ferry_migrate_info info[3];
+
+    for (size_t i = 0; i < 3; i++) {
+        if (i > 0) {
+            migrate_pair_free(t->p);
+            migrate_pair_init(t->p, true);
+        }
+        multifd(t->p, "none", 2);
+        t->p->source_params.parameters.zero_pages = ways[i];
+        move_by_socket(t->p, "tcp:127.0.0.1:0");
+        info[i] = (struct ferry_migrate_info){.size_bytes = sizeof(info[i])};
+        ferry_migrate_source_info(t->p->source, &info[i]);
+    }
+    assert_true(info[0].zero_pages > 0);
+    assert_true(info[1].zero_pages > 0);
+    assert_int_equal(info[2].zero_pages, 0);
+    /* A record of a page on the main channel has no place in a packet of a lane. */
+    assert_true(info[1].transferred_bytes - info[1].multifd_bytes >
+                info[0].transferred_bytes - info[0].multifd_bytes + 8 * info[1].zero_pages);
+}
+
+static void note_threads(struct migrate_pair *p)
+{
+    struct ferry_migrate_thread thread;
+    size_t count = 0;
+
+    while (ferry_migrate_source_thread(p->source, count, &thread)) {
+        char wanted[40];
+
+        snprintf(wanted, sizeof(wanted), count ? "mig/src/send_%zu" : "mig/src/main", count - 1);
+        assert_string_equal(thread.name, wanted);
+        snprintf(wanted, sizeof(wanted), "/proc/self/task/%d", thread.id);
+        assert_int_equal(access(wanted, F_OK), 0);
+        count++;
+    }
+    assert_int_equal(count, 3);
+}
+
+static void test_threads_are_named(void **state)
+{
+    struct migrate_pair *p = ((struct places *)*state)->p;
+
+    multifd(p, "none", 2);
+    p->act_at = FERRY_MIGRATE_SAVED;
+    p->act = note_threads;
+    move_by_socket(p, "tcp:127.0.0.1:0");
+}
+
 static void test_multifd_zlib(void **state)
 {
     multifd(((struct places *)*state)->p, "zlib", 3);
@@ -211,6 +265,8 @@ int main(void)
         PLACE_TEST(test_tcp6),
         PLACE_TEST(test_unix),
         PLACE_TEST(test_multifd),
+        PLACE_TEST(test_multifd_zeros),
+        PLACE_TEST(test_threads_are_named),
         PLACE_TEST(test_multifd_zlib),
         PLACE_TEST(test_multifd_zstd),
         PLACE_TEST(test_file),

@@ -260,6 +260,11 @@ FERRY_API int ferry_migrate_target_new(struct ferry_migrate_target **ret,
                                        struct ferry_listener **listener, struct ferry_chan **chan,
                                        struct ferry_err *err) FERRY_MUST_CHECK;
 FERRY_API int ferry_migrate_target_fd(const struct ferry_migrate_target *t); /* POLLIN */
+/* Before a source has connected; -EBUSY after it. multifd and mapped_ram stay as they are. */
+FERRY_API int
+ferry_migrate_target_set_capabilities(struct ferry_migrate_target *t,
+                                      const struct ferry_migrate_capabilities *capabilities,
+                                      struct ferry_err *err) FERRY_MUST_CHECK;
 FERRY_API int64_t ferry_migrate_target_deadline_ns(const struct ferry_migrate_target *t);
 /*
  * FAILED: the VM that was given is as it was but for its RAM; another target may be armed for it. A

@@ -289,6 +289,20 @@ int ferry_migrate_target_new(struct ferry_migrate_target **ret,
     return 0;
 }
 
+int ferry_migrate_target_set_capabilities(struct ferry_migrate_target *t,
+                                          const struct ferry_migrate_capabilities *capabilities,
+                                          struct ferry_err *err)
+{
+    struct ferry_migrate_capabilities settled = t->capabilities;
+
+    if (t->base.m.state > TARGET_LISTEN || t->chan)
+        return err_set(err, EBUSY, "a source has connected: what it may send is settled");
+    t->capabilities = *capabilities;
+    t->capabilities.multifd = settled.multifd;
+    t->capabilities.mapped_ram = settled.mapped_ram;
+    return 0;
+}
+
 int ferry_migrate_target_fd(const struct ferry_migrate_target *t)
 {
     return t->session.epoll;

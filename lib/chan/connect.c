@@ -69,6 +69,12 @@ short chan_connect_events(const struct chan_connect *c)
     return c->resolve ? POLLIN : POLLOUT;
 }
 
+/* Without its scheme, as QEMU says it. */
+static const char *connect_place(const struct chan_connect *c)
+{
+    return strchr(ferry_address_text(c->address), ':') + 1;
+}
+
 static int connect_begin(struct chan_connect *c, const struct sockaddr *name, socklen_t n)
 {
     own_close_fd(&c->fd);
@@ -77,7 +83,7 @@ static int connect_begin(struct chan_connect *c, const struct sockaddr *name, so
         return err_sys(&c->err, errno, "cannot make a socket");
     if (connect(c->fd, name, n) == 0 || errno == EINPROGRESS)
         return 0;
-    err_sys(&c->err, errno, "Failed to connect to '%s'", ferry_address_text(c->address));
+    err_sys(&c->err, errno, "Failed to connect to '%s'", connect_place(c));
     own_close_fd(&c->fd);
     return -c->err.errnum;
 }
@@ -119,7 +125,7 @@ static int connect_look(struct chan_connect *c)
         failure = errno;
     if (!failure)
         return 1;
-    err_sys(&c->err, failure, "Failed to connect to '%s'", ferry_address_text(c->address));
+    err_sys(&c->err, failure, "Failed to connect to '%s'", connect_place(c));
     own_close_fd(&c->fd);
     return connect_next(c);
 }

@@ -155,11 +155,10 @@ static int fd_parse(struct ferry_address *a, const char *rest, struct ferry_err 
         number = strtoul(rest, &end, 10);
         if (*end || number > INT32_MAX)
             return err_set(err, EINVAL, "'%s' is not the number of an fd", rest);
-        /* Inherited: the number stays whose it was. */
+        /* Inherited: the number stays whose it was. One that is not open is nobody's name. */
         a->fd = fcntl((int)number, F_DUPFD_CLOEXEC, 3);
-        if (a->fd < 0)
-            return err_sys(err, errno, "fd %lu", number);
-    } else {
+    }
+    if (a->fd < 0) {
         a->name = strdup(rest);
         if (!a->name)
             return err_set(err, ENOMEM, "no memory for an address");

@@ -59,7 +59,10 @@ const struct vm_config *vm_config(const struct vm *vm);
 struct loop *vm_loop(const struct vm *vm);
 enum run_state vm_run_state(const struct vm *vm);
 
-/* QMP stop and cont with QEMU's rules for each run state (spec: control surface, run states). */
+/*
+ * QMP stop and cont with QEMU's rules for each run state (spec: control surface, run states). In
+ * inmigrate they say what the guest shall do when it has come.
+ */
 int vm_stop(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 int vm_cont(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 

@@ -42,6 +42,8 @@ struct vm {
     bool fenced;   /* in postmigrate: the guest may run elsewhere */
     bool left;     /* as a stream: everything of it is still here, paused */
     bool inactive; /* the locks of disk images are not held */
+    /* Of the operator, before the guest has come: cont, stop; else the options say. */
+    enum { ARRIVAL_AS_GIVEN, ARRIVAL_RUN, ARRIVAL_STAY } on_arrival;
     struct {
         vm_observer_fn *fn;
         void *arg;
@@ -115,6 +117,8 @@ void vm_set_run_state(struct vm *vm, enum run_state state)
 
 int vm_stop(struct vm *vm, struct ferry_err *err)
 {
+    if (vm->state == RUN_STATE_INMIGRATE)
+        vm->on_arrival = ARRIVAL_STAY;
     if (vm->state != RUN_STATE_RUNNING)
         return 0;
     board_stop(vm->board);
@@ -172,7 +176,8 @@ int vm_cont(struct vm *vm, struct ferry_err *err)
     case RUN_STATE_POSTMIGRATE:
         return cont_after_leaving(vm, err);
     case RUN_STATE_INMIGRATE:
-        return err_set(err, EAGAIN, "the guest has not arrived yet");
+        vm->on_arrival = ARRIVAL_RUN;
+        return 0;
     case RUN_STATE_SHUTDOWN:
     case RUN_STATE_INTERNAL_ERROR:
         break;
@@ -353,7 +358,10 @@ static void resume_host_parts(struct vm *vm)
 
 bool vm_shall_run(const struct vm *vm)
 {
-    return globalstate_ran(&vm->globalstate) && !vm->config.start_paused;
+    bool wanted = vm->on_arrival == ARRIVAL_AS_GIVEN ? !vm->config.start_paused
+                                                     : vm->on_arrival == ARRIVAL_RUN;
+
+    return globalstate_ran(&vm->globalstate) && wanted;
 }
 
 void vm_left(struct vm *vm, bool fenced)
@@ -547,7 +555,11 @@ void vm_exit(struct vm *vm, int status)
 
 void vm_arrived(struct vm *vm, bool running)
 {
+    struct ferry_err err;
+
     vm_set_run_state(vm, running ? RUN_STATE_RUNNING : RUN_STATE_PAUSED);
+    if (vm->on_arrival == ARRIVAL_STAY && vm_stop(vm, &err) < 0)
+        log_error("%s", err.text);
     rundir_claim_sign(vm->claim);
     vm_retry_requests(vm);
 }

@@ -78,7 +78,10 @@ void vm_announce(struct vm *vm);
 void vm_clock_advance(struct vm *vm, int64_t ns);
 /* A handover to this process is done. */
 void vm_arrived(struct vm *vm, bool running);
-/* A guest that came as a stream: shall it run? Not if it did not there, or -S was given here. */
+/*
+ * A guest that came as a stream: shall it run? Not if it did not there, or -S was given here, or
+ * the operator said `stop` meanwhile; `cont` outweighs -S.
+ */
 bool vm_shall_run(const struct vm *vm);
 /* The guest has gone as a stream. fenced: it may run elsewhere, so cont is refused here. */
 void vm_left(struct vm *vm, bool fenced);

@@ -50,6 +50,9 @@ struct migration_info {
 };
 void migration_info(const struct migration *m, struct migration_info *ret);
 
+/* Threads of an outgoing one while it runs; false past the last. */
+bool migration_thread(const struct migration *m, size_t index, struct ferry_migrate_thread *ret);
+
 typedef void migration_observer_fn(void *arg, enum migration_status status);
 typedef void migration_pass_fn(void *arg, uint64_t pass); /* a round of RAM begins */
 /* pass may be NULL. */
@@ -68,7 +71,7 @@ enum migration_param_type { MIGRATION_PARAM_UINT = 1, MIGRATION_PARAM_BOOL, MIGR
 struct migration_param {
     const char *name; /* "downtime-limit" */
     enum migration_param_type type;
-    const char *qmp_type_name; /* for schema and type errors: "integer", "boolean", "string" */
+    unsigned bits; /* UINT: 8, 32 or 64 */
 };
 size_t migration_param_count(void);
 const struct migration_param *migration_param(size_t index);

@@ -83,6 +83,7 @@ void migration_begin(struct migration *m, bool incoming)
     m->error = (struct ferry_err){0};
     m->start_ns = clock_monotonic_ns();
     m->setup_end_ns = m->end_ns = 0;
+    m->passes_told = 0;
     m->have_ledger = m->have_net_ledger = m->have_net_info = false;
     announcer_stop(m->announcer);
     migration_set_status(m, MIGRATION_SETUP);
@@ -147,6 +148,11 @@ void migration_info(const struct migration *m, struct migration_info *ret)
         ret->downtime_ns = ret->net.downtime_ns;
 }
 
+bool migration_thread(const struct migration *m, size_t index, struct ferry_migrate_thread *ret)
+{
+    return m->net_source && ferry_migrate_source_thread(m->net_source, index, ret);
+}
+
 /* --- capabilities and parameters --- */
 
 bool migration_capability(const struct migration *m, size_t index)
@@ -157,10 +163,23 @@ bool migration_capability(const struct migration *m, size_t index)
 int migration_set_capabilities(struct migration *m, const char *const *names, const bool *states,
                                size_t count, struct ferry_err *err)
 {
-    if (migration_is_running(m) && !m->incoming)
+    bool running = migration_is_running(m);
+    struct migration_params wanted = m->params;
+    const struct ferry_migrate_capabilities before = migration_net_capabilities(&m->params);
+    struct ferry_migrate_capabilities after;
+    int rc;
+
+    if (running && !m->incoming)
         return err_set(err, EBUSY, "There's a migration process in progress");
-    return migration_params_set_capabilities(&m->params, names, states, count,
-                                             migration_is_running(m), err);
+    rc = migration_params_set_capabilities(&wanted, names, states, count, running,
+                                           m->net_target != NULL, err);
+    after = migration_net_capabilities(&wanted);
+    /* A target that only listens can still be told. */
+    if (!rc && m->net_target && memcmp(&before, &after, sizeof(before)))
+        rc = ferry_migrate_target_set_capabilities(m->net_target, &after, err);
+    if (!rc)
+        m->params = wanted;
+    return rc;
 }
 
 void migration_param_get(const struct migration *m, size_t index, struct migration_value *ret)
@@ -171,7 +190,9 @@ void migration_param_get(const struct migration *m, size_t index, struct migrati
 int migration_params_set(struct migration *m, const size_t *indexes,
                          const struct migration_value *values, size_t count, struct ferry_err *err)
 {
-    int rc = migration_params_set_values(&m->params, indexes, values, count, err);
+    /* A target that only listens has not looked at them yet. */
+    bool fixed = m->source || m->net_source || m->target || m->net_target;
+    int rc = migration_params_set_values(&m->params, indexes, values, count, fixed, err);
 
     if (!rc && m->net_source)
         migration_net_set_parameters(m);

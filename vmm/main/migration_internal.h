@@ -74,6 +74,7 @@ struct migration {
     struct ferry_migrate_target *net_target;
     struct ferry_migrate_info net_info;
     bool have_net_info;
+    uint64_t passes_told; /* to observers */
     struct ferry_migrate_ledger net_ledger;
     bool have_net_ledger;
     bool one_way;    /* nobody acknowledges: a file, a command */

@@ -100,14 +100,18 @@ static void source_checked(struct migration *m)
         done(m->done_arg, 0, NULL);
 }
 
-static void tell_pass(struct migration *m)
+/* Every harvest is one, also that which finds that little enough is left. */
+static void tell_passes(struct migration *m)
 {
     struct ferry_migrate_info info = {.size_bytes = sizeof(info)};
 
     ferry_migrate_source_info(m->net_source, &info);
-    for (size_t i = 0; i < m->observer_count; i++)
-        if (m->observers[i].pass)
-            m->observers[i].pass(m->observers[i].arg, info.rounds);
+    while (m->passes_told < info.rounds) {
+        m->passes_told++;
+        for (size_t i = 0; i < m->observer_count; i++)
+            if (m->observers[i].pass)
+                m->observers[i].pass(m->observers[i].arg, m->passes_told);
+    }
 }
 
 static void source_trace(void *opaque, enum ferry_migrate_point point)
@@ -119,11 +123,12 @@ static void source_trace(void *opaque, enum ferry_migrate_point point)
     case FERRY_MIGRATE_ROUND:
         if (!m->setup_end_ns)
             m->setup_end_ns = clock_monotonic_ns();
+        tell_passes(m);
         if (!cancelling)
             migration_set_status(m, MIGRATION_ACTIVE);
-        tell_pass(m);
         break;
     case FERRY_MIGRATE_QUIESCED:
+        tell_passes(m);
         m->before = vm_run_state(m->vm);
         vm_handover_begin(m->vm);
         break;
@@ -135,6 +140,7 @@ static void source_trace(void *opaque, enum ferry_migrate_point point)
     case FERRY_MIGRATE_SAVED:
         if (!cancelling)
             migration_set_status(m, MIGRATION_DEVICE);
+        tell_passes(m);
         break;
     default:
         break;

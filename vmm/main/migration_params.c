@@ -45,78 +45,88 @@ struct param_def {
     const char *const *choices; /* STR: enumeration; NULL = free text */
     const char *initial_str;
     bool power_of_two;
+    bool live;            /* takes effect in a migration under way, or does not concern it */
+    const char *sentence; /* of a value out of range; NULL: made of name and range_text */
 };
 
 static const char *const compressions[] = {"none", "zlib", "zstd", NULL};
-static const char *const modes[] = {"normal", NULL};
+/* The first one is served, the others are refused by name. */
+static const char *const modes[] = {"normal", "cpr-reboot", "cpr-transfer", "cpr-exec", NULL};
 static const char *const zero_pages[] = {"none", "legacy", "multifd", NULL};
 
-#define UINT(name_, initial_, min_, max_, text_)                                                  \
-    {                                                                                             \
-        .public = {name_, MIGRATION_PARAM_UINT, "integer"}, .initial = (initial_), .min = (min_), \
-        .max = (max_), .range_text = (text_)                                                      \
+#define UINT_OF(bits_, name_, initial_, min_, max_, text_, ...)                               \
+    {                                                                                         \
+        .public = {name_, MIGRATION_PARAM_UINT, bits_}, .initial = (initial_), .min = (min_), \
+        .max = (max_), .range_text = (text_), __VA_ARGS__                                     \
     }
-#define BOOL(name_)                                                  \
-    {                                                                \
-        .public = {name_, MIGRATION_PARAM_BOOL, "boolean"}, .max = 1 \
+#define UINT(...)  UINT_OF(64, __VA_ARGS__)
+#define UINT8(...) UINT_OF(8, __VA_ARGS__)
+#define BOOL(name_, ...)                                                  \
+    {                                                                     \
+        .public = {name_, MIGRATION_PARAM_BOOL, 0}, .max = 1, __VA_ARGS__ \
     }
-#define STR(name_, initial_, choices_)                                               \
-    {                                                                                \
-        .public = {name_, MIGRATION_PARAM_STR, "string"}, .initial_str = (initial_), \
-        .choices = (choices_)                                                        \
+#define STR(name_, initial_, choices_)                                        \
+    {                                                                         \
+        .public = {name_, MIGRATION_PARAM_STR, 0}, .initial_str = (initial_), \
+        .choices = (choices_)                                                 \
     }
+#define LIVE          .live = true
 #define PERCENT_1_99  "an integer in the range of 1 to 99"
 #define PERCENT_1_100 "an integer in the range of 1 to 100"
 
 /* clang-format off */
 static const struct param_def params[MIGRATION_PARAM_COUNT] = {
     [MIGRATION_PARAM_ANNOUNCE_INITIAL] =
-        UINT("announce-initial", 50, 0, 100000, "a value between 0 and 100000"),
+        UINT("announce-initial", 50, 0, 100000, "a value between 0 and 100000", LIVE),
     [MIGRATION_PARAM_ANNOUNCE_MAX] =
-        UINT("announce-max", 550, 0, 100000, "a value between 0 and 100000"),
+        UINT("announce-max", 550, 0, 100000, "a value between 0 and 100000", LIVE),
     [MIGRATION_PARAM_ANNOUNCE_ROUNDS] =
-        UINT("announce-rounds", 5, 0, 1000, "a value between 0 and 1000"),
+        UINT("announce-rounds", 5, 0, 1000, "a value between 0 and 1000", LIVE),
     [MIGRATION_PARAM_ANNOUNCE_STEP] =
-        UINT("announce-step", 100, 1, 10000, "a value between 1 and 10000"),
+        UINT("announce-step", 100, 1, 10000, "a value between 1 and 10000", LIVE),
     [MIGRATION_PARAM_THROTTLE_TRIGGER_THRESHOLD] =
-        UINT("throttle-trigger-threshold", 50, 1, 100, PERCENT_1_100),
+        UINT8("throttle-trigger-threshold", 50, 1, 100, PERCENT_1_100, LIVE),
     [MIGRATION_PARAM_CPU_THROTTLE_INITIAL] =
-        UINT("cpu-throttle-initial", 20, 1, 99, PERCENT_1_99),
+        UINT8("cpu-throttle-initial", 20, 1, 99, PERCENT_1_99, LIVE),
     [MIGRATION_PARAM_CPU_THROTTLE_INCREMENT] =
-        UINT("cpu-throttle-increment", 10, 1, 99, PERCENT_1_99),
+        UINT8("cpu-throttle-increment", 10, 1, 99, PERCENT_1_99, LIVE),
     [MIGRATION_PARAM_CPU_THROTTLE_TAILSLOW] = BOOL("cpu-throttle-tailslow"),
     [MIGRATION_PARAM_TLS_CREDS] = STR("tls-creds", "", NULL),
     [MIGRATION_PARAM_TLS_HOSTNAME] = STR("tls-hostname", "", NULL),
     [MIGRATION_PARAM_TLS_AUTHZ] = STR("tls-authz", "", NULL),
     [MIGRATION_PARAM_MAX_BANDWIDTH] =
-        UINT("max-bandwidth", 128ull << 20, 0, UINT64_MAX, "a number of bytes per second"),
+        UINT("max-bandwidth", 128ull << 20, 0, UINT64_MAX, NULL, LIVE),
     [MIGRATION_PARAM_AVAIL_SWITCHOVER_BANDWIDTH] =
-        UINT("avail-switchover-bandwidth", 0, 0, UINT64_MAX, "a number of bytes per second"),
+        UINT("avail-switchover-bandwidth", 0, 0, UINT64_MAX, NULL, LIVE),
     [MIGRATION_PARAM_DOWNTIME_LIMIT] =
         UINT("downtime-limit", 300, 0, 2000000,
-             "an integer in the range of 0 to (2000 * 1000) ms"),
+             "an integer in the range of 0 to (2000 * 1000) ms", LIVE),
     [MIGRATION_PARAM_X_CHECKPOINT_DELAY] =
-        UINT("x-checkpoint-delay", 20000, 0, UINT32_MAX, "a number of milliseconds"),
+        UINT_OF(32, "x-checkpoint-delay", 20000, 0, UINT32_MAX, NULL),
     [MIGRATION_PARAM_MULTIFD_CHANNELS] =
-        UINT("multifd-channels", 2, 1, 255, "a value between 1 and 255"),
+        UINT8("multifd-channels", 2, 1, 255, "a value between 1 and 255"),
     [MIGRATION_PARAM_XBZRLE_CACHE_SIZE] =
-        {.public = {"xbzrle-cache-size", MIGRATION_PARAM_UINT, "integer"},
-         .initial = 64ull << 20, .min = 4096, .max = 1ull << 62,
-         .range_text = "a power of two no less than the target page size", .power_of_two = true},
+        UINT("xbzrle-cache-size", 64ull << 20, 4096, 1ull << 62,
+             "a power of two no less than the target page size", .power_of_two = true),
+    /* Of postcopy, which is not served: none under way can be. */
     [MIGRATION_PARAM_MAX_POSTCOPY_BANDWIDTH] =
-        UINT("max-postcopy-bandwidth", 0, 0, UINT64_MAX, "a number of bytes per second"),
+        UINT("max-postcopy-bandwidth", 0, 0, UINT64_MAX, NULL, LIVE),
     [MIGRATION_PARAM_MAX_CPU_THROTTLE] =
-        UINT("max-cpu-throttle", 99, 1, 99,
-             "an integer in the range of cpu_throttle_initial to 99"),
+        UINT8("max-cpu-throttle", 99, 1, 99,
+              "an integer in the range of cpu_throttle_initial to 99", LIVE),
     [MIGRATION_PARAM_MULTIFD_COMPRESSION] = STR("multifd-compression", "none", compressions),
     [MIGRATION_PARAM_MULTIFD_ZLIB_LEVEL] =
-        UINT("multifd-zlib-level", 1, 0, 9, "a value between 0 and 9"),
+        UINT8("multifd-zlib-level", 1, 0, 9, "a value between 0 and 9"),
     [MIGRATION_PARAM_MULTIFD_ZSTD_LEVEL] =
-        UINT("multifd-zstd-level", 1, 0, 20, "a value between 0 and 20"),
+        UINT8("multifd-zstd-level", 1, 0, 20, "a value between 0 and 20"),
+    [MIGRATION_PARAM_MULTIFD_QATZIP_LEVEL] =
+        UINT8("multifd-qatzip-level", 1, 1, 9, "a value between 1 and 9"),
     [MIGRATION_PARAM_X_VCPU_DIRTY_LIMIT_PERIOD] =
-        UINT("x-vcpu-dirty-limit-period", 1000, 1, 1000, "a value between 1 and 1000"),
+        UINT("x-vcpu-dirty-limit-period", 1000, 1, 1000, NULL, .sentence =
+             "Parameter 'x-vcpu-dirty-limit-period' expects a value between 1 and 1000"),
     [MIGRATION_PARAM_VCPU_DIRTY_LIMIT] =
-        UINT("vcpu-dirty-limit", 1, 1, UINT64_MAX, "a value of at least 1"),
+        UINT("vcpu-dirty-limit", 1, 1, UINT64_MAX, NULL, .sentence =
+             "Parameter 'vcpu_dirty_limit' must be at least 1 MB/s"),
     [MIGRATION_PARAM_MODE] = STR("mode", "normal", modes),
     [MIGRATION_PARAM_ZERO_PAGE_DETECTION] = STR("zero-page-detection", "multifd", zero_pages),
     [MIGRATION_PARAM_DIRECT_IO] = BOOL("direct-io"),
@@ -188,7 +198,7 @@ int migration_params_check_stream(const struct migration_params *p, struct ferry
 }
 
 int migration_params_set_capabilities(struct migration_params *p, const char *const *names,
-                                      const bool *states, size_t count, bool listening,
+                                      const bool *states, size_t count, bool listening, bool fixed,
                                       struct ferry_err *err)
 {
     int rc;
@@ -208,6 +218,9 @@ int migration_params_set_capabilities(struct migration_params *p, const char *co
                            names[i]);
         if (listening && at == MIGRATION_CAP_MULTIFD && states[i] != wanted[at])
             return err_set(err, EBUSY, "Multifd must be set before incoming starts");
+        if (fixed && at == MIGRATION_CAP_MAPPED_RAM && states[i] != wanted[at])
+            return err_set(err, EBUSY, "Capability '%s' must be set before incoming starts",
+                           names[i]);
         wanted[at] = states[i];
     }
     rc = check_conflicts(wanted, err);
@@ -222,6 +235,8 @@ static int refuse_range(const struct param_def *def, struct ferry_err *err)
 {
     char name[64];
 
+    if (def->sentence)
+        return err_set(err, EINVAL, "%s", def->sentence);
     snprintf(name, sizeof(name), "%s", def->public.name);
     for (char *c = name; *c; c++)
         if (*c == '-')
@@ -248,13 +263,23 @@ static int check_value(const struct param_def *def, const struct migration_value
         if (!strcmp(def->choices[i], v->str))
             break;
     }
+    if (def->choices == modes && strcmp(v->str, modes[0]))
+        return err_set(err, ENOTSUP, "Migration mode '%s' is not served by this version of ferry",
+                       v->str);
     if (!strcmp(def->public.name, "tls-creds") && *v->str)
         return err_set(err, ENOTSUP, "TLS is not served by this version of ferry");
     return 0;
 }
 
+static bool is_value_of(const struct migration_params *p, size_t index,
+                        const struct migration_value *v)
+{
+    return params[index].public.type == MIGRATION_PARAM_STR ? !strcmp(p->str[index], v->str)
+                                                            : p->num[index] == v->num;
+}
+
 int migration_params_set_values(struct migration_params *p, const size_t *indexes,
-                                const struct migration_value *values, size_t count,
+                                const struct migration_value *values, size_t count, bool fixed,
                                 struct ferry_err *err)
 {
     uint64_t num[MIGRATION_PARAM_COUNT];
@@ -265,6 +290,11 @@ int migration_params_set_values(struct migration_params *p, const size_t *indexe
 
         if (rc < 0)
             return rc;
+        if (fixed && !params[indexes[i]].live && !is_value_of(p, indexes[i], &values[i]))
+            return err_set(err, EBUSY,
+                           "Parameter '%s' cannot be changed while a migration is in progress: it "
+                           "would have no effect",
+                           params[indexes[i]].public.name);
         num[indexes[i]] = values[i].num;
     }
     if (num[MIGRATION_PARAM_MAX_CPU_THROTTLE] < num[MIGRATION_PARAM_CPU_THROTTLE_INITIAL])

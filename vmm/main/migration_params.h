@@ -66,6 +66,7 @@ enum migration_param_id {
     MIGRATION_PARAM_MULTIFD_COMPRESSION,
     MIGRATION_PARAM_MULTIFD_ZLIB_LEVEL,
     MIGRATION_PARAM_MULTIFD_ZSTD_LEVEL,
+    MIGRATION_PARAM_MULTIFD_QATZIP_LEVEL,
     MIGRATION_PARAM_X_VCPU_DIRTY_LIMIT_PERIOD,
     MIGRATION_PARAM_VCPU_DIRTY_LIMIT,
     MIGRATION_PARAM_MODE,
@@ -82,9 +83,12 @@ struct migration_params {
 };
 
 void migration_params_init(struct migration_params *p);
-/* Check the whole new set, then apply it; nothing changes on a refusal. */
+/*
+ * Check the whole new set, then apply it; nothing changes on a refusal. listening: a target waits
+ * for its source; fixed: what it expects of the stream is settled.
+ */
 int migration_params_set_capabilities(struct migration_params *p, const char *const *names,
-                                      const bool *states, size_t count, bool listening,
+                                      const bool *states, size_t count, bool listening, bool fixed,
                                       struct ferry_err *err) FERRY_MUST_CHECK;
 /* Does what is set go together with that kind of address? */
 int migration_params_check_address(const struct migration_params *p, enum ferry_address_kind kind,
@@ -92,6 +96,7 @@ int migration_params_check_address(const struct migration_params *p, enum ferry_
 /* What is set that a stream to any address cannot be, although each alone is fine. */
 int migration_params_check_stream(const struct migration_params *p,
                                   struct ferry_err *err) FERRY_MUST_CHECK;
+/* fixed: a migration is under way; what has no effect on it any more is refused. */
 int migration_params_set_values(struct migration_params *p, const size_t *indexes,
-                                const struct migration_value *values, size_t count,
+                                const struct migration_value *values, size_t count, bool fixed,
                                 struct ferry_err *err) FERRY_MUST_CHECK;

@@ -41,6 +41,10 @@ extern const struct qmp_type qmp_type_cpu_list, qmp_type_memory_size, qmp_type_c
 QMP_HANDLER(qmp_run_query_block);
 extern const struct qmp_type qmp_type_block_list;
 
+/* cmd_hmp.c */
+QMP_HANDLER(qmp_run_human);
+extern const struct qmp_type qmp_type_human_args;
+
 /* cmd_fd.c */
 QMP_HANDLER(qmp_run_getfd);
 QMP_HANDLER(qmp_run_closefd);
@@ -57,6 +61,10 @@ QMP_HANDLER(qmp_run_migrate_cancel);
 QMP_HANDLER(qmp_run_migrate_continue);
 QMP_HANDLER(qmp_run_migrate_check);
 QMP_HANDLER(qmp_run_override_fence);
+QMP_HANDLER(qmp_run_migrate_start_postcopy);
+QMP_HANDLER(qmp_run_migrate_pause);
+QMP_HANDLER(qmp_run_migrate_recover);
+extern const struct qmp_type qmp_type_migrate_recover_args;
 extern const struct qmp_type qmp_type_migrate_args, qmp_type_migrate_incoming_args;
 extern const struct qmp_type qmp_type_migrate_continue_args, qmp_type_migrate_check_args;
 extern const struct qmp_type qmp_type_socket_address;
@@ -71,6 +79,8 @@ extern const struct qmp_type qmp_type_parameters;
 
 /* cmd_migrate_status.c */
 QMP_HANDLER(qmp_run_query_migrate);
+QMP_HANDLER(qmp_run_migration_threads);
+extern const struct qmp_type qmp_type_migration_threads;
 QMP_HANDLER(qmp_run_update);
 QMP_HANDLER(qmp_run_ledger);
 QMP_HANDLER(qmp_run_migrate_ledger);

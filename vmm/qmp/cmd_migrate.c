@@ -78,6 +78,8 @@ const struct qmp_type qmp_type_migrate_incoming_args = {
 
 const struct qmp_type qmp_type_migrate_continue_args = {
     .kind = QMP_KIND_OBJECT, QMP_MEMBERS({"state", &qmp_type_migration_status})};
+const struct qmp_type qmp_type_migrate_recover_args = {.kind = QMP_KIND_OBJECT,
+                                                       QMP_MEMBERS({"uri", &qmp_str})};
 const struct qmp_type qmp_type_migrate_check_args = {
     .kind = QMP_KIND_OBJECT,
     QMP_MEMBERS({"uri", &qmp_str, true}, {"channels", &channel_list, true})};
@@ -257,4 +259,24 @@ QMP_HANDLER(qmp_run_override_fence)
 QMP_HANDLER(qmp_run_migrate_cancel)
 {
     return migration_cancel(monitor_env(call->monitor)->migration, err);
+}
+
+/* --- Postcopy, which is not served: refused as without the capability that cannot be set --- */
+
+QMP_HANDLER(qmp_run_migrate_start_postcopy)
+{
+    return err_set(err, EINVAL,
+                   "Enable postcopy with migrate_set_capability before the start of migration");
+}
+
+QMP_HANDLER(qmp_run_migrate_pause)
+{
+    return err_set(err, EINVAL,
+                   "migrate-pause is currently only supported during postcopy-active or "
+                   "postcopy-recover state");
+}
+
+QMP_HANDLER(qmp_run_migrate_recover)
+{
+    return err_set(err, EINVAL, "Migrate recover can only be run when postcopy is paused.");
 }

@@ -74,13 +74,15 @@ static bool parameter_at(size_t index, struct qmp_member *ret)
 {
     const struct migration_param *p;
 
+    if (index == migration_param_count())
+        *ret = (struct qmp_member){"block-bitmap-mapping", &qmp_any, true};
     if (index >= migration_param_count())
-        return false;
+        return index == migration_param_count();
     p = migration_param(index);
     *ret = (struct qmp_member){.name = p->name, .optional = true};
     switch (p->type) {
     case MIGRATION_PARAM_UINT:
-        ret->type = &qmp_uint64;
+        ret->type = p->bits == 8 ? &qmp_uint8 : p->bits == 32 ? &qmp_uint32 : &qmp_uint64;
         break;
     case MIGRATION_PARAM_BOOL:
         ret->type = &qmp_bool;
@@ -103,6 +105,10 @@ QMP_HANDLER(qmp_run_set_parameters)
 
     if (!values || !indexes)
         return err_set(err, ENOMEM, "out of memory");
+    if (qmp_get(args, "block-bitmap-mapping"))
+        return err_set(err, ENOTSUP,
+                       "Parameter 'block-bitmap-mapping': dirty bitmaps are not served by this "
+                       "version of ferry");
     for (size_t i = 0; i < max; i++) {
         const struct migration_param *p = migration_param(i);
         struct json_object *value;

@@ -233,6 +233,26 @@ QMP_HANDLER(qmp_run_query_migrate)
     return 0;
 }
 
+static const struct qmp_type thread = {.name = "MigrationThreadInfo",
+                                       .kind = QMP_KIND_OBJECT,
+                                       QMP_MEMBERS({"name", &qmp_str}, {"thread-id", &qmp_int})};
+const struct qmp_type qmp_type_migration_threads = {.kind = QMP_KIND_ARRAY, .element = &thread};
+
+QMP_HANDLER(qmp_run_migration_threads)
+{
+    struct ferry_migrate_thread now;
+
+    *ret = json_object_new_array();
+    for (size_t i = 0; migration_thread(monitor_env(call->monitor)->migration, i, &now); i++) {
+        struct json_object *info = json_object_new_object();
+
+        json_put_int(info, "thread-id", now.id);
+        json_put_str(info, "name", now.name);
+        json_append(*ret, info);
+    }
+    return 0;
+}
+
 /* --- The ledger of a stream --- */
 
 static struct json_object *net_ledger_info(const struct ferry_migrate_ledger *l)

@@ -36,6 +36,8 @@ static const struct qmp_command commands[] = {
      qmp_run_query_chardev, .ret = &qmp_type_chardev_list},
     {"query-block", "The drives.", qmp_run_query_block, .ret = &qmp_type_block_list},
 
+    {"human-monitor-command", "What a person would type at QEMU's monitor, about migrations; the "
+     "answer is what would be read.", qmp_run_human, &qmp_type_human_args, &qmp_str},
     {"getfd", "Give the file descriptor that comes with this command (SCM_RIGHTS) a name, for one "
      "use as fd:NAME.", qmp_run_getfd, &qmp_type_fdname_args},
     {"closefd", "Close a file descriptor that has a name.", qmp_run_closefd, &qmp_type_fdname_args},
@@ -55,8 +57,16 @@ static const struct qmp_command commands[] = {
      qmp_run_migrate_cancel, .oob = true},
     {"migrate-continue", "End the pause before the switchover.",
      qmp_run_migrate_continue, &qmp_type_migrate_continue_args},
+    {"migrate-start-postcopy", "Postcopy is not served by this version.",
+     qmp_run_migrate_start_postcopy},
+    {"migrate-pause", "Break a postcopy migration; not served by this version.",
+     qmp_run_migrate_pause, .oob = true},
+    {"migrate-recover", "Listen again for a postcopy migration that broke; not served by this "
+     "version.", qmp_run_migrate_recover, &qmp_type_migrate_recover_args, .oob = true},
     {"query-migrate", "How the last migration goes or went.",
      qmp_run_query_migrate, .ret = &qmp_type_migration_info},
+    {"query-migrationthreads", "The threads that send a migration, while it runs.",
+     qmp_run_migration_threads, .ret = &qmp_type_migration_threads},
     {"migrate-set-capabilities", "Switch migration capabilities on and off.",
      qmp_run_set_capabilities, &qmp_type_set_capabilities_args},
     {"query-migrate-capabilities", "All migration capabilities and their state.",

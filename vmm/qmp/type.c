@@ -16,6 +16,7 @@ const struct qmp_type qmp_str = {.name = "str", .kind = QMP_KIND_STR};
 const struct qmp_type qmp_bool = {.name = "bool", .kind = QMP_KIND_BOOL};
 const struct qmp_type qmp_int = {.name = "int", .kind = QMP_KIND_INT};
 const struct qmp_type qmp_uint8 = {.name = "uint8", .kind = QMP_KIND_UINT, .bits = 8};
+const struct qmp_type qmp_uint32 = {.name = "uint32", .kind = QMP_KIND_UINT, .bits = 32};
 const struct qmp_type qmp_uint64 = {.name = "uint64", .kind = QMP_KIND_UINT, .bits = 64};
 const struct qmp_type qmp_number = {.name = "number", .kind = QMP_KIND_NUMBER};
 const struct qmp_type qmp_str_or_null = {.name = "StrOrNull", .kind = QMP_KIND_STR_OR_NULL};

@@ -44,7 +44,7 @@ struct qmp_variant {
 struct qmp_type {
     const char *name; /* QEMU's, for the documentation */
     enum qmp_kind kind;
-    unsigned bits;                                           /* UINT: 8 or 64 */
+    unsigned bits;                                           /* UINT: 8, 32 or 64 */
     const char *const *values;                               /* ENUM: NULL terminated, or: */
     const char *(*value_at)(size_t index);                   /* NULL past the end */
     const struct qmp_type *element;                          /* ARRAY */
@@ -54,8 +54,8 @@ struct qmp_type {
     const struct qmp_variant *variants; /* until a NULL value; a value without one adds nothing */
 };
 
-extern const struct qmp_type qmp_str, qmp_bool, qmp_int, qmp_uint8, qmp_uint64, qmp_number,
-    qmp_str_or_null, qmp_any;
+extern const struct qmp_type qmp_str, qmp_bool, qmp_int, qmp_uint8, qmp_uint32, qmp_uint64,
+    qmp_number, qmp_str_or_null, qmp_any;
 extern const struct qmp_type qmp_empty; /* an object without members */
 
 const char *qmp_enum_value(const struct qmp_type *type, size_t index);

@@ -431,6 +431,90 @@ static void settings(void **state)
     assert_int_equal(b->migration.params.num[MIGRATION_PARAM_DOWNTIME_LIMIT], 5);
 }
 
+/* QEMU's words, or why it is not served: nothing is set by a refusal. */
+static void refusals_of_parameters(void **state)
+{
+    static const struct {
+        const char *args, *says;
+    } rows[] = {
+        {"{\"multifd-channels\":256}", "Parameter 'multifd-channels' expects uint8_t"},
+        {"{\"multifd-channels\":0}",
+         "Parameter 'multifd_channels' expects a value between 1 and 255"},
+        {"{\"multifd-qatzip-level\":10}",
+         "Parameter 'multifd_qatzip_level' expects a value between 1 and 9"},
+        {"{\"x-checkpoint-delay\":4294967296}", "Parameter 'x-checkpoint-delay' expects uint32_t"},
+        {"{\"x-vcpu-dirty-limit-period\":0}",
+         "Parameter 'x-vcpu-dirty-limit-period' expects a value between 1 and 1000"},
+        {"{\"max-cpu-throttle\":5}",
+         "Parameter 'max_cpu_throttle' expects an integer in the range of cpu_throttle_initial to "
+         "99"},
+        {"{\"xbzrle-cache-size\":5000}",
+         "Parameter 'xbzrle_cache_size' expects a power of two no less than the target page size"},
+        {"{\"mode\":\"x\"}", "Parameter 'mode' does not accept value 'x'"},
+        {"{\"mode\":\"cpr-transfer\"}",
+         "Migration mode 'cpr-transfer' is not served by this version of ferry"},
+        {"{\"multifd-compression\":\"qpl\"}",
+         "Parameter 'multifd-compression' does not accept value 'qpl'"},
+        {"{\"tls-creds\":\"t\"}", "TLS is not served by this version of ferry"},
+        {"{\"block-bitmap-mapping\":[]}",
+         "Parameter 'block-bitmap-mapping': dirty bitmaps are not served by this version of ferry"},
+    };
+    struct bench *b = *state;
+    struct migration_params before = b->migration.params;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        run_fails(b, "migrate-set-parameters", rows[i].args, rows[i].says);
+    /* With a migration under way, only what can still have an effect on it. */
+    b->migration.info.status = MIGRATION_ACTIVE;
+    run_fails(b, "migrate-set-parameters", "{\"max-bandwidth\":7,\"multifd-channels\":9}",
+              "Parameter 'multifd-channels' cannot be changed while a migration is in progress: it "
+              "would have no effect");
+    assert_memory_equal(&before, &b->migration.params, sizeof(before));
+    run_says(b, "migrate-set-parameters", "{\"max-bandwidth\":7,\"multifd-channels\":2}", "{}");
+    assert_int_equal(b->migration.params.num[MIGRATION_PARAM_MAX_BANDWIDTH], 7);
+}
+
+/* Every one that is not served says so by its name. */
+static void refusals_of_capabilities(void **state)
+{
+    static const char *const names[] = {
+        "rdma-pin-all",        "zero-blocks",    "postcopy-ram",        "x-colo",
+        "release-ram",         "dirty-bitmaps",  "late-block-activate", "postcopy-blocktime",
+        "background-snapshot", "zero-copy-send", "postcopy-preempt",    "switchover-ack",
+        "dirty-limit"};
+    static const char *const pairs[][3] = {
+        {"xbzrle", "multifd", "Multifd is not compatible with xbzrle"},
+        {"xbzrle", "mapped-ram", "Mapped-ram migration is incompatible with xbzrle"},
+    };
+    struct bench *b = *state;
+    char args[256], says[128];
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(args, sizeof(args),
+                 "{\"capabilities\":[{\"capability\":\"events\",\"state\":true},"
+                 "{\"capability\":\"%s\",\"state\":true}]}",
+                 names[i]);
+        snprintf(says, sizeof(says), "Capability '%s' is not served by this version of ferry",
+                 names[i]);
+        run_fails(b, "migrate-set-capabilities", args, says);
+    }
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        snprintf(args, sizeof(args),
+                 "{\"capabilities\":[{\"capability\":\"%s\",\"state\":true},"
+                 "{\"capability\":\"%s\",\"state\":true}]}",
+                 pairs[i][0], pairs[i][1]);
+        run_fails(b, "migrate-set-capabilities", args, pairs[i][2]);
+    }
+    assert_false(b->migration.params.capabilities[MIGRATION_CAP_EVENTS]);
+    run_fails(b, "migrate-start-postcopy", NULL,
+              "Enable postcopy with migrate_set_capability before the start of migration");
+    run_fails(b, "migrate-pause", NULL,
+              "migrate-pause is currently only supported during postcopy-active or "
+              "postcopy-recover state");
+    run_fails(b, "migrate-recover", "{\"uri\":\"tcp:h:1\"}",
+              "Migrate recover can only be run when postcopy is paused.");
+}
+
 static void migration_status(void **state)
 {
     struct bench *b = *state;
@@ -438,6 +522,7 @@ static void migration_status(void **state)
     struct json_object *ret;
 
     run_says(b, "query-migrate", NULL, "{}");
+    run_says(b, "query-migrationthreads", NULL, "[]");
     *info = (struct migration_info){
         .status = MIGRATION_SETUP, .incoming = true, .listening = "unix:/run/in"};
     run_says(b, "query-migrate", NULL,
@@ -447,6 +532,9 @@ static void migration_status(void **state)
     run_says(b, "query-migrate", NULL, "{\"status\": \"failed\", \"error-desc\": \"no\"}");
     *info = (struct migration_info){
         .status = MIGRATION_ACTIVE, .setup_ns = 3000000, .total_ns = 7000000};
+    run_says(b, "query-migrationthreads", NULL,
+             "[{\"thread-id\": 17, \"name\": \"mig/src/main\"}, {\"thread-id\": 18, \"name\": "
+             "\"mig/src/send_0\"}]");
     ret = run(b, "query-migrate", NULL);
     assert_int_equal(qmp_get_uint(ret, "setup-time", 0), 3);
     assert_int_equal(qmp_get_uint(ret, "expected-downtime", 0), 300);
@@ -643,6 +731,8 @@ int main(void)
         T(events),
         T(migrate),
         T(settings),
+        T(refusals_of_parameters),
+        T(refusals_of_capabilities),
         T(migration_status),
         T(update),
         T(update_answers_with_the_ledger),

@@ -12,7 +12,7 @@ const char *run_state_name(enum run_state state)
     static const char *const names[] = {
         [RUN_STATE_PRELAUNCH] = "prelaunch", [RUN_STATE_INMIGRATE] = "inmigrate",
         [RUN_STATE_RUNNING] = "running",     [RUN_STATE_PAUSED] = "paused",
-        [RUN_STATE_SHUTDOWN] = "shutdown",
+        [RUN_STATE_SHUTDOWN] = "shutdown",   [RUN_STATE_POSTMIGRATE] = "postmigrate",
     };
 
     return names[state];
@@ -123,6 +123,16 @@ int migration_observe(struct migration *m, migration_observer_fn *fn, migration_
     return 0;
 }
 
+bool migration_thread(const struct migration *m, size_t index, struct ferry_migrate_thread *ret)
+{
+    if (m->info.status != MIGRATION_ACTIVE || index > 1)
+        return false;
+    *ret = (struct ferry_migrate_thread){.name = "mig/src/main", .id = 17};
+    if (index == 1)
+        *ret = (struct ferry_migrate_thread){.name = "mig/src/send_0", .id = 18};
+    return true;
+}
+
 bool migration_capability(const struct migration *m, size_t index)
 {
     return m->params.capabilities[index];
@@ -131,7 +141,7 @@ bool migration_capability(const struct migration *m, size_t index)
 int migration_set_capabilities(struct migration *m, const char *const *names, const bool *states,
                                size_t count, struct ferry_err *err)
 {
-    return migration_params_set_capabilities(&m->params, names, states, count, false, err);
+    return migration_params_set_capabilities(&m->params, names, states, count, false, false, err);
 }
 
 void migration_param_get(const struct migration *m, size_t index, struct migration_value *ret)
@@ -142,7 +152,8 @@ void migration_param_get(const struct migration *m, size_t index, struct migrati
 int migration_params_set(struct migration *m, const size_t *indexes,
                          const struct migration_value *values, size_t count, struct ferry_err *err)
 {
-    return migration_params_set_values(&m->params, indexes, values, count, err);
+    return migration_params_set_values(&m->params, indexes, values, count,
+                                       m->info.status == MIGRATION_ACTIVE, err);
 }
 
 static int fake_start(struct migration *m, const struct ferry_address *address, bool incoming,

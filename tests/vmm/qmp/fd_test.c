@@ -12,22 +12,11 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "tests/vmm/qmp/fake_vm.h"
-#include "tests/vmm/qmp/turns.h"
-#include "vmm/backend/chardev.h"
-#include "vmm/backend/fd_table.h"
-#include "vmm/qmp/monitor.h"
+#include "tests/vmm/qmp/talk.h"
 #include "vmm/qmp/session.h"
 
 struct bench {
-    struct loop *loop;
-    struct monitor *monitor;
-    struct chardev *chardev;
-    struct config_chardev config;
-    struct fd_table *fds;
-    struct vm vm;
-    struct migration migration;
-    char path[96];
+    struct talk talk;
     int file;   /* what clients send */
     int before; /* open files at the start */
 };
@@ -47,28 +36,9 @@ static int open_files(void)
 static int setup(void **state)
 {
     struct bench *b = calloc(1, sizeof(*b));
-    struct chardev_params params = {.config = &b->config};
-    struct monitor_env env = {.vm = &b->vm, .migration = &b->migration};
-    struct ferry_part part;
-    struct ferry_err err;
 
-    assert_int_equal(loop_new(&b->loop, &err), 0);
-    assert_int_equal(fd_table_new(&b->fds, &err), 0);
-    env.fds = b->fds;
-    assert_int_equal(monitor_new(&b->monitor, b->loop, &qmp_ferry_table, &env, &err), 0);
-    snprintf(b->path, sizeof(b->path), "/tmp/ferry-fd-%d", getpid());
-    b->config = (struct config_chardev){.id = (char *)(uintptr_t) "compat_monitor0",
-                                        .type = CONFIG_CHARDEV_SOCKET,
-                                        .path = b->path,
-                                        .server = true};
-    params.loop = b->loop;
-    assert_int_equal(chardev_new(&b->chardev, &params, &err), 0);
-    assert_int_equal(monitor_attach(b->monitor, b->chardev, false, &err), 0);
-    assert_int_equal(chardev_open(b->chardev, &err), 0);
-    part = chardev_part(b->chardev);
-    part.ops->resume(part.obj);
+    talk_begin(&b->talk);
     b->file = memfd_create("sent", MFD_CLOEXEC);
-    turn(b->loop);
     b->before = open_files();
     *state = b;
     return 0;
@@ -78,30 +48,16 @@ static int teardown(void **state)
 {
     struct bench *b = *state;
 
-    monitor_free(b->monitor);
-    chardev_free(b->chardev);
-    fd_table_free(b->fds);
-    turn(b->loop);
-    loop_free(b->loop);
+    talk_end(&b->talk);
     close(b->file);
     free(b);
     return 0;
 }
 
-static int client(struct bench *b)
-{
-    int fd = client_new(b->path);
-
-    ASSERT_SAYS(b, fd, GREETING);
-    client_send(fd, "{\"execute\":\"qmp_capabilities\"}");
-    ASSERT_SAYS(b, fd, OK);
-    return fd;
-}
-
 static void leave(struct bench *b, int fd)
 {
     close(fd);
-    turn(b->loop);
+    turn(b->talk.loop);
 }
 
 #define GETFD(name)  "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"" name "\"}}"
@@ -114,7 +70,7 @@ static void leave(struct bench *b, int fd)
 /* An fd that migrate fd:NAME would get is the file that was sent. */
 static void assert_named(struct bench *b, const char *name, bool is_there)
 {
-    struct ferry_fd_names names = fd_table_names(b->fds);
+    struct ferry_fd_names names = fd_table_names(b->talk.fds);
     struct ferry_err err;
     int fd = names.take(names.opaque, name, &err);
 
@@ -126,25 +82,25 @@ static void assert_named(struct bench *b, const char *name, bool is_there)
 static void names(void **state)
 {
     struct bench *b = *state;
-    int a = client(b), other = client(b);
+    int a = talk_client(&b->talk), other = talk_client(&b->talk);
 
     client_send(a, GETFD("f0"));
-    ASSERT_SAYS(b, a, NO_FD);
+    ASSERT_SAYS(&b->talk, a, NO_FD);
     client_send_fds(a, GETFD("9f"), &b->file, 1);
-    ASSERT_SAYS(b, a, ERROR("Parameter 'fdname' expects a name not starting with a digit"));
+    ASSERT_SAYS(&b->talk, a, ERROR("Parameter 'fdname' expects a name not starting with a digit"));
     client_send(a, CLOSEFD("f0"));
-    ASSERT_SAYS(b, a, ERROR("File descriptor named 'f0' not found"));
+    ASSERT_SAYS(&b->talk, a, ERROR("File descriptor named 'f0' not found"));
     client_send_fds(a, GETFD("f0"), &b->file, 1);
-    ASSERT_SAYS(b, a, OK);
+    ASSERT_SAYS(&b->talk, a, OK);
     assert_named(b, "f0", true);
     /* Used again: the old one is closed. */
     client_send_fds(a, GETFD("f0"), &b->file, 1);
-    ASSERT_SAYS(b, a, OK);
+    ASSERT_SAYS(&b->talk, a, OK);
     assert_int_equal(open_files(), b->before + 5); /* both ends of two clients, f0 */
     /* The table is the VM's: it outlives its client, and all may use it. */
     leave(b, a);
     client_send(other, CLOSEFD("f0"));
-    ASSERT_SAYS(b, other, OK);
+    ASSERT_SAYS(&b->talk, other, OK);
     assert_named(b, "f0", false);
     leave(b, other);
     assert_int_equal(open_files(), b->before);
@@ -154,22 +110,22 @@ static void names(void **state)
 static void an_fd_before_its_command(void **state)
 {
     struct bench *b = *state;
-    int fd = client(b);
+    int fd = talk_client(&b->talk);
 
     client_send_fds(fd, " ", &b->file, 1);
-    ASSERT_SAYS(b, fd, "");
+    ASSERT_SAYS(&b->talk, fd, "");
     client_send(fd, GETFD("f0"));
-    ASSERT_SAYS(b, fd, OK);
+    ASSERT_SAYS(&b->talk, fd, OK);
     client_send_fds(fd, "{\"execute\":\"getfd\",", &b->file, 1);
-    ASSERT_SAYS(b, fd, "");
+    ASSERT_SAYS(&b->talk, fd, "");
     client_send(fd, "\"arguments\":{\"fdname\":\"f1\"}}");
-    ASSERT_SAYS(b, fd, OK);
+    ASSERT_SAYS(&b->talk, fd, OK);
     /* One each, sent before either is answered. */
     client_send_fds(fd, GETFD("f2"), &b->file, 1);
     client_send_fds(fd, GETFD("f3"), &b->file, 1);
-    ASSERT_SAYS(b, fd, OK OK);
+    ASSERT_SAYS(&b->talk, fd, OK OK);
     client_send(fd, GETFD("f4"));
-    ASSERT_SAYS(b, fd, NO_FD);
+    ASSERT_SAYS(&b->talk, fd, NO_FD);
     assert_named(b, "f3", true);
     leave(b, fd);
     assert_int_equal(open_files(), b->before + 4);
@@ -179,20 +135,20 @@ static void sets(void **state)
 {
     struct bench *b = *state;
     char said[4096], wanted[256];
-    int fd = client(b), first, second;
+    int fd = talk_client(&b->talk), first, second;
 
     client_send(fd, SETS);
-    ASSERT_SAYS(b, fd, "{\"return\": []}\r\n");
+    ASSERT_SAYS(&b->talk, fd, "{\"return\": []}\r\n");
     client_send(fd, ADD(""));
-    ASSERT_SAYS(b, fd, NO_FD);
+    ASSERT_SAYS(&b->talk, fd, NO_FD);
     client_send_fds(fd, ADD("\"fdset-id\":-1"), &b->file, 1);
-    ASSERT_SAYS(b, fd, ERROR("Parameter 'fdset-id' expects a non-negative value"));
+    ASSERT_SAYS(&b->talk, fd, ERROR("Parameter 'fdset-id' expects a non-negative value"));
     client_send_fds(fd, ADD("\"opaque\":\"rw\""), &b->file, 1);
-    turn(b->loop);
+    turn(b->talk.loop);
     client_read(fd, said, sizeof(said));
     assert_int_equal(sscanf(said, "{\"return\": {\"fdset-id\": 0, \"fd\": %d}}", &first), 1);
     client_send_fds(fd, ADD("\"fdset-id\":0"), &b->file, 1);
-    turn(b->loop);
+    turn(b->talk.loop);
     client_read(fd, said, sizeof(said));
     assert_int_equal(sscanf(said, "{\"return\": {\"fdset-id\": 0, \"fd\": %d}}", &second), 1);
     snprintf(wanted, sizeof(wanted),
@@ -200,15 +156,15 @@ static void sets(void **state)
              "\"fdset-id\": 0}]}\r\n",
              first, second);
     client_send(fd, SETS);
-    ASSERT_SAYS(b, fd, wanted);
+    ASSERT_SAYS(&b->talk, fd, wanted);
     client_send(fd, REMOVE("\"fdset-id\":9"));
-    ASSERT_SAYS(b, fd, ERROR("File descriptor named 'fdset-id:9' not found"));
+    ASSERT_SAYS(&b->talk, fd, ERROR("File descriptor named 'fdset-id:9' not found"));
     client_send(fd, REMOVE("\"fdset-id\":0,\"fd\":-1"));
-    ASSERT_SAYS(b, fd, ERROR("File descriptor named 'fdset-id:0, fd:-1' not found"));
+    ASSERT_SAYS(&b->talk, fd, ERROR("File descriptor named 'fdset-id:0, fd:-1' not found"));
     client_send(fd, REMOVE("\"fdset-id\":0"));
-    ASSERT_SAYS(b, fd, OK);
+    ASSERT_SAYS(&b->talk, fd, OK);
     client_send(fd, SETS);
-    ASSERT_SAYS(b, fd, "{\"return\": []}\r\n");
+    ASSERT_SAYS(&b->talk, fd, "{\"return\": []}\r\n");
     leave(b, fd);
     assert_int_equal(open_files(), b->before);
 }
@@ -217,24 +173,24 @@ static void sets(void **state)
 static void more_than_is_asked_for(void **state)
 {
     struct bench *b = *state;
-    int many[200], a = client(b), other = client(b);
+    int many[200], a = talk_client(&b->talk), other = talk_client(&b->talk);
 
     for (size_t i = 0; i < 200; i++)
         many[i] = b->file;
     client_send_fds(a, GETFD("f0"), many, 200);
-    ASSERT_SAYS(b, a, OK);
+    ASSERT_SAYS(&b->talk, a, OK);
     assert_int_equal(open_files(), b->before + 5);
     client_send(a, GETFD("f1"));
-    ASSERT_SAYS(b, a, NO_FD);
+    ASSERT_SAYS(&b->talk, a, NO_FD);
     for (size_t i = 0; i < 100; i++) {
         client_send_fds(a, " ", many, 200);
-        turn_ns(b->loop, 100000);
+        turn_ns(b->talk.loop, 100000);
     }
-    turn(b->loop);
+    turn(b->talk.loop);
     assert_true(open_files() <= b->before + 5 + (int)SESSION_FDS_MAX);
     /* They are of that client and of no other. */
     client_send(other, GETFD("f1"));
-    ASSERT_SAYS(b, other, NO_FD);
+    ASSERT_SAYS(&b->talk, other, NO_FD);
     leave(b, a);
     leave(b, other);
     assert_int_equal(open_files(), b->before + 1);
@@ -249,17 +205,17 @@ static void a_crowd(void **state)
     for (size_t i = 0; i < 16; i++)
         many[i] = b->file;
     for (size_t i = 0; i < 40; i++) {
-        fds[i] = client(b);
+        fds[i] = talk_client(&b->talk);
         client_send_fds(fds[i], " ", many, 16);
-        turn_ns(b->loop, 1000000);
+        turn_ns(b->talk.loop, 1000000);
     }
-    turn(b->loop);
+    turn(b->talk.loop);
     assert_int_equal(open_files(), b->before + 80 + (int)SESSION_ALL_FDS_MAX);
     client_send_fds(fds[39], GETFD("late"), many, 1);
-    ASSERT_SAYS(b, fds[39], NO_FD);
+    ASSERT_SAYS(&b->talk, fds[39], NO_FD);
     for (size_t i = 0; i < 40; i++)
         close(fds[i]);
-    turn(b->loop);
+    turn(b->talk.loop);
     assert_int_equal(open_files(), b->before);
 }
 
@@ -268,14 +224,14 @@ static void a_full_table(void **state)
 {
     struct bench *b = *state;
     char said[8192], request[128];
-    int fd = client(b);
+    int fd = talk_client(&b->talk);
 
     for (unsigned i = 0; i <= FD_TABLE_MAX; i++) {
         snprintf(request, sizeof(request), GETFD("n%u"), i);
         client_send_fds(fd, request, &b->file, 1);
-        turn_ns(b->loop, 200000);
+        turn_ns(b->talk.loop, 200000);
     }
-    turn(b->loop);
+    turn(b->talk.loop);
     client_read(fd, said, sizeof(said));
     assert_non_null(strstr(said, "256 file descriptors for its clients already"));
     assert_int_equal(open_files(), b->before + 2 + (int)FD_TABLE_MAX);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""File descriptors that a monitor's client sends along, and what a migration does with them."""
+"""Migrations as scripts drive QEMU: with file descriptors that they send, with what people would type."""
 
 import socket
 
@@ -26,8 +26,8 @@ def wait_monitor(machine):
         assert machine.process.poll() is None, machine.stderr()
 
 
-def wait_for_guest(start):
-    machine = start(**SMALL, options=("-incoming", "defer"))
+def wait_for_guest(start, *options):
+    machine = start(**SMALL, options=("-incoming", "defer", *options))
     wait_monitor(machine)
     return events_on(machine)
 
@@ -69,6 +69,46 @@ def test_moves_into_a_set_and_over_a_named_socket(start, tmp_path):
     for qmp, name in ((there, "out"), (second.qmp(), "in")):
         with pytest.raises(QmpError, match=f"File descriptor named '{name}' not found"):
             qmp.execute("closefd", fdname=name)
+
+
+def statuses(qmp):
+    """What has happened to the migration, in order."""
+    shown = {"MIGRATION": "status", "MIGRATION_PASS": "pass"}
+    return [event["data"][shown[event["event"]]] if event["event"] in shown else event["event"] for event in qmp.events]
+
+
+def test_as_a_person_would_type_it(start):
+    source = start(**SMALL)
+    source.wait_ready()
+    target = wait_for_guest(start, "-S")
+    here, there = events_on(source).qmp(), target.qmp()
+
+    def typed(line):
+        return here.execute("human-monitor-command", command_line=line)
+
+    there.execute("cont")  # it shall run when it has come, whatever -S said
+    there.execute("migrate-incoming", uri="tcp:127.0.0.1:0")
+    address = there.execute("query-migrate")["socket-address"][0]
+    assert typed("info status") == "VM status: running\r\n"
+    assert typed("migrate_set_parameter max-bandwidth 1k") == ""
+    assert typed(f"migrate -d tcp:{address['host']}:{address['port']}") == ""
+    while "active" not in statuses(here):
+        here.events.append(here.receive())
+    assert "Migration status: active\r\n" in typed("info migrate")
+    assert [thread["name"] for thread in here.execute("query-migrationthreads")] == ["mig/src/main"]
+    assert "cannot be changed while a migration is in progress" in typed("migrate_set_parameter multifd-channels 9")
+    assert typed("migrate_set_parameter max-bandwidth 1G") == ""
+    while "completed" not in statuses(here):
+        here.events.append(here.receive())
+    order = statuses(here)
+    passes = [event for event in order if isinstance(event, int)]
+    assert passes == list(range(1, len(passes) + 1)) and passes[-1] == here.execute("query-migrate")["ram"]["dirty-sync-count"]
+    assert order[:3] == ["setup", 1, "active"] and order[-4:] == ["STOP", "device", passes[-1], "completed"], order
+    while "completed" not in statuses(there):
+        there.events.append(there.receive())
+    assert statuses(there) == ["setup", "active", "RESUME", "completed"]
+    assert "downtime: " in typed("info migrate") and typed("info status") == "VM status: paused (postmigrate)\r\n"
+    target.verdict()
 
 
 def test_what_is_refused(start):

@@ -199,6 +199,7 @@ enum hart_command {
 #define DOORBELL_IRQ   1u
 #define DOORBELL_PARK  2u
 #define DOORBELL_FLUSH 4u
+#define DOORBELL_PACE  8u
 
 struct trap {
     uint64_t cause;
@@ -235,7 +236,8 @@ struct hart {
     uint64_t counter_base[3]; /* csr.h: what to add to retired, or the value while inhibited */
     uint64_t reserved_va, reserved_value; /* LR; va ~0 = none */
     bool stimer_armed;
-    bool filled; /* something is in a TLB or a jump cache since all were emptied */
+    int64_t ran_since_ns; /* throttled: when its time to run began; 0: with the next slice */
+    bool filled;          /* something is in a TLB or a jump cache since all were emptied */
     uint8_t tlb_mode;
     uint8_t pmp_count;
     struct pmp_rule pmp_rules[PMP_ENTRIES];
@@ -253,6 +255,7 @@ struct hart {
     _Atomic uint64_t lines; /* bits of mip that devices drive */
     _Atomic uint32_t doorbell, state, command;
     _Atomic uint32_t flush_wanted, flush_done;
+    _Atomic uint32_t throttle;  /* percent of the time in which it shall not run */
     _Atomic uint32_t thread_id; /* 0 until the thread has started */
     pthread_t thread;
     bool thread_made;

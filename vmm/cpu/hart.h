@@ -71,6 +71,13 @@ void hart_run(struct hart *h);
 void hart_stop_request(struct hart *h);
 void hart_stop_wait(struct hart *h);
 
+/*
+ * Any thread, running or not. So many percent of the time, at most 99, the hart sleeps instead of
+ * running, as often as there are 10 ms of running; 0: it does not. A stop request ends the sleep at
+ * once, an interrupt waits for its end.
+ */
+void hart_set_throttle(struct hart *h, unsigned percent);
+
 /* Any thread. */
 void hart_set_irq(struct hart *h, enum hart_irq irq, bool level);
 bool hart_get_irq(const struct hart *h, enum hart_irq irq);

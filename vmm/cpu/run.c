@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 
+#include "base/clock.h"
 #include "vmm/cpu/exec.h"
 #include "vmm/cpu/futex.h"
 #include "vmm/cpu/mmu.h"
@@ -11,6 +12,9 @@
 
 /* How long a hart may not look up: some 2 to 8 us. */
 #define SLICE_INSNS 1000
+
+/* How long a throttled hart runs before it sleeps. */
+#define PACE_NS INT64_C(10000000)
 
 /* How often a waiter looks before it sleeps: some 6 us, about a slice. More would only keep the
  * host CPU from a hart that has none. */
@@ -60,12 +64,11 @@ static int64_t timer_deadline_ns(const struct hart *h)
 }
 
 /*
- * Until something rings or the timer comes. false: the hart was parked meanwhile, as it slept: it
+ * Until something rings or the time comes. false: the hart was parked meanwhile, as it slept: it
  * belongs to somebody else now.
  */
-static bool sleep_in_wfi(struct hart *h)
+static bool sleep_until(struct hart *h, int64_t deadline_ns)
 {
-    int64_t deadline_ns = timer_deadline_ns(h);
     uint32_t state = HART_SLEEPING;
 
     fp_leave(&h->fp);
@@ -74,6 +77,40 @@ static bool sleep_in_wfi(struct hart *h)
     if (!atomic_compare_exchange_strong(&h->state, &state, HART_RUNNING))
         return false;
     fp_enter(&h->fp);
+    return true;
+}
+
+/* false as above. */
+static bool sleep_in_wfi(struct hart *h)
+{
+    int64_t began_ns = atomic_load(&h->throttle) ? clock_monotonic_ns() : 0;
+
+    if (!sleep_until(h, timer_deadline_ns(h)))
+        return false;
+    /* Only running is slowed down. */
+    if (began_ns && h->ran_since_ns)
+        h->ran_since_ns += clock_monotonic_ns() - began_ns;
+    return true;
+}
+
+/* After each slice of a throttled hart. false as above. */
+static bool keep_pace(struct hart *h)
+{
+    uint32_t percent = atomic_load(&h->throttle);
+    int64_t now = clock_monotonic_ns(), until_ns;
+
+    if (!h->ran_since_ns)
+        h->ran_since_ns = now;
+    if (!percent || now - h->ran_since_ns < PACE_NS)
+        return true;
+    h->ran_since_ns = 0;
+    until_ns = now + PACE_NS * percent / (100 - percent);
+    while (clock_monotonic_ns() < until_ns && atomic_load(&h->throttle) == percent &&
+           atomic_load(&h->command) == HART_RUN) {
+        run_answer(h);
+        if (!sleep_until(h, until_ns))
+            return false;
+    }
     return true;
 }
 
@@ -96,6 +133,8 @@ static bool run(struct hart *h)
         if (irq >= 0)
             trap_take(h, CAUSE_INTERRUPT | (unsigned)irq, 0);
         exec_slice(h, SLICE_INSNS);
+        if (atomic_load_explicit(&h->throttle, memory_order_relaxed) && !keep_pace(h))
+            return false;
     }
     return true;
 }
@@ -210,6 +249,12 @@ void hart_stop_wait(struct hart *h)
         else
             futex_wait(&h->state, state, INT64_MAX);
     }
+}
+
+void hart_set_throttle(struct hart *h, unsigned percent)
+{
+    atomic_store(&h->throttle, percent < 99 ? percent : 99);
+    run_ring(h, DOORBELL_PACE);
 }
 
 void hart_set_irq(struct hart *h, enum hart_irq irq, bool level)

@@ -217,6 +217,70 @@ static void timer_survives_a_stop(void **state)
     machine_free(&m);
 }
 
+static int64_t cpu_ns(struct hart *h)
+{
+    struct timespec ts;
+    clockid_t id;
+
+    assert_int_equal(pthread_getcpuclockid(h->thread, &id), 0);
+    assert_int_equal(clock_gettime(id, &ts), 0);
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+/* It never waits by itself, and sleeps. */
+static void a_throttled_hart_sleeps(void **state)
+{
+    int64_t cpu, wall;
+    uint64_t at;
+
+    START_WITH(1, COUNT_FOR_EVER);
+    machine_start(&m);
+    await_data(0, 1000);
+    hart_set_throttle(m.harts[0], 80);
+    await_sleep(m.harts[0]);
+    cpu = cpu_ns(m.harts[0]);
+    wall = clock_monotonic_ns();
+    for (unsigned i = 0; i < 10; i++) {
+        at = read_data(0);
+        await_data(0, at + 1);
+        /* Neither an interrupt nor a harvest ends the sleep. */
+        hart_set_irq(m.harts[0], HART_IRQ_SEI, i % 2);
+        ferry_ram_harvest_begin(m.ram);
+        await_sleep(m.harts[0]);
+    }
+    /* 20 percent are due; a busy host only makes it less. */
+    assert_true((cpu_ns(m.harts[0]) - cpu) * 100 < (clock_monotonic_ns() - wall) * 30);
+    machine_stop(&m);
+    machine_free(&m);
+}
+
+/* It sleeps for 990 ms at a time. */
+static void a_throttled_hart_is_stopped_and_let_go_at_once(void **state)
+{
+    int64_t began_ns = clock_monotonic_ns();
+
+    START_WITH(1, COUNT_FOR_EVER);
+    for (unsigned i = 0; i < 20; i++) {
+        uint64_t at;
+
+        hart_set_throttle(m.harts[0], 99);
+        machine_start(&m);
+        await_sleep(m.harts[0]);
+        machine_stop(&m);
+        at = read_data(0);
+        machine_start(&m);
+        await_data(0, at + 1000);
+        await_sleep(m.harts[0]);
+        at = read_data(0);
+        hart_set_throttle(m.harts[0], 0);
+        await_data(0, at + 1000);
+        machine_stop(&m);
+    }
+    /* Of some 40 sleeps none came to its end. */
+    assert_true(clock_monotonic_ns() - began_ns < 10 * INT64_C(990000000));
+    machine_free(&m);
+}
+
 /* Harts add to one counter with AMO and with LR/SC: 20,000 times each. */
 static void harts_share_memory(void **state)
 {
@@ -284,11 +348,18 @@ static void harvests_miss_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(stops_and_goes_on),     cmocka_unit_test(stops_at_once),
-        cmocka_unit_test(frees_a_running_hart),  cmocka_unit_test(stops_in_a_storm_of_traps),
-        cmocka_unit_test(interrupts_wake),       cmocka_unit_test(no_wake_up_is_lost),
-        cmocka_unit_test(interrupts_end_a_loop), cmocka_unit_test(timer_wakes),
-        cmocka_unit_test(timer_survives_a_stop), cmocka_unit_test(harts_share_memory),
+        cmocka_unit_test(stops_and_goes_on),
+        cmocka_unit_test(stops_at_once),
+        cmocka_unit_test(frees_a_running_hart),
+        cmocka_unit_test(stops_in_a_storm_of_traps),
+        cmocka_unit_test(interrupts_wake),
+        cmocka_unit_test(no_wake_up_is_lost),
+        cmocka_unit_test(interrupts_end_a_loop),
+        cmocka_unit_test(timer_wakes),
+        cmocka_unit_test(timer_survives_a_stop),
+        cmocka_unit_test(a_throttled_hart_sleeps),
+        cmocka_unit_test(a_throttled_hart_is_stopped_and_let_go_at_once),
+        cmocka_unit_test(harts_share_memory),
         cmocka_unit_test(harvests_miss_nothing),
     };
 

@@ -101,6 +101,7 @@ struct ferry_migrate_parameters {
     unsigned throttle_initial_percent;   /* 20 */
     unsigned throttle_increment_percent; /* 10 */
     unsigned throttle_max_percent;       /* 99 */
+    bool throttle_tailslow;              /* no more than what is needed */
 };
 
 /* Where the pause went, as each side measured it with its own clock. */

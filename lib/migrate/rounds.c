@@ -5,6 +5,8 @@
 
 #define ROUNDS_SECOND_NS     INT64_C(1000000000)
 #define ROUNDS_DOWNTIME_NS   INT64_C(300000000)
+/* How long the guest is watched before it is slowed down further. */
+#define ROUNDS_PERIOD_NS     ROUNDS_SECOND_NS
 /* Less than this says nothing about a bandwidth. */
 #define ROUNDS_MEASURE_BYTES (256u << 10)
 
@@ -33,6 +35,9 @@ void rounds_account(struct rounds *r, uint64_t sent_bytes, int64_t duration_ns,
     if (sent_bytes >= ROUNDS_MEASURE_BYTES || !r->bandwidth_bps)
         r->bandwidth_bps = per_second(sent_bytes, duration_ns);
     r->dirty_pages_rate = per_second(dirty_pages, duration_ns);
+    r->period_ns += duration_ns;
+    r->period_sent_bytes += sent_bytes;
+    r->period_dirty_pages += dirty_pages;
 }
 
 bool rounds_enough(struct rounds *r, uint64_t sent_pages, uint64_t left_pages)
@@ -55,22 +60,37 @@ bool rounds_enough(struct rounds *r, uint64_t sent_pages, uint64_t left_pages)
     return send_ns <= (uint64_t)r->fixed_ns || left_pages > sent_pages / 2;
 }
 
-unsigned rounds_throttle(struct rounds *r, const struct ferry_migrate_parameters *p,
-                         uint64_t sent_bytes, uint64_t dirty_pages)
+/* What the guest may keep of the time, so that it writes no more than the goal. */
+static unsigned throttle_needed(const struct rounds *r, uint64_t goal_bytes, uint64_t dirty_bytes)
+{
+    unsigned runs_percent = 100 - r->throttle_percent;
+
+    return 100 - (unsigned)((__uint128_t)runs_percent * goal_bytes / dirty_bytes);
+}
+
+unsigned rounds_throttle(struct rounds *r, const struct ferry_migrate_parameters *p)
 {
     unsigned trigger = p->throttle_trigger_percent ? p->throttle_trigger_percent : 50;
     unsigned initial = p->throttle_initial_percent ? p->throttle_initial_percent : 20;
     unsigned increment = p->throttle_increment_percent ? p->throttle_increment_percent : 10;
     unsigned max = p->throttle_max_percent ? p->throttle_max_percent : 99;
+    uint64_t dirty_bytes = r->period_dirty_pages * WIRE_PAGE_BYTES;
+    uint64_t goal_bytes = r->period_sent_bytes / 100 * trigger;
+    unsigned next = r->throttle_percent ? r->throttle_percent + increment : initial;
 
-    if (dirty_pages * WIRE_PAGE_BYTES <= sent_bytes / 100 * trigger)
+    if (r->period_ns < ROUNDS_PERIOD_NS)
         return r->throttle_percent;
+    r->period_ns = 0;
+    r->period_sent_bytes = r->period_dirty_pages = 0;
     /* Once may be chance. */
-    if (++r->worse < 2)
+    if (dirty_bytes <= goal_bytes || ++r->worse < 2)
         return r->throttle_percent;
     r->worse = 0;
-    r->throttle_percent = r->throttle_percent ? r->throttle_percent + increment : initial;
-    if (r->throttle_percent > max)
-        r->throttle_percent = max;
+    if (p->throttle_tailslow && r->throttle_percent) {
+        unsigned needed = throttle_needed(r, goal_bytes, dirty_bytes);
+
+        next = needed < next ? needed : next;
+    }
+    r->throttle_percent = next < max ? next : max;
     return r->throttle_percent;
 }

@@ -23,7 +23,9 @@ struct rounds {
     uint64_t count;
     /* auto-converge */
     unsigned throttle_percent;
-    unsigned worse; /* rounds in which more was written than sent */
+    unsigned worse; /* periods in which too much was written */
+    int64_t period_ns;
+    uint64_t period_sent_bytes, period_dirty_pages;
 };
 
 void rounds_init(struct rounds *r, const struct ferry_migrate_parameters *p);
@@ -36,6 +38,5 @@ void rounds_account(struct rounds *r, uint64_t sent_bytes, int64_t duration_ns,
  * in expected_ns.
  */
 bool rounds_enough(struct rounds *r, uint64_t sent_pages, uint64_t left_pages);
-/* After rounds_account: the throttle that is due, throttle_percent if none. */
-unsigned rounds_throttle(struct rounds *r, const struct ferry_migrate_parameters *p,
-                         uint64_t sent_bytes, uint64_t dirty_pages);
+/* After rounds_account: the throttle that is due, throttle_percent if it stays. */
+unsigned rounds_throttle(struct rounds *r, const struct ferry_migrate_parameters *p);

@@ -278,7 +278,7 @@ static int stream_round(struct source *base)
     rounds_account(&s->rounds, sent, duration_ns, dirty);
     if (s->capabilities.auto_converge && s->base.m.running && s->throttle) {
         unsigned before = s->rounds.throttle_percent;
-        unsigned percent = rounds_throttle(&s->rounds, &s->parameters, sent, dirty);
+        unsigned percent = rounds_throttle(&s->rounds, &s->parameters);
 
         if (percent != before)
             s->throttle(s->opaque, percent);

@@ -68,6 +68,96 @@ static void a_short_round_says_nothing_about_the_bandwidth(void **state)
     assert_int_equal(r.bandwidth_bps, 1000000000);
 }
 
+/* --- auto-converge --- */
+
+#define SECOND_NS INT64_C(1000000000)
+#define MIB_PAGES 256u
+
+static const struct ferry_migrate_parameters defaults;
+
+/* So much was sent and written, in MiB; returns the throttle afterwards. */
+static unsigned round_of(struct rounds *r, const struct ferry_migrate_parameters *p,
+                         int64_t duration_ns, uint64_t sent, uint64_t dirty)
+{
+    rounds_account(r, sent << 20, duration_ns, dirty * MIB_PAGES);
+    return rounds_throttle(r, p);
+}
+
+static void test_every_second_bad_second_raises_it(void **state)
+{
+    static const unsigned expected[] = {0, 20, 20, 30, 30, 40, 40, 50};
+    struct rounds r;
+
+    rounds_init(&r, &defaults);
+    for (unsigned i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+        assert_int_equal(round_of(&r, &defaults, SECOND_NS, 100, 51), expected[i]);
+    for (unsigned i = 0; i < 20; i++)
+        (void)round_of(&r, &defaults, SECOND_NS, 100, 51);
+    assert_int_equal(r.throttle_percent, 99);
+}
+
+static void test_half_as_much_as_is_sent_may_be_written(void **state)
+{
+    struct ferry_migrate_parameters p = {.throttle_trigger_percent = 80};
+    struct rounds r;
+
+    rounds_init(&r, &defaults);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(round_of(&r, &defaults, SECOND_NS, 100, 49), 0);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(round_of(&r, &p, SECOND_NS, 100, 79), 0);
+    (void)round_of(&r, &p, SECOND_NS, 100, 81);
+    assert_int_equal(round_of(&r, &p, SECOND_NS, 100, 81), 20);
+}
+
+/* A hundred rounds of a second are one second: what all of them sent and wrote counts. */
+static void test_short_rounds_count_together(void **state)
+{
+    struct rounds r;
+
+    rounds_init(&r, &defaults);
+    for (unsigned i = 0; i < 199; i++)
+        assert_int_equal(round_of(&r, &defaults, SECOND_NS / 100, 1, i % 2 ? 2 : 0), 0);
+    assert_int_equal(round_of(&r, &defaults, SECOND_NS / 100, 1, 2), 20);
+}
+
+static void test_as_the_operator_says(void **state)
+{
+    const struct ferry_migrate_parameters p = {.throttle_initial_percent = 5,
+                                               .throttle_increment_percent = 60,
+                                               .throttle_max_percent = 80};
+    struct rounds r;
+
+    rounds_init(&r, &p);
+    for (unsigned i = 0; i < 2; i++)
+        (void)round_of(&r, &p, SECOND_NS, 100, 200);
+    assert_int_equal(r.throttle_percent, 5);
+    for (unsigned i = 0; i < 2; i++)
+        (void)round_of(&r, &p, SECOND_NS, 100, 200);
+    assert_int_equal(r.throttle_percent, 65);
+    for (unsigned i = 0; i < 2; i++)
+        (void)round_of(&r, &p, SECOND_NS, 100, 200);
+    assert_int_equal(r.throttle_percent, 80);
+}
+
+/* Of 80 percent of the time it may keep 50/52. */
+static void test_tailslow_takes_what_is_needed(void **state)
+{
+    const struct ferry_migrate_parameters p = {.throttle_tailslow = true};
+    struct rounds r;
+
+    rounds_init(&r, &p);
+    for (unsigned i = 0; i < 2; i++)
+        (void)round_of(&r, &p, SECOND_NS, 100, 200);
+    assert_int_equal(r.throttle_percent, 20);
+    for (unsigned i = 0; i < 2; i++)
+        (void)round_of(&r, &p, SECOND_NS, 100, 52);
+    assert_int_equal(r.throttle_percent, 24);
+    for (unsigned i = 0; i < 2; i++)
+        (void)round_of(&r, &p, SECOND_NS, 100, 500);
+    assert_int_equal(r.throttle_percent, 34);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -77,6 +167,11 @@ int main(void)
         cmocka_unit_test(what_takes_no_longer_than_the_rest_is_enough),
         cmocka_unit_test(a_given_bandwidth_is_believed),
         cmocka_unit_test(a_short_round_says_nothing_about_the_bandwidth),
+        cmocka_unit_test(test_every_second_bad_second_raises_it),
+        cmocka_unit_test(test_half_as_much_as_is_sent_may_be_written),
+        cmocka_unit_test(test_short_rounds_count_together),
+        cmocka_unit_test(test_as_the_operator_says),
+        cmocka_unit_test(test_tailslow_takes_what_is_needed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

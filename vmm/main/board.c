@@ -478,6 +478,12 @@ void board_start(struct board *b)
         hart_run(b->harts[i]);
 }
 
+void board_set_throttle(struct board *b, unsigned percent)
+{
+    for (size_t i = 0; i < b->hart_count; i++)
+        hart_set_throttle(b->harts[i], percent);
+}
+
 void board_stop(struct board *b)
 {
     if (!b->running)

@@ -61,6 +61,8 @@ int board_open(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
 int board_open_incoming(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
 int board_take_locks(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
 void board_give_locks(struct board *b, bool claim);
+/* Percent of the time in which the harts shall not run. */
+void board_set_throttle(struct board *b, unsigned percent);
 
 void board_start(struct board *b);
 /* Returns when every hart stands at an instruction boundary and the guest clock still. */

@@ -40,6 +40,11 @@ static void source_keep_numbers(struct migration *m)
     m->net_ledger = *ferry_migrate_source_ledger(m->net_source);
 }
 
+static void source_throttle(void *opaque, unsigned percent)
+{
+    vm_set_throttle(((struct migration *)opaque)->vm, percent);
+}
+
 static void source_deactivate(void *opaque)
 {
     struct migration *m = opaque;
@@ -208,6 +213,7 @@ int migration_net_start(struct migration *m, const struct ferry_address *address
         .dry_run = dry_run,
         .capabilities = migration_net_capabilities(&m->params),
         .parameters = migration_net_parameters(&m->params),
+        .throttle = source_throttle,
         .deactivate = source_deactivate,
         .activate = source_activate,
         .trace = source_trace,

@@ -30,6 +30,7 @@ static enum ferry_migrate_zero_pages zero_pages_of(const char *name)
 struct ferry_migrate_parameters migration_net_parameters(const struct migration_params *p)
 {
     const char *method = p->str[MIGRATION_PARAM_MULTIFD_COMPRESSION];
+    int64_t limit_ms = (int64_t)p->num[MIGRATION_PARAM_DOWNTIME_LIMIT];
     uint64_t level = 0;
 
     if (!strcmp(method, "zlib"))
@@ -39,7 +40,7 @@ struct ferry_migrate_parameters migration_net_parameters(const struct migration_
     return (struct ferry_migrate_parameters){
         .max_bandwidth_bps = p->num[MIGRATION_PARAM_MAX_BANDWIDTH],
         .avail_switchover_bandwidth_bps = p->num[MIGRATION_PARAM_AVAIL_SWITCHOVER_BANDWIDTH],
-        .downtime_limit_ns = (int64_t)p->num[MIGRATION_PARAM_DOWNTIME_LIMIT] * NS_PER_MS,
+        .downtime_limit_ns = limit_ms ? limit_ms * NS_PER_MS : 1, /* 0 is the default there */
         .zero_pages = zero_pages_of(p->str[MIGRATION_PARAM_ZERO_PAGE_DETECTION]),
         .multifd_channels = (unsigned)p->num[MIGRATION_PARAM_MULTIFD_CHANNELS],
         .multifd_compression = method,
@@ -53,6 +54,7 @@ struct ferry_migrate_parameters migration_net_parameters(const struct migration_
         .throttle_initial_percent = (unsigned)p->num[MIGRATION_PARAM_CPU_THROTTLE_INITIAL],
         .throttle_increment_percent = (unsigned)p->num[MIGRATION_PARAM_CPU_THROTTLE_INCREMENT],
         .throttle_max_percent = (unsigned)p->num[MIGRATION_PARAM_MAX_CPU_THROTTLE],
+        .throttle_tailslow = p->num[MIGRATION_PARAM_CPU_THROTTLE_TAILSLOW],
     };
 }
 

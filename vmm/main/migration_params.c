@@ -15,7 +15,7 @@ static const struct {
 } capabilities[MIGRATION_CAP_COUNT] = {
     [MIGRATION_CAP_XBZRLE] = {"xbzrle", true},
     [MIGRATION_CAP_RDMA_PIN_ALL] = {"rdma-pin-all", false},
-    [MIGRATION_CAP_AUTO_CONVERGE] = {"auto-converge", false},
+    [MIGRATION_CAP_AUTO_CONVERGE] = {"auto-converge", true},
     [MIGRATION_CAP_ZERO_BLOCKS] = {"zero-blocks", false},
     [MIGRATION_CAP_EVENTS] = {"events", true},
     [MIGRATION_CAP_POSTCOPY_RAM] = {"postcopy-ram", false},

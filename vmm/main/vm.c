@@ -391,6 +391,11 @@ static const struct ferry_vm_ops handover_ops = {
     .resume = handover_resume,
 };
 
+void vm_set_throttle(struct vm *vm, unsigned percent)
+{
+    board_set_throttle(vm->board, percent);
+}
+
 void vm_clock_advance(struct vm *vm, int64_t ns)
 {
     struct guest_clock *clock = board_clock(vm->board);

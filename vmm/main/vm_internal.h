@@ -74,6 +74,8 @@ void vm_set_run_state(struct vm *vm, enum run_state state);
 void vm_handover_begin(struct vm *vm);
 /* The guest's network cards say where they are now. */
 void vm_announce(struct vm *vm);
+/* Percent of the time in which the harts shall not run. */
+void vm_set_throttle(struct vm *vm, unsigned percent);
 /* The target's clock goes on as if it had not stopped. */
 void vm_clock_advance(struct vm *vm, int64_t ns);
 /* A handover to this process is done. */

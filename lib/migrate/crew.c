@@ -2,7 +2,6 @@
 #include "lib/migrate/crew.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/err.h"
@@ -16,14 +15,10 @@ struct crew {
     struct lane **lanes; /* owned */
     unsigned lane_count;
 
-    pthread_mutex_t lock;  /* what follows */
-    struct crew_run *runs; /* a ring; owned */
+    struct lane_group group; /* its lock guards what follows */
+    struct crew_run *runs;   /* a ring; owned */
     size_t capacity, first, count;
     unsigned working, next_lane;
-    void (*wake)(void *arg);
-    void *wake_arg;
-    bool failed;
-    struct ferry_err err;
 };
 
 /* Takes a run and works it off. Returns whether there was one. */
@@ -34,28 +29,22 @@ static bool crew_work(struct crew *c)
     bool some;
     int r;
 
-    pthread_mutex_lock(&c->lock);
-    some = c->count > 0 && !c->failed;
+    pthread_mutex_lock(&c->group.lock);
+    some = c->count > 0 && !c->group.failed;
     if (some) {
         run = c->runs[c->first];
         c->first = (c->first + 1) % c->capacity;
         c->count--;
         c->working++;
     }
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->group.lock);
     if (!some)
         return false;
     r = c->params.work(c->params.self, &run, &err);
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->group.lock);
     c->working--;
-    if (r < 0 && !c->failed) {
-        c->failed = true;
-        c->err = err;
-    }
-    /* Under the lock, so that it can be unset for sure. It only writes to an eventfd. */
-    if (c->wake)
-        c->wake(c->wake_arg);
-    pthread_mutex_unlock(&c->lock);
+    lane_group_tell(&c->group, r < 0 ? &err : NULL);
+    pthread_mutex_unlock(&c->group.lock);
     return true;
 }
 
@@ -73,7 +62,7 @@ int crew_new(struct crew **ret, const struct crew_params *params, struct ferry_e
     if (!c)
         return err_set(err, ENOMEM, "no memory for the threads '%s'", params->name);
     c->params = *params;
-    pthread_mutex_init(&c->lock, NULL);
+    lane_group_init(&c->group);
     c->capacity = CREW_QUEUE * (threads ? threads : 1);
     c->runs = calloc(c->capacity, sizeof(*c->runs));
     c->lanes = calloc(threads ? threads : 1, sizeof(struct lane *));
@@ -96,32 +85,29 @@ void crew_free(struct crew *c)
 {
     if (!c)
         return;
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->group.lock);
     c->count = 0;
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->group.lock);
     for (unsigned i = 0; i < c->lane_count; i++)
         lane_stop(c->lanes[i]);
     free(c->lanes);
     free(c->runs);
-    pthread_mutex_destroy(&c->lock);
+    lane_group_free(&c->group);
     free(c);
 }
 
 void crew_wake(struct crew *c, void (*wake)(void *arg), void *arg)
 {
-    pthread_mutex_lock(&c->lock);
-    c->wake = wake;
-    c->wake_arg = arg;
-    pthread_mutex_unlock(&c->lock);
+    lane_group_wake(&c->group, wake, arg);
 }
 
 bool crew_room(struct crew *c)
 {
     bool room;
 
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->group.lock);
     room = c->count < c->capacity;
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->group.lock);
     return room;
 }
 
@@ -129,12 +115,12 @@ void crew_put(struct crew *c, const struct crew_run *run)
 {
     struct lane *lane = NULL;
 
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&c->group.lock);
     c->runs[(c->first + c->count++) % c->capacity] = *run;
     /* Who works looks for more when done; by turns everybody is woken who does not. */
     if (c->lane_count)
         lane = c->lanes[c->next_lane++ % c->lane_count];
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->group.lock);
     if (lane)
         lane_kick(lane);
 }
@@ -143,14 +129,11 @@ int crew_idle(struct crew *c, struct ferry_err *err)
 {
     int r;
 
-    pthread_mutex_lock(&c->lock);
-    if (c->failed) {
-        *err = c->err;
-        r = -c->err.errnum;
-    } else {
+    pthread_mutex_lock(&c->group.lock);
+    r = lane_group_check(&c->group, err);
+    if (r == 0)
         r = c->count == 0 && c->working == 0;
-    }
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&c->group.lock);
     return r;
 }
 

@@ -110,3 +110,39 @@ void lane_stop(struct lane *lane)
     own_close_fd(&lane->wake);
     free(lane);
 }
+
+void lane_group_init(struct lane_group *g)
+{
+    pthread_mutex_init(&g->lock, NULL);
+}
+
+void lane_group_free(struct lane_group *g)
+{
+    pthread_mutex_destroy(&g->lock);
+}
+
+void lane_group_wake(struct lane_group *g, void (*wake)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&g->lock);
+    g->wake = wake;
+    g->wake_arg = arg;
+    pthread_mutex_unlock(&g->lock);
+}
+
+void lane_group_tell(struct lane_group *g, const struct ferry_err *failure)
+{
+    if (failure && !g->failed) {
+        g->failed = true;
+        g->err = *failure;
+    }
+    if (g->wake)
+        g->wake(g->wake_arg);
+}
+
+int lane_group_check(const struct lane_group *g, struct ferry_err *err)
+{
+    if (!g->failed)
+        return 0;
+    *err = g->err;
+    return -g->err.errnum;
+}

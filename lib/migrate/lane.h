@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,3 +31,25 @@ int lane_thread_id(const struct lane *lane);
 void lane_kick(struct lane *lane);
 /* After this step number is the last one, and the thread is gone. NULL is fine. */
 void lane_stop(struct lane *lane);
+
+/*
+ * What lanes share that work on one thing: the lock, which also guards queues between them, the
+ * first failure, which ends it for all, and who waits for them.
+ */
+struct lane_group {
+    pthread_mutex_t lock;
+    void (*wake)(void *arg);
+    void *wake_arg;
+    bool failed;
+    struct ferry_err err;
+};
+
+void lane_group_init(struct lane_group *g);
+void lane_group_free(struct lane_group *g);
+/* wake is called on a lane, with the lock held: it may do no more than kick. NULL: no more, also
+ * none that is under way. */
+void lane_group_wake(struct lane_group *g, void (*wake)(void *arg), void *arg);
+/* With the lock held: something changed; failure: what, if it is that, else NULL. */
+void lane_group_tell(struct lane_group *g, const struct ferry_err *failure);
+/* With the lock held: 0 or the failure. */
+int lane_group_check(const struct lane_group *g, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -3,15 +3,11 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
-#include "base/own.h"
 #include "lib/codec/zero.h"
-#include "lib/migrate/lane.h"
 
 /* Packets of one step. */
 #define IN_STEP_PACKETS 8u
@@ -19,31 +15,23 @@
 enum in_place { IN_HELLO = 0, IN_HEAD, IN_DATA, IN_WAITING, IN_END };
 
 struct in_lane {
+    struct multifd_lane base;
     struct multifd_in *all;
-    struct ferry_chan *chan; /* owned */
-    struct lane *lane;
     enum in_place place;
     unsigned channel;
     uint8_t head[MULTIFD_HEAD_BYTES];
     size_t have_bytes; /* of hello, head or data */
     struct multifd_packet packet;
-    uint8_t *data; /* owned; compressed */
-    void *decompressor;
     uint64_t waits_for; /* marks that must be passed */
-    atomic_uint_fast64_t bytes, zero_pages, normal_pages;
 };
 
 struct multifd_in {
     struct multifd_in_params params;
     struct in_lane *lanes; /* owned */
     unsigned attached;
-    void (*wake)(void *arg);
-    void *wake_arg;
-    pthread_mutex_t lock; /* what follows */
+    struct lane_group group; /* its lock guards what follows */
     struct multifd_epochs epochs;
     bool seen[WIRE_MULTIFD_CHANNELS_MAX];
-    bool failed;
-    struct ferry_err err;
 };
 
 static void in_step(void *self, struct lane_want *want);
@@ -56,7 +44,7 @@ int multifd_in_new(struct multifd_in **ret, const struct multifd_in_params *para
     if (!m)
         return err_set(err, ENOMEM, "no memory for channels");
     m->params = *params;
-    pthread_mutex_init(&m->lock, NULL);
+    lane_group_init(&m->group);
     multifd_epochs_init(&m->epochs, params->channels);
     m->lanes = calloc(params->channels, sizeof(*m->lanes));
     if (!m->lanes) {
@@ -71,24 +59,16 @@ void multifd_in_free(struct multifd_in *m)
 {
     if (!m)
         return;
-    for (unsigned i = 0; i < m->attached; i++) {
-        lane_stop(m->lanes[i].lane);
-        if (m->lanes[i].decompressor)
-            m->params.codec->decompressor_free(m->lanes[i].decompressor);
-        ferry_chan_free(m->lanes[i].chan);
-        free(m->lanes[i].data);
-    }
+    for (unsigned i = 0; i < m->attached; i++)
+        multifd_lane_end(&m->lanes[i].base);
     free(m->lanes);
-    pthread_mutex_destroy(&m->lock);
+    lane_group_free(&m->group);
     free(m);
 }
 
 void multifd_in_wake(struct multifd_in *m, void (*wake)(void *arg), void *arg)
 {
-    pthread_mutex_lock(&m->lock);
-    m->wake = wake;
-    m->wake_arg = arg;
-    pthread_mutex_unlock(&m->lock);
+    lane_group_wake(&m->group, wake, arg);
 }
 
 int multifd_in_attach(struct multifd_in *m, struct ferry_chan **chan, struct ferry_err *err)
@@ -100,44 +80,29 @@ int multifd_in_attach(struct multifd_in *m, struct ferry_chan **chan, struct fer
     if (m->attached == m->params.channels)
         return err_set(err, EPROTO, "the source opens more than %u channels", m->params.channels);
     l->all = m;
-    if (!codec->plain) {
-        l->data = malloc(WIRE_MULTIFD_DATA_MAX_BYTES);
-        r = l->data ? codec->decompressor_new(&l->decompressor, err)
-                    : err_set(err, ENOMEM, "no memory to decompress from");
-    }
+    l->base.coder_free = codec->decompressor_free;
+    if (!codec->plain)
+        r = codec->decompressor_new(&l->base.coder, err);
     /* Its first step needs the lock: it cannot reach a mark before it can be kicked. */
-    pthread_mutex_lock(&m->lock);
-    if (r == 0 && m->params.thread) {
-        l->chan = *chan;
-        r = lane_start(&l->lane, "ferry-multifd", in_step, l, err);
-    }
-    if (r == 0) {
-        l->chan = TAKE_PTR(*chan);
-        m->attached++;
-    }
-    pthread_mutex_unlock(&m->lock);
-    if (r < 0) {
-        l->chan = NULL;
-        if (l->decompressor)
-            codec->decompressor_free(TAKE_PTR(l->decompressor));
-        free(TAKE_PTR(l->data));
-        return r;
-    }
-    return 0;
+    pthread_mutex_lock(&m->group.lock);
+    if (r == 0)
+        r = multifd_lane_start(&l->base, chan, m->params.thread, in_step, err);
+    m->attached += r == 0;
+    pthread_mutex_unlock(&m->group.lock);
+    return r;
 }
 
 int multifd_in_mark(struct multifd_in *m, struct ferry_err *err)
 {
     int r;
 
-    pthread_mutex_lock(&m->lock);
-    r = m->failed ? -m->err.errnum : multifd_epochs_mark(&m->epochs);
-    if (m->failed)
-        *err = m->err;
+    pthread_mutex_lock(&m->group.lock);
+    r = lane_group_check(&m->group, err);
+    if (r == 0)
+        r = multifd_epochs_mark(&m->epochs);
     for (unsigned i = 0; r > 0 && i < m->attached; i++)
-        if (m->lanes[i].lane)
-            lane_kick(m->lanes[i].lane);
-    pthread_mutex_unlock(&m->lock);
+        multifd_lane_kick(&m->lanes[i].base);
+    pthread_mutex_unlock(&m->group.lock);
     return r;
 }
 
@@ -145,14 +110,11 @@ int multifd_in_end(struct multifd_in *m, struct ferry_err *err)
 {
     int r;
 
-    pthread_mutex_lock(&m->lock);
-    if (m->failed) {
-        *err = m->err;
-        r = -m->err.errnum;
-    } else {
+    pthread_mutex_lock(&m->group.lock);
+    r = lane_group_check(&m->group, err);
+    if (r == 0)
         r = multifd_epochs_end(&m->epochs, err);
-    }
-    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&m->group.lock);
     return r;
 }
 
@@ -169,11 +131,8 @@ struct multifd_totals multifd_in_totals(const struct multifd_in *m)
 {
     struct multifd_totals t = {0};
 
-    for (unsigned i = 0; i < m->attached; i++) {
-        t.bytes += atomic_load(&m->lanes[i].bytes);
-        t.zero_pages += atomic_load(&m->lanes[i].zero_pages);
-        t.normal_pages += atomic_load(&m->lanes[i].normal_pages);
-    }
+    for (unsigned i = 0; i < m->attached; i++)
+        multifd_lane_add(&m->lanes[i].base, &t);
     return t;
 }
 
@@ -183,15 +142,9 @@ static void in_tell(struct in_lane *l, const struct ferry_err *err)
 {
     struct multifd_in *m = l->all;
 
-    pthread_mutex_lock(&m->lock);
-    if (err && !m->failed) {
-        m->failed = true;
-        m->err = *err;
-    }
-    /* Under the lock, so that it can be unset for sure. It only writes to an eventfd. */
-    if (m->wake)
-        m->wake(m->wake_arg);
-    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_lock(&m->group.lock);
+    lane_group_tell(&m->group, err);
+    pthread_mutex_unlock(&m->group.lock);
 }
 
 /* Up to n bytes in all to `to`: 1: there are n, 0: wait. */
@@ -199,10 +152,10 @@ static int in_fill(struct in_lane *l, uint8_t *to, size_t n, struct lane_want *w
                    struct ferry_err *err)
 {
     while (l->have_bytes < n) {
-        ssize_t got = chan_recv(l->chan, to + l->have_bytes, n - l->have_bytes, err);
+        ssize_t got = chan_recv(l->base.chan, to + l->have_bytes, n - l->have_bytes, err);
 
         if (got == -EAGAIN) {
-            want->fd = chan_fd(l->chan);
+            want->fd = chan_fd(l->base.chan);
             want->events = POLLIN;
             return 0;
         }
@@ -216,7 +169,7 @@ static int in_fill(struct in_lane *l, uint8_t *to, size_t n, struct lane_want *w
             return err_set(err, ECONNRESET, "channel %u ends in the middle of a packet",
                            l->channel);
         }
-        atomic_fetch_add(&l->bytes, (uint64_t)got);
+        atomic_fetch_add(&l->base.bytes, (uint64_t)got);
         l->have_bytes += (size_t)got;
     }
     return 1;
@@ -230,9 +183,9 @@ static int in_hello(struct in_lane *l, struct lane_want *want, struct ferry_err 
 
     if (r <= 0)
         return r;
-    pthread_mutex_lock(&m->lock);
+    pthread_mutex_lock(&m->group.lock);
     r = multifd_get_hello(l->head, m->params.uuid, m->params.channels, m->seen, &hello, err);
-    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&m->group.lock);
     if (r < 0)
         return r;
     l->channel = hello.channel;
@@ -252,11 +205,11 @@ static int in_head(struct in_lane *l, struct lane_want *want, struct ferry_err *
                          &l->packet, err);
     if (r < 0)
         return r;
-    pthread_mutex_lock(&m->lock);
+    pthread_mutex_lock(&m->group.lock);
     r = multifd_epochs_packet(&m->epochs, l->channel, l->packet.sync,
                               l->packet.normal_count + l->packet.zero_count > 0, err);
     l->waits_for = m->epochs.marks + 1;
-    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&m->group.lock);
     if (r < 0)
         return r;
     l->have_bytes = 0;
@@ -296,7 +249,8 @@ static int in_data(struct in_lane *l, struct lane_want *want, struct ferry_err *
     uint8_t *pages[WIRE_MULTIFD_PAGES];
     int r;
 
-    r = codec->plain ? in_plain(l, want, err) : in_fill(l, l->data, p->data_bytes, want, err);
+    r = codec->plain ? in_plain(l, want, err)
+                     : in_fill(l, l->base.packed, p->data_bytes, want, err);
     if (r <= 0)
         return r;
     for (uint32_t i = 0; i < p->normal_count + p->zero_count; i++) {
@@ -314,12 +268,13 @@ static int in_data(struct in_lane *l, struct lane_want *want, struct ferry_err *
         }
     }
     if (!codec->plain && p->normal_count) {
-        r = codec->decompress(l->decompressor, l->data, p->data_bytes, pages, p->normal_count, err);
+        r = codec->decompress(l->base.coder, l->base.packed, p->data_bytes, pages, p->normal_count,
+                              err);
         if (r < 0)
             return r;
     }
-    atomic_fetch_add(&l->normal_pages, p->normal_count);
-    atomic_fetch_add(&l->zero_pages, p->zero_count);
+    atomic_fetch_add(&l->base.normal_pages, p->normal_count);
+    atomic_fetch_add(&l->base.zero_pages, p->zero_count);
     l->have_bytes = 0;
     l->place = p->sync ? IN_WAITING : IN_HEAD;
     if (p->sync)
@@ -331,9 +286,9 @@ static int in_waiting(struct in_lane *l)
 {
     bool passed;
 
-    pthread_mutex_lock(&l->all->lock);
+    pthread_mutex_lock(&l->all->group.lock);
     passed = l->all->epochs.marks >= l->waits_for;
-    pthread_mutex_unlock(&l->all->lock);
+    pthread_mutex_unlock(&l->all->group.lock);
     if (passed)
         l->place = IN_HEAD;
     return passed;

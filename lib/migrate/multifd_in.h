@@ -12,7 +12,8 @@
 #include "lib/chan/chan.h"
 #include "lib/codec/codec.h"
 #include "lib/migrate/guest.h"
-#include "lib/migrate/multifd_out.h"
+#include "lib/migrate/multifd_lane.h"
+#include "lib/wire/multifd.h"
 
 struct multifd_in;
 

@@ -3,15 +3,11 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
-#include "base/own.h"
 #include "lib/codec/zero.h"
-#include "lib/migrate/lane.h"
 
 /* Enough that a channel never waits for the one who deals out. */
 #define OUT_QUEUE 4u
@@ -23,12 +19,10 @@ struct out_job {
 };
 
 struct out_lane {
+    struct multifd_lane base;
     struct multifd_out *all;
-    struct ferry_chan *chan; /* owned */
-    struct lane *lane;
-    void *compressor;
 
-    /* Guarded by all->lock. */
+    /* Guarded by all->group.lock. */
     struct out_job jobs[OUT_QUEUE];
     size_t first, count;
 
@@ -36,22 +30,16 @@ struct out_lane {
     struct multifd_packet packet;
     uint64_t number;
     uint8_t head[MULTIFD_HEAD_BYTES];
-    uint8_t *data; /* owned; compressed */
     struct iovec iov[1 + WIRE_MULTIFD_PAGES];
     size_t iov_first, iov_count;
     bool working; /* on the first job */
-    atomic_uint_fast64_t bytes, zero_pages, normal_pages;
 };
 
 struct multifd_out {
     struct multifd_out_params params;
     struct out_lane *lanes; /* owned */
     unsigned attached;
-    void (*wake)(void *arg);
-    void *wake_arg;
-    pthread_mutex_t lock; /* queues and err */
-    bool failed;
-    struct ferry_err err;
+    struct lane_group group;
 };
 
 static void out_step(void *self, struct lane_want *want);
@@ -64,7 +52,7 @@ int multifd_out_new(struct multifd_out **ret, const struct multifd_out_params *p
     if (!m)
         return err_set(err, ENOMEM, "no memory for channels");
     m->params = *params;
-    pthread_mutex_init(&m->lock, NULL);
+    lane_group_init(&m->group);
     m->lanes = calloc(params->channels, sizeof(*m->lanes));
     if (!m->lanes) {
         multifd_out_free(m);
@@ -78,24 +66,16 @@ void multifd_out_free(struct multifd_out *m)
 {
     if (!m)
         return;
-    for (unsigned i = 0; i < m->attached; i++) {
-        lane_stop(m->lanes[i].lane);
-        if (m->lanes[i].compressor)
-            m->params.codec->compressor_free(m->lanes[i].compressor);
-        ferry_chan_free(m->lanes[i].chan);
-        free(m->lanes[i].data);
-    }
+    for (unsigned i = 0; i < m->attached; i++)
+        multifd_lane_end(&m->lanes[i].base);
     free(m->lanes);
-    pthread_mutex_destroy(&m->lock);
+    lane_group_free(&m->group);
     free(m);
 }
 
 void multifd_out_wake(struct multifd_out *m, void (*wake)(void *arg), void *arg)
 {
-    pthread_mutex_lock(&m->lock);
-    m->wake = wake;
-    m->wake_arg = arg;
-    pthread_mutex_unlock(&m->lock);
+    lane_group_wake(&m->group, wake, arg);
 }
 
 int multifd_out_attach(struct multifd_out *m, struct ferry_chan **chan, struct ferry_err *err)
@@ -107,34 +87,17 @@ int multifd_out_attach(struct multifd_out *m, struct ferry_chan **chan, struct f
 
     memcpy(hello.uuid, m->params.uuid, sizeof(hello.uuid));
     l->all = m;
-    if (!codec->plain) {
-        l->data = malloc(WIRE_MULTIFD_DATA_MAX_BYTES);
-        r = l->data
-                ? codec->compressor_new(
-                      &l->compressor, m->params.level ? m->params.level : codec->level_default, err)
-                : err_set(err, ENOMEM, "no memory to compress to");
-    }
+    l->base.coder_free = codec->compressor_free;
     multifd_put_hello(l->head, &hello);
     l->iov[0] = (struct iovec){.iov_base = l->head, .iov_len = MULTIFD_HELLO_BYTES};
     l->iov_count = 1;
-    if (r == 0) {
-        l->chan = *chan;
-        m->attached++;
-        if (m->params.thread)
-            r = lane_start(&l->lane, "ferry-multifd", out_step, l, err);
-        if (r < 0) {
-            m->attached--;
-            l->chan = NULL;
-        }
-    }
-    if (r < 0) {
-        if (l->compressor)
-            codec->compressor_free(TAKE_PTR(l->compressor));
-        free(TAKE_PTR(l->data));
-        return r;
-    }
-    *chan = NULL;
-    return 0;
+    if (!codec->plain)
+        r = codec->compressor_new(&l->base.coder,
+                                  m->params.level ? m->params.level : codec->level_default, err);
+    if (r == 0)
+        r = multifd_lane_start(&l->base, chan, m->params.thread, out_step, err);
+    m->attached += r == 0;
+    return r;
 }
 
 bool multifd_out_complete(const struct multifd_out *m)
@@ -158,9 +121,9 @@ bool multifd_out_room(struct multifd_out *m)
 {
     bool room;
 
-    pthread_mutex_lock(&m->lock);
+    pthread_mutex_lock(&m->group.lock);
     room = out_shortest(m) != NULL;
-    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&m->group.lock);
     return room;
 }
 
@@ -179,40 +142,36 @@ void multifd_out_pages(struct multifd_out *m, size_t block, const uint64_t *offs
 {
     struct out_lane *l;
 
-    pthread_mutex_lock(&m->lock);
+    pthread_mutex_lock(&m->group.lock);
     l = out_shortest(m);
     if (l)
         out_queue(l, block, offsets_bytes, n);
-    pthread_mutex_unlock(&m->lock);
-    if (l && l->lane)
-        lane_kick(l->lane);
+    pthread_mutex_unlock(&m->group.lock);
+    if (l)
+        multifd_lane_kick(&l->base);
 }
 
 void multifd_out_sync(struct multifd_out *m)
 {
-    pthread_mutex_lock(&m->lock);
+    pthread_mutex_lock(&m->group.lock);
     for (unsigned i = 0; i < m->attached; i++)
         out_queue(&m->lanes[i], 0, NULL, 0);
-    pthread_mutex_unlock(&m->lock);
+    pthread_mutex_unlock(&m->group.lock);
     for (unsigned i = 0; i < m->attached; i++)
-        if (m->lanes[i].lane)
-            lane_kick(m->lanes[i].lane);
+        multifd_lane_kick(&m->lanes[i].base);
 }
 
 int multifd_out_idle(struct multifd_out *m, struct ferry_err *err)
 {
-    int r = 1;
+    bool idle = true;
+    int r;
 
-    pthread_mutex_lock(&m->lock);
+    pthread_mutex_lock(&m->group.lock);
     for (unsigned i = 0; i < m->attached; i++)
-        if (m->lanes[i].count)
-            r = 0;
-    if (m->failed) {
-        *err = m->err;
-        r = -m->err.errnum;
-    }
-    pthread_mutex_unlock(&m->lock);
-    return r;
+        idle &= m->lanes[i].count == 0;
+    r = lane_group_check(&m->group, err);
+    pthread_mutex_unlock(&m->group.lock);
+    return r < 0 ? r : idle;
 }
 
 void multifd_out_step(struct multifd_out *m)
@@ -226,18 +185,15 @@ void multifd_out_step(struct multifd_out *m)
 
 int multifd_out_thread_id(const struct multifd_out *m, size_t index)
 {
-    return index < m->attached ? lane_thread_id(m->lanes[index].lane) : 0;
+    return index < m->attached ? lane_thread_id(m->lanes[index].base.lane) : 0;
 }
 
 struct multifd_totals multifd_out_totals(const struct multifd_out *m)
 {
     struct multifd_totals t = {0};
 
-    for (unsigned i = 0; i < m->attached; i++) {
-        t.bytes += atomic_load(&m->lanes[i].bytes);
-        t.zero_pages += atomic_load(&m->lanes[i].zero_pages);
-        t.normal_pages += atomic_load(&m->lanes[i].normal_pages);
-    }
+    for (unsigned i = 0; i < m->attached; i++)
+        multifd_lane_add(&m->lanes[i].base, &t);
     return t;
 }
 
@@ -281,17 +237,18 @@ static int out_pack(struct out_lane *l, const struct out_job *job, struct ferry_
             l->iov[l->iov_count++] =
                 (struct iovec){.iov_base = (void *)(uintptr_t)pages[i], .iov_len = WIRE_PAGE_BYTES};
     } else if (p->normal_count) {
-        int n = m->params.codec->compress(l->compressor, pages, p->normal_count, l->data, err);
+        int n =
+            m->params.codec->compress(l->base.coder, pages, p->normal_count, l->base.packed, err);
 
         if (n < 0)
             return n;
         p->data_bytes = (uint32_t)n;
-        l->iov[l->iov_count++] = (struct iovec){.iov_base = l->data, .iov_len = (size_t)n};
+        l->iov[l->iov_count++] = (struct iovec){.iov_base = l->base.packed, .iov_len = (size_t)n};
     }
     multifd_put_head(l->head, p, &m->params.guest->blocks);
     l->iov[0] = (struct iovec){.iov_base = l->head, .iov_len = MULTIFD_HEAD_BYTES};
-    atomic_fetch_add(&l->zero_pages, p->zero_count);
-    atomic_fetch_add(&l->normal_pages, p->normal_count);
+    atomic_fetch_add(&l->base.zero_pages, p->zero_count);
+    atomic_fetch_add(&l->base.normal_pages, p->normal_count);
     return 0;
 }
 
@@ -299,16 +256,17 @@ static int out_pack(struct out_lane *l, const struct out_job *job, struct ferry_
 static int out_send(struct out_lane *l, struct lane_want *want, struct ferry_err *err)
 {
     while (l->iov_first < l->iov_count) {
-        ssize_t n = chan_send(l->chan, l->iov + l->iov_first, l->iov_count - l->iov_first, err);
+        ssize_t n =
+            chan_send(l->base.chan, l->iov + l->iov_first, l->iov_count - l->iov_first, err);
 
         if (n == -EAGAIN) {
-            want->fd = chan_fd(l->chan);
+            want->fd = chan_fd(l->base.chan);
             want->events = POLLOUT;
             return 0;
         }
         if (n < 0)
             return (int)n;
-        atomic_fetch_add(&l->bytes, (uint64_t)n);
+        atomic_fetch_add(&l->base.bytes, (uint64_t)n);
         while (n > 0) {
             struct iovec *v = &l->iov[l->iov_first];
             size_t part = (size_t)n < v->iov_len ? (size_t)n : v->iov_len;
@@ -327,18 +285,13 @@ static void out_done(struct out_lane *l, int r, const struct ferry_err *err)
 {
     struct multifd_out *m = l->all;
 
-    pthread_mutex_lock(&m->lock);
-    if (r < 0 && !m->failed) {
-        m->failed = true;
-        m->err = *err;
-    } else if (r > 0) {
+    pthread_mutex_lock(&m->group.lock);
+    if (r > 0) {
         l->first = (l->first + 1) % OUT_QUEUE;
         l->count--;
     }
-    /* Under the lock, so that it can be unset for sure. It only writes to an eventfd. */
-    if (m->wake)
-        m->wake(m->wake_arg);
-    pthread_mutex_unlock(&m->lock);
+    lane_group_tell(&m->group, r < 0 ? err : NULL);
+    pthread_mutex_unlock(&m->group.lock);
 }
 
 static void out_step(void *self, struct lane_want *want)
@@ -357,9 +310,9 @@ static void out_step(void *self, struct lane_want *want)
         out_done(l, 1, NULL);
     }
     if (r > 0) {
-        pthread_mutex_lock(&m->lock);
-        job = l->count && !m->failed ? &l->jobs[l->first] : NULL;
-        pthread_mutex_unlock(&m->lock);
+        pthread_mutex_lock(&m->group.lock);
+        job = l->count && !m->group.failed ? &l->jobs[l->first] : NULL;
+        pthread_mutex_unlock(&m->group.lock);
         if (!job)
             return;
         r = out_pack(l, job, &err);

@@ -16,6 +16,7 @@
 #include "lib/chan/chan.h"
 #include "lib/codec/codec.h"
 #include "lib/migrate/guest.h"
+#include "lib/migrate/multifd_lane.h"
 #include "lib/wire/multifd.h"
 
 struct multifd_out;
@@ -53,7 +54,4 @@ void multifd_out_step(struct multifd_out *m);
 /* 0: there are no more. */
 int multifd_out_thread_id(const struct multifd_out *m, size_t index);
 
-struct multifd_totals {
-    uint64_t bytes, zero_pages, normal_pages;
-};
 struct multifd_totals multifd_out_totals(const struct multifd_out *m);

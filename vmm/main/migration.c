@@ -89,6 +89,28 @@ void migration_begin(struct migration *m, bool incoming)
     migration_set_status(m, MIGRATION_SETUP);
 }
 
+int migration_drive(struct migration *m, const struct migration_driver_ops *ops, bool incoming,
+                    struct ferry_err *err)
+{
+    int rc = migration_driver_start(&m->driver, vm_loop(m->vm), ops, m, err);
+
+    if (!rc)
+        migration_begin(m, incoming);
+    return rc;
+}
+
+void migration_pausing(struct migration *m)
+{
+    m->before = vm_run_state(m->vm);
+    vm_handover_begin(m->vm);
+}
+
+void migration_back(struct migration *m)
+{
+    if (vm_run_state(m->vm) == RUN_STATE_FINISH_MIGRATE)
+        vm_set_run_state(m->vm, m->before);
+}
+
 void migration_finish(struct migration *m, enum migration_status status)
 {
     migration_driver_stop(&m->driver);
@@ -191,7 +213,7 @@ int migration_params_set(struct migration *m, const size_t *indexes,
                          const struct migration_value *values, size_t count, struct ferry_err *err)
 {
     /* A target that only listens has not looked at them yet. */
-    bool fixed = m->source || m->net_source || m->target || m->net_target;
+    bool fixed = m->driver.ops;
     int rc = migration_params_set_values(&m->params, indexes, values, count, fixed, err);
 
     if (!rc && m->net_source)
@@ -298,14 +320,11 @@ int migration_check(struct migration *m, struct ferry_address *address, migratio
 
 int migration_cancel(struct migration *m, struct ferry_err *err)
 {
-    int rc = 0;
+    int rc;
 
-    if (m->source)
-        rc = ferry_live_source_cancel(m->source, err);
-    else if (m->net_source)
-        rc = ferry_migrate_source_cancel(m->net_source, err);
-    else
+    if (!migration_driver_is_source(&m->driver))
         return 0;
+    rc = m->driver.ops->cancel(m, err);
     if (rc < 0)
         return rc;
     migration_set_status(m, MIGRATION_CANCELLING);
@@ -329,7 +348,7 @@ int migration_continue(struct migration *m, const char *state, struct ferry_err 
 
 void migration_drained(struct migration *m)
 {
-    if (m->source || m->net_source)
+    if (migration_driver_is_source(&m->driver))
         migration_driver_kick(&m->driver);
 }
 
@@ -345,10 +364,8 @@ static void vm_changed(void *arg, enum vm_event event, enum shutdown_cause cause
     if (event != VM_EVENT_STOP && event != VM_EVENT_RESUME)
         return;
     /* In the pause the migration itself changes the state, and refuses to hear of it. */
-    if (m->source && ferry_live_source_set_running(m->source, running, &err) < 0)
-        return;
-    if (m->net_source && ferry_migrate_source_set_running(m->net_source, running, &err) < 0)
-        return;
+    if (migration_driver_is_source(&m->driver))
+        (void)!m->driver.ops->set_running(m, running, &err);
 }
 
 int migration_new(struct migration **ret, struct vm *vm, struct ferry_err *err)
@@ -380,8 +397,7 @@ void migration_free(struct migration *m)
     announcer_free(m->announcer);
     migration_stop_listening(m);
     reaper_free(m->reaper);
-    migration_live_release(m);
-    migration_net_release(m);
+    free(m->binary);
     free(m);
 }
 

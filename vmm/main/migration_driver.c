@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/main/migration_driver.h"
 
+#include <poll.h>
 #include <stddef.h>
+
+static short driver_events(const struct migration_driver *d)
+{
+    return d->ops->events ? d->ops->events(d->obj) : POLLIN;
+}
 
 static void driver_step(void *arg)
 {
@@ -9,7 +15,7 @@ static void driver_step(void *arg)
 
     if (!d->ops || d->ops->step(d->obj))
         return;
-    loop_watch_set(d->watch, d->ops->events(d->obj));
+    loop_watch_set(d->watch, driver_events(d));
     loop_timer_set(d->timer, d->ops->deadline_ns(d->obj));
 }
 
@@ -26,7 +32,7 @@ int migration_driver_start(struct migration_driver *d, struct loop *loop,
     *d = (struct migration_driver){.ops = ops, .obj = obj, .loop = loop};
     rc = loop_timer_new(&d->timer, loop, driver_step, d, err);
     if (!rc)
-        rc = loop_watch_new(&d->watch, loop, ops->fd(obj), ops->events(obj), driver_event, d, err);
+        rc = loop_watch_new(&d->watch, loop, ops->fd(obj), driver_events(d), driver_event, d, err);
     if (rc < 0) {
         migration_driver_stop(d);
         return rc;
@@ -44,9 +50,14 @@ void migration_driver_kick(struct migration_driver *d)
 
 void migration_driver_stop(struct migration_driver *d)
 {
-    if (d->watch)
-        loop_watch_free(d->watch);
-    if (d->timer)
-        loop_timer_free(d->timer);
+    const struct migration_driver was = *d;
+
     *d = (struct migration_driver){0};
+    if (was.watch)
+        loop_watch_free(was.watch);
+    if (was.timer)
+        loop_timer_free(was.timer);
+    /* The watch was on its fd; and what its end calls must not find it here any more. */
+    if (was.ops)
+        was.ops->release(was.obj);
 }

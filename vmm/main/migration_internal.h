@@ -64,8 +64,7 @@ struct migration {
     struct ferry_live_target *target;
     struct ferry_ledger ledger;
     bool have_ledger;
-    char *description; /* of the source's machine, while it is sent */
-    char *binary;      /* that `ferry update` starts; NULL = the running one */
+    char *binary; /* that `ferry update` starts; NULL = the running one */
     pid_t child;
     struct reaper *reaper;
 
@@ -92,8 +91,15 @@ struct migration {
 bool migration_is_running(const struct migration *m);
 void migration_set_status(struct migration *m, enum migration_status status);
 void migration_begin(struct migration *m, bool incoming);
+/* Begin with the side that ops say how to drive; it is released on failure. */
+int migration_drive(struct migration *m, const struct migration_driver_ops *ops, bool incoming,
+                    struct ferry_err *err) FERRY_MUST_CHECK;
 /* Stops the driver and tells. */
 void migration_finish(struct migration *m, enum migration_status status);
+/* A source's requests have ended, the pause comes next. */
+void migration_pausing(struct migration *m);
+/* A source's guest runs on here, or stays paused as it was. */
+void migration_back(struct migration *m);
 /* Finish a failed (or cancelled) outgoing one; the error is in m->error. */
 void migration_source_failed(struct migration *m);
 /* Finish a failed incoming one. */
@@ -103,7 +109,6 @@ void migration_target_failed(struct migration *m);
 int migration_live_start(struct migration *m, int *fd, int64_t prepare_timeout_ns,
                          struct ferry_err *err) FERRY_MUST_CHECK;
 int migration_live_incoming(struct migration *m, int *fd, struct ferry_err *err) FERRY_MUST_CHECK;
-void migration_live_release(struct migration *m);
 
 int migration_net_start(struct migration *m, const struct ferry_address *address, bool dry_run,
                         struct ferry_err *err) FERRY_MUST_CHECK;
@@ -119,6 +124,5 @@ struct ferry_migrate_parameters migration_net_parameters(const struct migration_
 /* NULL: none was given. */
 const uint8_t *migration_net_uuid(const struct migration *m);
 void migration_net_set_parameters(struct migration *m);
-void migration_net_release(struct migration *m);
 
 void migration_stop_listening(struct migration *m);

@@ -22,18 +22,6 @@
 
 /* --- source --- */
 
-void migration_live_release(struct migration *m)
-{
-    ferry_live_target_free(m->target);
-    m->target = NULL;
-    ferry_live_source_free(m->source);
-    m->source = NULL;
-    free(m->description);
-    m->description = NULL;
-    free(m->binary);
-    m->binary = NULL;
-}
-
 /* The operator hears of it when the target's end has been heard of. */
 static void report_failure(void *arg, const char *end)
 {
@@ -53,11 +41,11 @@ static void source_failed(struct migration *m, bool lost)
 
     if (lost)
         vm_set_run_state(m->vm, RUN_STATE_POSTMIGRATE);
-    else if (vm_run_state(m->vm) == RUN_STATE_FINISH_MIGRATE)
-        vm_set_run_state(m->vm, m->before);
+    else
+        migration_back(m);
     vm_retry_requests(m->vm);
     migration_driver_stop(&m->driver);
-    migration_live_release(m);
+    free(TAKE_PTR(m->binary));
     if (!m->child || reaper_new(&m->reaper, vm_loop(m->vm), m->child, CHILD_GRACE_NS,
                                 report_failure, m, &err) < 0)
         report_failure(m, "");
@@ -80,8 +68,6 @@ static void source_done(struct migration *m)
     vm_set_run_state(m->vm, RUN_STATE_POSTMIGRATE);
     migration_set_status(m, MIGRATION_DEVICE);
     m->done = NULL;
-    migration_driver_stop(&m->driver);
-    migration_live_release(m);
     migration_finish(m, MIGRATION_COMPLETED);
     if (!done)
         return;
@@ -99,10 +85,8 @@ static void source_trace(void *opaque, enum ferry_live_point point)
         if (m->status == MIGRATION_SETUP)
             migration_set_status(m, MIGRATION_ACTIVE);
     }
-    if (point == FERRY_LIVE_QUIESCED) {
-        m->before = vm_run_state(m->vm);
-        vm_handover_begin(m->vm);
-    }
+    if (point == FERRY_LIVE_QUIESCED)
+        migration_pausing(m);
 }
 
 static int source_step(void *obj)
@@ -140,11 +124,29 @@ static int64_t source_deadline_ns(void *obj)
     return ferry_live_source_deadline_ns(((struct migration *)obj)->source);
 }
 
+static int source_cancel(void *obj, struct ferry_err *err)
+{
+    return ferry_live_source_cancel(((struct migration *)obj)->source, err);
+}
+
+static int source_set_running(void *obj, bool running, struct ferry_err *err)
+{
+    return ferry_live_source_set_running(((struct migration *)obj)->source, running, err);
+}
+
+static void source_release(void *obj)
+{
+    ferry_live_source_free(TAKE_PTR(((struct migration *)obj)->source));
+}
+
 static const struct migration_driver_ops source_driver = {
     .fd = source_fd,
     .events = source_events,
     .deadline_ns = source_deadline_ns,
     .step = source_step,
+    .release = source_release,
+    .cancel = source_cancel,
+    .set_running = source_set_running,
 };
 
 int migration_live_start(struct migration *m, int *fd, int64_t prepare_timeout_ns,
@@ -160,21 +162,14 @@ int migration_live_start(struct migration *m, int *fd, int64_t prepare_timeout_n
         .trace = source_trace,
         .opaque = m,
     };
+    OWN_MEM char *description = options_to_json(vm_options(m->vm));
     int rc;
 
-    m->description = options_to_json(vm_options(m->vm));
-    if (!m->description)
+    if (!description)
         return err_set(err, ENOMEM, "out of memory");
-    params.description = m->description;
+    params.description = description;
     rc = ferry_live_source_new(&m->source, &params, fd, err);
-    if (!rc)
-        rc = migration_driver_start(&m->driver, vm_loop(m->vm), &source_driver, m, err);
-    if (rc < 0) {
-        migration_live_release(m);
-        return rc;
-    }
-    migration_begin(m, false);
-    return 0;
+    return rc < 0 ? rc : migration_drive(m, &source_driver, false, err);
 }
 
 int migration_update(struct migration *m, const char *binary, int64_t prepare_timeout_ns,
@@ -256,10 +251,7 @@ static void target_trace(void *opaque, enum ferry_live_point point)
 
 static void target_failed(struct migration *m)
 {
-    /* First: it watches the fd that goes with the target. */
     migration_driver_stop(&m->driver);
-    ferry_live_target_free(m->target);
-    m->target = NULL;
     migration_target_failed(m);
 }
 
@@ -271,8 +263,6 @@ static void target_done(struct migration *m)
     m->have_ledger = true;
     vm_set_owner(m->vm, ferry_live_target_take_owner(m->target));
     migration_driver_stop(&m->driver);
-    ferry_live_target_free(m->target);
-    m->target = NULL;
     vm_arrived(m->vm, running);
     migration_finish(m, MIGRATION_COMPLETED);
 }
@@ -308,11 +298,17 @@ static int64_t target_deadline_ns(void *obj)
     return ferry_live_target_deadline_ns(((struct migration *)obj)->target);
 }
 
+static void target_release(void *obj)
+{
+    ferry_live_target_free(TAKE_PTR(((struct migration *)obj)->target));
+}
+
 static const struct migration_driver_ops target_driver = {
     .fd = target_fd,
     .events = target_events,
     .deadline_ns = target_deadline_ns,
     .step = target_step,
+    .release = target_release,
 };
 
 int migration_live_incoming(struct migration *m, int *fd, struct ferry_err *err)
@@ -327,14 +323,5 @@ int migration_live_incoming(struct migration *m, int *fd, struct ferry_err *err)
     };
     int rc = ferry_live_target_new(&m->target, &params, fd, err);
 
-    if (rc < 0)
-        return rc;
-    rc = migration_driver_start(&m->driver, vm_loop(m->vm), &target_driver, m, err);
-    if (rc < 0) {
-        ferry_live_target_free(m->target);
-        m->target = NULL;
-        return rc;
-    }
-    migration_begin(m, true);
-    return 0;
+    return rc < 0 ? rc : migration_drive(m, &target_driver, true, err);
 }

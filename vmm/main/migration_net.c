@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The guest goes as a stream, to another host or into a file: the source of <ferry/migrate.h>. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,16 +12,6 @@
 #include "base/own.h"
 #include "vmm/main/migration_internal.h"
 #include "vmm/main/vm_internal.h"
-
-void migration_net_release(struct migration *m)
-{
-    ferry_migrate_source_free(m->net_source);
-    m->net_source = NULL;
-    ferry_migrate_target_free(m->net_target);
-    m->net_target = NULL;
-    free(m->description);
-    m->description = NULL;
-}
 
 void migration_net_set_parameters(struct migration *m)
 {
@@ -75,12 +64,11 @@ static void source_failed(struct migration *m, bool lost)
 {
     source_keep_numbers(m);
     migration_driver_stop(&m->driver);
-    migration_net_release(m);
     /* Back, but without its disks: cont tries for them again. */
     if (lost || m->images_out)
         source_left(m, lost);
-    else if (vm_run_state(m->vm) == RUN_STATE_FINISH_MIGRATE)
-        vm_set_run_state(m->vm, m->before);
+    else
+        migration_back(m);
     vm_retry_requests(m->vm);
     migration_source_failed(m);
 }
@@ -89,7 +77,7 @@ static void source_done(struct migration *m)
 {
     source_keep_numbers(m);
     m->have_net_ledger = true;
-    migration_net_release(m);
+    migration_driver_stop(&m->driver);
     source_left(m, !m->one_way);
     migration_finish(m, MIGRATION_COMPLETED);
 }
@@ -99,7 +87,6 @@ static void source_checked(struct migration *m)
     migration_done_fn *done = m->done;
 
     m->done = NULL;
-    migration_net_release(m);
     migration_finish(m, MIGRATION_NONE);
     if (done)
         done(m->done_arg, 0, NULL);
@@ -134,8 +121,7 @@ static void source_trace(void *opaque, enum ferry_migrate_point point)
         break;
     case FERRY_MIGRATE_QUIESCED:
         tell_passes(m);
-        m->before = vm_run_state(m->vm);
-        vm_handover_begin(m->vm);
+        migration_pausing(m);
         break;
     case FERRY_MIGRATE_PAUSED:
         /* Monitors answer on; nothing of theirs goes to the target. */
@@ -184,21 +170,33 @@ static int source_fd(void *obj)
     return ferry_migrate_source_fd(((struct migration *)obj)->net_source);
 }
 
-static short always_input(void *obj)
-{
-    return POLLIN;
-}
-
 static int64_t source_deadline_ns(void *obj)
 {
     return ferry_migrate_source_deadline_ns(((struct migration *)obj)->net_source);
 }
 
+static int source_cancel(void *obj, struct ferry_err *err)
+{
+    return ferry_migrate_source_cancel(((struct migration *)obj)->net_source, err);
+}
+
+static int source_set_running(void *obj, bool running, struct ferry_err *err)
+{
+    return ferry_migrate_source_set_running(((struct migration *)obj)->net_source, running, err);
+}
+
+static void source_release(void *obj)
+{
+    ferry_migrate_source_free(TAKE_PTR(((struct migration *)obj)->net_source));
+}
+
 static const struct migration_driver_ops source_driver = {
     .fd = source_fd,
-    .events = always_input,
     .deadline_ns = source_deadline_ns,
     .step = source_step,
+    .release = source_release,
+    .cancel = source_cancel,
+    .set_running = source_set_running,
 };
 
 int migration_net_start(struct migration *m, const struct ferry_address *address, bool dry_run,
@@ -219,23 +217,16 @@ int migration_net_start(struct migration *m, const struct ferry_address *address
         .trace = source_trace,
         .opaque = m,
     };
+    OWN_MEM char *description = options_to_json(vm_options(m->vm));
     int rc;
 
-    m->description = options_to_json(vm_options(m->vm));
-    if (!m->description)
+    if (!description)
         return err_set(err, ENOMEM, "out of memory");
-    params.description = m->description;
+    params.description = description;
     m->one_way = !ferry_address_both_ways(address);
     /* Nobody can be asked who will read it; the machine says for whom it is. */
     if (m->one_way && vm_config(m->vm)->compat)
         params.peer = FERRY_MIGRATE_PEER_QEMU;
     rc = ferry_migrate_source_new(&m->net_source, &params, address, NULL, err);
-    if (!rc)
-        rc = migration_driver_start(&m->driver, vm_loop(m->vm), &source_driver, m, err);
-    if (rc < 0) {
-        migration_net_release(m);
-        return rc;
-    }
-    migration_begin(m, false);
-    return 0;
+    return rc < 0 ? rc : migration_drive(m, &source_driver, false, err);
 }

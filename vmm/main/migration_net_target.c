@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A guest comes as a stream: the target's side of <ferry/migrate.h>. */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 
 #include <ferry/ferry.h>
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/own.h"
 #include "vmm/main/announce.h"
 #include "vmm/main/migration_internal.h"
 #include "vmm/main/overrides.h"
 #include "vmm/main/vm_internal.h"
-
-static short always_input(void *obj)
-{
-    return POLLIN;
-}
 
 static int target_build(void *opaque, const char *description, struct ferry_vm **vm,
                         struct ferry_err *err)
@@ -67,7 +62,6 @@ static void target_trace(void *opaque, enum ferry_migrate_point point)
 static void target_failed(struct migration *m)
 {
     migration_driver_stop(&m->driver);
-    migration_net_release(m);
     m->listen_text[0] = '\0';
     migration_target_failed(m);
 }
@@ -95,7 +89,6 @@ static void target_done(struct migration *m)
     m->net_ledger = *ferry_migrate_target_ledger(m->net_target);
     m->have_net_ledger = true;
     migration_driver_stop(&m->driver);
-    migration_net_release(m);
     /* Without it the next handover on this host is refused; the guest runs all the same. */
     if (ferry_owner_new(&owner, &err) < 0)
         log_error("%s", err.text);
@@ -132,11 +125,16 @@ static int64_t target_deadline_ns(void *obj)
     return ferry_migrate_target_deadline_ns(((struct migration *)obj)->net_target);
 }
 
+static void target_release(void *obj)
+{
+    ferry_migrate_target_free(TAKE_PTR(((struct migration *)obj)->net_target));
+}
+
 static const struct migration_driver_ops target_driver = {
     .fd = target_fd,
-    .events = always_input,
     .deadline_ns = target_deadline_ns,
     .step = target_step,
+    .release = target_release,
 };
 
 int migration_net_incoming(struct migration *m, struct ferry_listener **listener,
@@ -159,12 +157,5 @@ int migration_net_incoming(struct migration *m, struct ferry_listener **listener
     };
     int rc = ferry_migrate_target_new(&m->net_target, &params, listener, chan, err);
 
-    if (!rc)
-        rc = migration_driver_start(&m->driver, vm_loop(m->vm), &target_driver, m, err);
-    if (rc < 0) {
-        migration_net_release(m);
-        return rc;
-    }
-    migration_begin(m, true);
-    return 0;
+    return rc < 0 ? rc : migration_drive(m, &target_driver, true, err);
 }

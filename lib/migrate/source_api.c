@@ -47,6 +47,15 @@ static enum move_event source_event_of(struct ferry_migrate_source *s)
     }
 }
 
+/* The target may go on, or run the guest, the moment it has everything: before that was noticed. */
+static void source_notice_sent(struct ferry_migrate_source *s)
+{
+    struct ferry_err ignored;
+
+    if (s->base.m.state == SOURCE_SEND && sender_state(s->sender, &ignored) == SENDER_IDLE)
+        mover_fire(&s->base.m, MOVE_EV_SENT);
+}
+
 static void source_hear(struct ferry_migrate_source *s)
 {
     uint8_t data[4096];
@@ -58,6 +67,8 @@ static void source_hear(struct ferry_migrate_source *s)
 
         if (n == -EAGAIN)
             return;
+        if (n <= 0)
+            source_notice_sent(s);
         if (n < 0) {
             mover_fire(&s->base.m, MOVE_EV_FAULT);
             return;
@@ -68,7 +79,7 @@ static void source_hear(struct ferry_migrate_source *s)
             return;
         }
         bytes = rd_make(data, (size_t)n);
-        while (!mover_ended(&s->base.m) &&
+        while (s->chan && /* as long as anything matters */
                (r = return_path_in_next(&s->back, &bytes, &s->message, &s->base.m.err)) != 0)
             mover_fire(&s->base.m, r < 0 ? MOVE_EV_FAULT : source_event_of(s));
     }
@@ -90,7 +101,7 @@ static void source_send_some(struct ferry_migrate_source *s)
         /* What the target said last is a better reason than that it has gone. */
         if (chan_traits(s->chan)->both_ways)
             source_hear(s);
-        if (mover_ended(&s->base.m))
+        if (!s->sender)
             return;
         s->base.m.err = err;
         mover_fire(&s->base.m, MOVE_EV_FAULT);

@@ -160,11 +160,14 @@ ssize_t chan_recv(struct ferry_chan *c, void *data, size_t n, struct ferry_err *
 
 int chan_peek(struct ferry_chan *c, void *data, size_t n, struct ferry_err *err)
 {
+    struct pollfd end = {.fd = c->fd, .events = POLLRDHUP};
+    /* First, so that nothing comes in between. */
+    bool ended = poll(&end, 1, 0) == 1;
     ssize_t r = recv(c->fd, data, n, MSG_PEEK | MSG_DONTWAIT);
 
     if (r == (ssize_t)n)
         return 0;
-    if (r == 0)
+    if (r == 0 || (r > 0 && ended))
         return err_set(err, ECONNRESET, "%s: the peer closed the connection", c->name);
     if (r > 0 || errno == EAGAIN || errno == EINTR)
         return -EAGAIN;

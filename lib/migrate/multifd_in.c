@@ -2,6 +2,7 @@
 #include "lib/migrate/multifd_in.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ struct multifd_in {
     struct lane_group group; /* its lock guards what follows */
     struct multifd_epochs epochs;
     bool seen[WIRE_MULTIFD_CHANNELS_MAX];
+    bool ended[WIRE_MULTIFD_CHANNELS_MAX]; /* the source has closed it */
 };
 
 static void in_step(void *self, struct lane_want *want);
@@ -92,6 +94,27 @@ int multifd_in_attach(struct multifd_in *m, struct ferry_chan **chan, struct fer
     return r;
 }
 
+int multifd_in_check(struct multifd_in *m, struct ferry_err *err)
+{
+    int r;
+
+    pthread_mutex_lock(&m->group.lock);
+    r = lane_group_check(&m->group, err);
+    pthread_mutex_unlock(&m->group.lock);
+    return r;
+}
+
+/* With the lock: a mark is not passed yet. Will it ever be? */
+static int in_check_ended(const struct multifd_in *m, struct ferry_err *err)
+{
+    for (unsigned i = 0; i < m->params.channels; i++)
+        if (m->ended[i] && m->epochs.syncs[i] <= m->epochs.marks)
+            return err_set(err, ECONNRESET,
+                           "the source closed channel %u in front of SYNC %" PRIu64, i,
+                           m->epochs.marks + 1);
+    return 0;
+}
+
 int multifd_in_mark(struct multifd_in *m, struct ferry_err *err)
 {
     int r;
@@ -100,6 +123,8 @@ int multifd_in_mark(struct multifd_in *m, struct ferry_err *err)
     r = lane_group_check(&m->group, err);
     if (r == 0)
         r = multifd_epochs_mark(&m->epochs);
+    if (r == 0)
+        r = in_check_ended(m, err);
     for (unsigned i = 0; r > 0 && i < m->attached; i++)
         multifd_lane_kick(&m->lanes[i].base);
     pthread_mutex_unlock(&m->group.lock);
@@ -147,6 +172,22 @@ static void in_tell(struct in_lane *l, const struct ferry_err *err)
     pthread_mutex_unlock(&m->group.lock);
 }
 
+/* The channel was closed: right between two packets, else never. */
+static int in_closed(struct in_lane *l, struct ferry_err *err)
+{
+    if (l->place == IN_HELLO)
+        return err_set(err, ECONNRESET,
+                       "the source closed a channel that had not said which one it is");
+    if (l->place != IN_HEAD || l->have_bytes)
+        return err_set(err, ECONNRESET, "the source closed it in the middle of a packet");
+    l->place = IN_END;
+    pthread_mutex_lock(&l->all->group.lock);
+    l->all->ended[l->channel] = true;
+    pthread_mutex_unlock(&l->all->group.lock);
+    in_tell(l, NULL);
+    return 0;
+}
+
 /* Up to n bytes in all to `to`: 1: there are n, 0: wait. */
 static int in_fill(struct in_lane *l, uint8_t *to, size_t n, struct lane_want *want,
                    struct ferry_err *err)
@@ -161,14 +202,8 @@ static int in_fill(struct in_lane *l, uint8_t *to, size_t n, struct lane_want *w
         }
         if (got < 0)
             return (int)got;
-        if (got == 0) {
-            if (l->place == IN_HEAD && l->have_bytes == 0) {
-                l->place = IN_END;
-                return 0;
-            }
-            return err_set(err, ECONNRESET, "channel %u ends in the middle of a packet",
-                           l->channel);
-        }
+        if (got == 0)
+            return in_closed(l, err);
         atomic_fetch_add(&l->base.bytes, (uint64_t)got);
         l->have_bytes += (size_t)got;
     }
@@ -229,7 +264,7 @@ static int in_plain(struct in_lane *l, struct lane_want *want, struct ferry_err 
         int r;
 
         if (!to)
-            return err_set(err, EINVAL, "a page of channel %u is not in the block", l->channel);
+            return err_set(err, EINVAL, "a page is not in the block");
         while (end < p->normal_count && p->offsets[end] == p->offsets[end - 1] + WIRE_PAGE_BYTES)
             end++;
         l->have_bytes = in_page;
@@ -258,7 +293,7 @@ static int in_data(struct in_lane *l, struct lane_want *want, struct ferry_err *
         uint8_t *to = guest_ram_page(g, p->block, p->offsets[i]);
 
         if (!to)
-            return err_set(err, EINVAL, "a page of channel %u is not in the block", l->channel);
+            return err_set(err, EINVAL, "a page is not in the block");
         if (i < p->normal_count) {
             pages[i] = to;
             guest_bit_set_shared(g->backed[p->block], page);
@@ -321,7 +356,8 @@ static void in_step(void *self, struct lane_want *want)
     want->more = r > 0;
     if (r >= 0)
         return;
-    err_prefix(&err, "channel %u", l->channel);
+    if (l->place != IN_HELLO)
+        err_prefix(&err, "channel %u", l->channel);
     l->place = IN_END;
     in_tell(l, &err);
 }

@@ -33,6 +33,8 @@ void multifd_in_wake(struct multifd_in *m, void (*wake)(void *arg), void *arg);
 /* The next channel, in any order: takes *chan on success. */
 int multifd_in_attach(struct multifd_in *m, struct ferry_chan **chan,
                       struct ferry_err *err) FERRY_MUST_CHECK;
+/* Or why a channel failed; `wake` is called when one does. */
+int multifd_in_check(struct multifd_in *m, struct ferry_err *err) FERRY_MUST_CHECK;
 /* The main channel stands at a mark: 1: passed, 0: ask again after `wake`, or the failure. */
 int multifd_in_mark(struct multifd_in *m, struct ferry_err *err) FERRY_MUST_CHECK;
 /* RAM has ended: refused unless nothing is missing. */

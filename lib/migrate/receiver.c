@@ -425,7 +425,12 @@ void receiver_step(void *self, struct lane_want *want)
     pthread_mutex_unlock(&r->lock);
     if (!busy)
         return;
-    if (r->at_block) {
+    if (r->params.multifd && !r->lane)
+        multifd_in_step(r->params.multifd);
+    /* The source may say nothing more before that channel has taken what it has for it. */
+    if (r->params.multifd)
+        done = multifd_in_check(r->params.multifd, &err);
+    if (done == 0 && r->at_block) {
         done = receiver_block_read(r, &err);
         if (done == 0) {
             want->more = !r->lane;
@@ -442,8 +447,6 @@ void receiver_step(void *self, struct lane_want *want)
         return;
     }
     if (done == RECEIVER_AT_MARK) {
-        if (!r->lane)
-            multifd_in_step(r->params.multifd);
         want->fd = -1;
         want->more = !r->lane;
         return;

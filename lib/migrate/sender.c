@@ -449,8 +449,6 @@ static int sender_fill_multifd(struct sender *s, enum wire_item type, struct fer
         return 1;
     }
     sender_deal(s);
-    if (!s->params.thread)
-        multifd_out_step(s->params.multifd);
     if (s->iov_count)
         return 1;
     idle = multifd_out_idle(s->params.multifd, err);
@@ -655,6 +653,8 @@ void sender_step(void *self, struct lane_want *want)
     struct ferry_err err;
     int r = 1;
 
+    if (s->params.multifd && !s->params.thread)
+        multifd_out_step(s->params.multifd);
     for (unsigned i = 0; i < SENDER_STEP_BATCHES && r > 0; i++) {
         struct job job;
         bool idle;

@@ -223,8 +223,8 @@ static void test_cut_anywhere(void **state)
 
     migrate_pair_start(&d->pair);
     migrate_pair_run(&d->pair, 20000);
-    there = d->pair.passed_bytes[0];
-    back = d->pair.passed_bytes[1];
+    there = d->pair.wires[0].passed_bytes[0];
+    back = d->pair.wires[0].passed_bytes[1];
     disk_delete(d);
     for (size_t at = there - 100; at < there; at++)
         cut_at(0, at);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Source and target of a migration in one process, with two toys and the test in the middle of the
- * wire: it forwards bytes and cuts. With `threads` unset one thread does everything, under a clock
- * that only the test moves.
+ * wires: it forwards bytes, stops and cuts. With `threads` unset one thread does everything, under
+ * a clock that only the test moves.
  */
 #pragma once
 
@@ -14,6 +14,17 @@
 
 #include "tests/sim/toy.h"
 
+/* The main channel and three with pages. */
+#define MIGRATE_PAIR_WIRES 4
+
+enum migrate_pair_way { PAIR_THERE = 0, PAIR_BACK };
+
+struct migrate_pair_wire {
+    int fds[2];             /* the test's ends: [0] to the source, [1] to the target */
+    size_t passed_bytes[2]; /* of each way */
+    bool cut;
+};
+
 struct migrate_pair {
     struct toy from, to;
     struct ferry_migrate_source_params source_params;
@@ -24,11 +35,16 @@ struct migrate_pair {
     enum ferry_migrate_status source_status, target_status;
     struct ferry_err source_err, target_err;
     bool threads;
-    int64_t now_ns;         /* without threads */
-    int wire[2];            /* the test's ends: [0] to the source, [1] to the target */
-    size_t passed_bytes[2]; /* from the source, to the source */
-    size_t cut_at_bytes[2]; /* then both ends hang up; SIZE_MAX: never */
-    bool cut;
+    int64_t now_ns;  /* without threads */
+    int64_t step_ns; /* what a step adds to it */
+    struct migrate_pair_wire wires[MIGRATE_PAIR_WIRES];
+    unsigned wire_count;
+    unsigned cut_wire;       /* the one that is cut or stopped */
+    size_t cut_at_bytes[2];  /* then both of its ends hang up; SIZE_MAX: never */
+    size_t stop_at_bytes[2]; /* then nobody reads this way any more, on any wire */
+    /* With multifd: where the source connects to, and where the target listens. */
+    char dir[32];
+    int listening;
     unsigned points; /* trace points of the source, or'ed as bits */
     /* At this point of the source, when it is not 0. */
     enum ferry_migrate_point act_at;
@@ -39,6 +55,11 @@ struct migrate_pair {
 
 /* Both toys are fresh, the target's does not run; the params are filled in. */
 void migrate_pair_init(struct migrate_pair *p, bool threads);
+/* With so much RAM. */
+void migrate_pair_init_sized(struct migrate_pair *p, bool threads, uint64_t ram_bytes);
+/* Both sides shall use so many channels besides the main one. */
+void migrate_pair_multifd(struct migrate_pair *p, unsigned channels, const char *compression);
+/* Ends what was before: may be called again. */
 void migrate_pair_start(struct migrate_pair *p);
 /* One turn of the source, the wire and the target. */
 void migrate_pair_step(struct migrate_pair *p);
@@ -48,4 +69,6 @@ void migrate_pair_run(struct migrate_pair *p, int limit_ms);
 void migrate_pair_check_moved(struct migrate_pair *p, bool running);
 /* The guest is in the source, whole, and runs. */
 void migrate_pair_check_stayed(struct migrate_pair *p);
+/* Nothing cuts or stops the wires any more; the same toys, once more: the guest gets there. */
+void migrate_pair_again(struct migrate_pair *p);
 void migrate_pair_free(struct migrate_pair *p);

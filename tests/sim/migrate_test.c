@@ -23,20 +23,6 @@ static void pair_delete(struct migrate_pair *p)
     free(p);
 }
 
-/* The same toys, once more. */
-static void pair_again(struct migrate_pair *p)
-{
-    ferry_migrate_source_free(p->source);
-    ferry_migrate_target_free(p->target);
-    p->source = NULL;
-    p->target = NULL;
-    p->cut_at_bytes[0] = p->cut_at_bytes[1] = SIZE_MAX;
-    p->act = NULL;
-    migrate_pair_start(p);
-    migrate_pair_run(p, 20000);
-    migrate_pair_check_moved(p, true);
-}
-
 static void test_moves(void **state)
 {
     struct ferry_migrate_info info = {.size_bytes = sizeof(info)};
@@ -165,7 +151,7 @@ static void test_without_ferrys_own_messages_it_fails_back(void **state)
     assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
     migrate_pair_check_stayed(p);
     p->from.blob.mode = 3;
-    pair_again(p);
+    migrate_pair_again(p);
     pair_delete(p);
 }
 
@@ -196,7 +182,7 @@ static void test_another_uuid_is_refused(void **state)
     assert_non_null(strstr(p->source_err.text, "the target refused: "));
     migrate_pair_check_stayed(p);
     p->target_params.uuid = one;
-    pair_again(p);
+    migrate_pair_again(p);
     pair_delete(p);
 }
 
@@ -214,7 +200,7 @@ static void test_every_difference_is_named(void **state)
                                             "RAM 'other.ram' is only here");
     assert_string_equal(p->target_err.text,
                         "RAM 'more.ram' is not here; RAM 'other.ram' is only here");
-    assert_int_equal(p->passed_bytes[0] < 4096, 1); /* no page before it */
+    assert_int_equal(p->wires[0].passed_bytes[0] < 4096, 1); /* no page before it */
     migrate_pair_check_stayed(p);
     pair_delete(p);
 }
@@ -246,7 +232,7 @@ static void test_dry_run_moves_nothing(void **state)
     migrate_pair_check_stayed(p);
     assert_int_equal(p->to.counter.ticks, 0);
     p->source_params.dry_run = false;
-    pair_again(p);
+    migrate_pair_again(p);
     pair_delete(p);
 }
 
@@ -263,7 +249,7 @@ static void test_the_reason_travels(void **state)
     assert_string_equal(p->target_err.text, "device 'extra' is not here");
     migrate_pair_check_stayed(p);
     p->build_err.errnum = 0;
-    pair_again(p);
+    migrate_pair_again(p);
     pair_delete(p);
 }
 
@@ -280,7 +266,7 @@ static void test_bad_state_is_refused_in_the_pause(void **state)
     assert_non_null(strstr(p->source_err.text, "mode"));
     migrate_pair_check_stayed(p);
     p->from.blob.mode = 3;
-    pair_again(p);
+    migrate_pair_again(p);
     pair_delete(p);
 }
 
@@ -308,7 +294,7 @@ static void test_cancel_after_each_step(void **state)
             assert_int_equal(p->source_err.errnum, ECANCELED);
             migrate_pair_check_stayed(p);
             p->source_params.capabilities.pause_before_switchover = false;
-            pair_again(p);
+            migrate_pair_again(p);
         } else {
             assert_true(r == -EBUSY || done);
             migrate_pair_check_moved(p, true);
@@ -316,57 +302,6 @@ static void test_cancel_after_each_step(void **state)
         pair_delete(p);
         assert_true(n < 2000);
     }
-}
-
-/* Cut in either direction after some byte: one of them has the guest, the source goes on if it may
- * and then moves to the end. */
-static void cut_at(int way, size_t at)
-{
-    struct migrate_pair *p = pair_new(false);
-
-    p->from.scribble_pages = 4;
-    p->cut_at_bytes[way] = at;
-    migrate_pair_start(p);
-    migrate_pair_run(p, 20000);
-    switch (p->source_status) {
-    case FERRY_MIGRATE_FAILED:
-        migrate_pair_check_stayed(p);
-        assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
-        pair_again(p);
-        break;
-    case FERRY_MIGRATE_LOST:
-        /* COMMIT was under way. */
-        assert_false(atomic_load(&p->from.running));
-        assert_non_null(strstr(p->source_err.text, "stays paused here"));
-        break;
-    default:
-        migrate_pair_check_moved(p, true);
-    }
-    pair_delete(p);
-}
-
-static size_t passed(int way)
-{
-    struct migrate_pair *p = pair_new(false);
-    size_t n;
-
-    p->from.scribble_pages = 4;
-    migrate_pair_start(p);
-    migrate_pair_run(p, 20000);
-    n = p->passed_bytes[way];
-    pair_delete(p);
-    return n;
-}
-
-static void test_cut_anywhere(void **state)
-{
-    size_t there = passed(0), back = passed(1);
-
-    /* The heads and the ends byte by byte, RAM in steps that meet every kind of place. */
-    for (size_t at = 0; at < there; at += at < 300 || at + 300 > there ? 3 : 577)
-        cut_at(0, at);
-    for (size_t at = 0; at < back; at++)
-        cut_at(1, at);
 }
 
 int main(void)
@@ -386,7 +321,6 @@ int main(void)
         cmocka_unit_test(test_the_reason_travels),
         cmocka_unit_test(test_bad_state_is_refused_in_the_pause),
         cmocka_unit_test(test_cancel_after_each_step),
-        cmocka_unit_test(test_cut_anywhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

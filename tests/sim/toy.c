@@ -212,8 +212,9 @@ void toy_fresh(struct toy *t)
     struct ferry_err err;
 
     if (ferry_ram_new(&t->ram, &err) < 0 ||
-        ferry_ram_add(t->ram, "toy.ram", TOY_RAM_BYTES, &region, &err) < 0 || toy_vm(t, &err) < 0 ||
-        pipe2(t->pipe.fds, O_CLOEXEC | O_NONBLOCK) < 0 ||
+        ferry_ram_add(t->ram, "toy.ram", t->ram_bytes ? t->ram_bytes : TOY_RAM_BYTES, &region,
+                      &err) < 0 ||
+        toy_vm(t, &err) < 0 || pipe2(t->pipe.fds, O_CLOEXEC | O_NONBLOCK) < 0 ||
         (t->with_extra && pipe2(t->extra.fds, O_CLOEXEC) < 0)) {
         fprintf(stderr, "cannot make a toy: %s\n", err.text);
         abort();

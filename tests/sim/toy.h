@@ -42,6 +42,7 @@ struct toy_pipe {
 
 struct toy {
     uint32_t id;
+    uint64_t ram_bytes; /* 0: TOY_RAM_BYTES */
     struct ferry_ram *ram;
     struct ferry_vm *vm;
     struct toy_memory *memory;

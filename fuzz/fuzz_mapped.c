@@ -1,70 +1,125 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A mapped-ram file. Input: the block list at some place of a file, with bitmaps and pages where
- * the headers say, up to the end of the input. Nothing outside of the file may be read, no page
- * outside of its block be written, and no two areas may overlap.
+ * A mapped-ram file, read by the receiver of a target. Input: the block list at the begin of a
+ * file, with bitmaps and pages where the headers say, up to the end of the input. Nothing outside
+ * of the file may be read, no page outside of its block be written (a guard page is behind each),
+ * every end is one, and what is accepted is just what the bitmap and the file say.
  */
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "base/own.h"
 #include "fuzz/fuzz.h"
-#include "lib/wire/ram_in.h"
+#include "lib/migrate/receiver.h"
+#include "lib/wire/stream_out.h"
 
-#define HOST_BYTES 0x10000u
+#define BLOCKS 2u
+/* Each step does some work; the file has no more than that. */
+#define STEPS  4096u
 
-/* Copies what the file has for the block; where reading goes on, or 0 for a refusal. */
-static uint64_t load_block(const struct ram_block *b, const struct mapped_header *h,
-                           uint64_t position, const uint8_t *file, size_t n)
+struct target {
+    struct ferry_ram *ram;
+    struct guest_ram guest;
+    struct ferry_chan *chan;
+    struct stream_in *stream;
+    struct receiver *receiver;
+    int notify;
+};
+
+static void section_begins(struct target *t, const struct stream_section **section,
+                           struct ferry_err *err)
 {
-    size_t bitmap_bytes = mapped_bitmap_bytes(b->used_bytes);
-    uint8_t *host = calloc(1, HOST_BYTES), *bitmap = malloc(bitmap_bytes ? bitmap_bytes : 1);
-    uint64_t first, run, end = h->pages_offset_bytes + b->used_bytes;
-    struct ferry_err err = {0};
+    const struct wire_config config = {
+        .machine_bytes = 3, .machine = "toy", .capabilities = WIRE_CAP_MAPPED_RAM};
+    struct stream_item item;
+    struct buf out = {0};
 
-    FUZZ_CHECK(host && bitmap, "no memory");
-    FUZZ_CHECK(b->used_bytes <= HOST_BYTES, "a block that is longer than here");
-    if (mapped_check_place(h, b->name, b->used_bytes, position, n, &err) < 0) {
-        end = 0;
-    } else {
-        memcpy(bitmap, file + h->bitmap_offset_bytes, bitmap_bytes);
-        if (mapped_check_bitmap(bitmap, bitmap_bytes, b->name, b->used_bytes, &err) < 0)
-            end = 0;
+    FUZZ_CHECK(stream_in_new(&t->stream, err) == 0 && stream_put_header(&out, &config, err) == 0,
+               "cannot begin");
+    stream_put_section(&out, WIRE_SECTION_START, 1, WIRE_RAM_IDSTR, 0, WIRE_RAM_VERSION);
+    FUZZ_CHECK(stream_in_feed(t->stream, out.data, out.len_bytes, err) == 0 &&
+                   stream_in_next(t->stream, &item, err) == 1 &&
+                   stream_in_next(t->stream, &item, err) == 1,
+               "cannot begin");
+    *section = item.section;
+    buf_free(&out);
+}
+
+static void target_new(struct target *t, const uint8_t *data, size_t n)
+{
+    static const char *const names[BLOCKS] = {"a", "b"};
+    static const uint64_t bytes[BLOCKS] = {0x3000, 0x1000};
+    struct receiver_params params = {.rules = {.mapped_ram = true}, .mapped_channels = 1};
+    const struct stream_section *section;
+    struct ferry_ram_region *region;
+    struct ferry_err err = {0};
+    OWN_FD int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+    *t = (struct target){.notify = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    FUZZ_CHECK(fd >= 0 && write(fd, data, n) == (ssize_t)n && lseek(fd, 0, SEEK_SET) == 0 &&
+                   ferry_chan_from_fd(&t->chan, &fd, &err) == 0 &&
+                   ferry_ram_new(&t->ram, &err) == 0,
+               "no memory");
+    for (size_t i = 0; i < BLOCKS; i++) {
+        FUZZ_CHECK(ferry_ram_add(t->ram, names[i], bytes[i], &region, &err) == 0, "no memory");
+        memset(ferry_ram_host(region), 0xee, bytes[i]);
     }
-    for (uint64_t at = 0; end && (run = mapped_next_run(bitmap, bitmap_bytes, at, 3, &first)) != 0;
-         at = first + run)
-        memcpy(host + first * WIRE_PAGE_BYTES,
-               file + h->pages_offset_bytes + first * WIRE_PAGE_BYTES, run * WIRE_PAGE_BYTES);
-    FUZZ_CHECK(end == 0 || end >= position, "reading goes backwards");
-    free(host);
-    free(bitmap);
-    return end;
+    FUZZ_CHECK(guest_ram_init(&t->guest, t->ram, false, &err) == 0, "no memory");
+    guest_ram_find_backed(&t->guest);
+    section_begins(t, &section, &err);
+    params.chan = t->chan;
+    params.stream = t->stream;
+    params.guest = &t->guest;
+    params.notify = t->notify;
+    FUZZ_CHECK(receiver_new(&t->receiver, &params, &err) == 0 &&
+                   receiver_begin(t->receiver, section, &err) == 0,
+               "no receiver");
+}
+
+static void target_free(struct target *t)
+{
+    receiver_free(t->receiver);
+    stream_in_free(t->stream);
+    guest_ram_free(&t->guest);
+    ferry_ram_free(t->ram);
+    ferry_chan_free(t->chan);
+    close(t->notify);
+}
+
+/* Pages are zeros or somewhere in the file; what this side had there before is gone. */
+static void check_pages(const struct target *t, const uint8_t *data, size_t n)
+{
+    static const uint8_t zeros[WIRE_PAGE_BYTES];
+
+    for (size_t i = 0; i < BLOCKS; i++)
+        for (uint64_t page = 0; page < guest_ram_pages(&t->guest, i); page++) {
+            const uint8_t *host = guest_ram_page(&t->guest, i, page * WIRE_PAGE_BYTES);
+
+            FUZZ_CHECK(memcmp(host, zeros, WIRE_PAGE_BYTES) == 0 ||
+                           memmem(data, n, host, WIRE_PAGE_BYTES),
+                       "a page that is not the file's");
+        }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    struct ram_block at[] = {{.name = "a", .used_bytes = 0x3000},
-                             {.name = "b", .used_bytes = 0x1000, .max_bytes = HOST_BYTES}};
-    struct ram_blocks blocks = {.at = at, .count = 2};
-    const struct ram_rules rules = {.mapped_ram = true};
-    struct ram_in in;
-    struct ram_event e;
     struct ferry_err err = {0};
-    uint64_t position = 0;
+    struct target t;
+    unsigned steps = 0;
     int r;
 
-    ram_in_init(&in, &blocks, &rules);
-    r = ram_in_section(&in, WIRE_SECTION_START, WIRE_RAM_VERSION, &err);
-    while (r >= 0 && position < n) {
-        /* A short read, so that entries are cut. */
-        size_t piece = n - position < 50 ? (size_t)(n - position) : 50;
-        struct rd bytes = rd_make(data + position, piece);
+    target_new(&t, data, n);
+    while ((r = receiver_state(t.receiver, &err)) == RECEIVER_BUSY) {
+        struct lane_want want = {.fd = -1, .until_ns = INT64_MAX};
 
-        r = ram_in_next(&in, &bytes, &e, &err);
-        position += bytes.pos_bytes;
-        FUZZ_CHECK(r <= 0 || (e.kind == RAM_BLOCK || e.kind == RAM_EOS), "a page record");
-        if (r > 0 && e.kind == RAM_BLOCK)
-            position = load_block(&at[e.block], &e.mapped, position, data, n);
-        if (r > 0 && (e.kind == RAM_EOS || position == 0))
-            return 0;
+        receiver_step(t.receiver, &want);
+        FUZZ_CHECK(++steps < STEPS, "no end");
     }
+    FUZZ_CHECK(r == RECEIVER_IDLE || err.text[0], "a refusal without a reason");
+    if (r == RECEIVER_IDLE && receiver_has_list(t.receiver))
+        check_pages(&t, data, n);
+    target_free(&t);
     return 0;
 }

@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -494,6 +497,55 @@ static void test_a_file_that_may_not_grow(void **state)
     }
 }
 
+#define NOT_ALLOWED 77
+
+/* A mount of this process's own over dir, with 2 MiB. Only root may. */
+static bool mount_small(const char *dir)
+{
+    return unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("none", dir, "tmpfs", 0, "size=2m") == 0;
+}
+
+/* In a process that has only this thread: the parent's toys have stayed there. */
+static int on_a_small_disk(const struct places *parents, bool is_mapped)
+{
+    struct migrate_pair pair;
+    struct places t = *parents;
+
+    if (!mount_small(t.dir))
+        return NOT_ALLOWED;
+    t.p = &pair;
+    migrate_pair_init(&pair, true);
+    mapped(&pair, is_mapped ? 2 : 0);
+    pair.source_params.capabilities.mapped_ram = is_mapped;
+    memset(ferry_ram_host(pair.from.region) + FERRY_PAGE_BYTES, 9,
+           TOY_RAM_BYTES - FERRY_PAGE_BYTES);
+    snprintf(t.uri, sizeof(t.uri), "file:%s", t.path);
+    places_source(&pair, t.uri);
+    places_run(&pair);
+    assert_int_equal(pair.source_status, FERRY_MIGRATE_FAILED);
+    assert_non_null(strstr(pair.source_err.text, t.path));
+    assert_non_null(strstr(pair.source_err.text, "No space left on device"));
+    migrate_pair_check_stayed(&pair);
+    return 0;
+}
+
+static void test_a_disk_that_is_full(void **state)
+{
+    for (int is_mapped = 0; is_mapped < 2; is_mapped++) {
+        pid_t child = fork();
+        int status;
+
+        assert_true(child >= 0);
+        if (child == 0)
+            _exit(on_a_small_disk(*state, is_mapped));
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_ALLOWED)
+            return;
+        assert_int_equal(status, 0);
+    }
+}
+
 static void test_cancel(void **state)
 {
     struct places *t = *state;
@@ -532,6 +584,7 @@ int main(void)
         MAPPED_TEST(test_what_follows_the_end),
         MAPPED_TEST(test_a_file_that_was_cut),
         MAPPED_TEST(test_a_file_that_may_not_grow),
+        MAPPED_TEST(test_a_disk_that_is_full),
         MAPPED_TEST(test_cancel),
     };
 

@@ -52,6 +52,20 @@ static void await_data(unsigned word, uint64_t value)
     }
 }
 
+/* false: it wrote word 0 before it was seen asleep. */
+static bool await_sleep_or_data(struct hart *h)
+{
+    int64_t deadline_ns = clock_monotonic_ns() + PATIENCE;
+
+    while (atomic_load(&h->state) != HART_SLEEPING) {
+        if (read_data(0))
+            return false;
+        assert_true(clock_monotonic_ns() < deadline_ns);
+        nap();
+    }
+    return true;
+}
+
 static void await_sleep(struct hart *h)
 {
     int64_t deadline_ns = clock_monotonic_ns() + PATIENCE;
@@ -202,14 +216,14 @@ static void timer_wakes(void **state)
 static void timer_survives_a_stop(void **state)
 {
     START_WITH(1, DATA_ADDRESS, rig_i("addi", A2, X0, 0x20), rig_csr("csrrw", X0, CSR_MIE, A2),
-               rig_csr("csrrs", A1, CSR_TIME, X0), rig_u("lui", A2, 50), rig_r("add", A1, A1, A2),
+               rig_csr("csrrs", A1, CSR_TIME, X0), rig_u("lui", A2, 488), rig_r("add", A1, A1, A2),
                rig_csr("csrrw", X0, CSR_STIMECMP, A1), rig_word("wfi"), rig_i("addi", A1, X0, 1),
                rig_s("sd", A1, A0, 0), rig_j(X0, 0));
     machine_start(&m);
-    for (unsigned i = 0; i < 5; i++) {
-        await_sleep(m.harts[0]);
+    /* A host that is busy for longer than the 200 ms leaves less to stop. */
+    for (unsigned i = 0; i < 5 && await_sleep_or_data(m.harts[0]); i++) {
         machine_stop(&m);
-        assert_int_equal(m.harts[0]->r.halted, 1);
+        assert_true(m.harts[0]->r.halted || read_data(0));
         machine_start(&m);
     }
     await_data(0, 1);

@@ -66,6 +66,7 @@ struct sender {
     uint64_t page;
     uint64_t owed_bytes; /* sent, and not yet covered by the rate */
     int64_t paid_ns;     /* until when it is */
+    bool paced;          /* what is sent now is RAM */
 };
 
 static void sender_wake(void *arg)
@@ -543,6 +544,7 @@ static int sender_fill(struct sender *s, const struct job *job, struct ferry_err
     s->copy_count = 0;
     if (s->ended)
         return 0;
+    s->paced = job->kind == JOB_RAM;
     switch (job->kind) {
     case JOB_BYTES:
         s->ended = true;
@@ -611,7 +613,8 @@ static int64_t sender_hold_until(struct sender *s)
 static int sender_send(struct sender *s, struct lane_want *want, struct ferry_err *err)
 {
     while (s->iov_first < s->iov_count) {
-        int64_t hold_ns = sender_hold_until(s);
+        /* What is no RAM shall not wait for RAM that was too much. */
+        int64_t hold_ns = s->paced ? sender_hold_until(s) : 0;
         ssize_t n;
 
         if (hold_ns) {

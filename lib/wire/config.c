@@ -2,10 +2,13 @@
 #include "lib/wire/config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "lib/state/text.h"
+
+#define UUID_TEXT_BYTES 37
 
 static const char *const capability_names[WIRE_CAP_COUNT] = {"x-ignore-shared", "mapped-ram"};
 
@@ -179,6 +182,14 @@ static int match_capabilities(uint32_t theirs, uint32_t here, struct ferry_err *
     return 0;
 }
 
+/* As people write it. */
+static void uuid_text(char text[static UUID_TEXT_BYTES], const uint8_t uuid[WIRE_UUID_BYTES])
+{
+    for (size_t i = 0, at = 0; i < WIRE_UUID_BYTES; i++)
+        at += (size_t)sprintf(text + at, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
+                              uuid[i]);
+}
+
 int wire_config_match(const struct wire_config *theirs, const struct wire_config *here,
                       struct ferry_err *err)
 {
@@ -195,7 +206,14 @@ int wire_config_match(const struct wire_config *theirs, const struct wire_config
         return err_set(err, EINVAL, "the stream has pages of 2^%u bytes, here they have 2^%u",
                        their_bits, bits);
     if (theirs->has_uuid && here->has_uuid &&
-        memcmp(theirs->uuid, here->uuid, sizeof(here->uuid)) != 0)
-        return err_set(err, EINVAL, "the stream is of a VM with another UUID");
+        memcmp(theirs->uuid, here->uuid, sizeof(here->uuid)) != 0) {
+        char theirs_text[UUID_TEXT_BYTES], our_text[UUID_TEXT_BYTES];
+
+        uuid_text(theirs_text, theirs->uuid);
+        uuid_text(our_text, here->uuid);
+        return err_set(err, EINVAL,
+                       "the stream is of a VM with another UUID, %s; that of this one is %s",
+                       theirs_text, our_text);
+    }
     return match_capabilities(theirs->capabilities, here->capabilities, err);
 }

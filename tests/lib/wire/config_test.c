@@ -153,7 +153,9 @@ static void configurations_must_match(void **state)
     assert_int_equal(wire_config_match(&other, &virt, &err), 0);
     virt.has_uuid = true;
     virt.uuid[15] = 1;
-    mismatch(&other, &virt, "the stream is of a VM with another UUID");
+    mismatch(&other, &virt,
+             "the stream is of a VM with another UUID, 00000000-0000-0000-0000-000000000002; that "
+             "of this one is 00000000-0000-0000-0000-000000000001");
 }
 
 int main(void)

@@ -92,6 +92,12 @@ int migration_params_set(struct migration *m, const size_t *indexes,
  */
 int migration_start(struct migration *m, struct ferry_address *address, bool resume,
                     struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * The same into a file, and the guest goes on here when it is written, whoever asked for it lives
+ * or not.
+ */
+int migration_snapshot(struct migration *m, struct ferry_address *address,
+                       struct ferry_err *err) FERRY_MUST_CHECK;
 /* May a guest still come? */
 int migration_may_listen(const struct migration *m, struct ferry_err *err) FERRY_MUST_CHECK;
 int migration_incoming(struct migration *m, struct ferry_address *address,

@@ -18,6 +18,7 @@
 #define BAR_CELLS 30
 
 struct migrate_options {
+    const char *command; /* what moves it */
     const char *vm, *uri;
     uint64_t bandwidth_bps; /* 0 = no limit */
     uint64_t downtime_ms;   /* 0 = as it is */
@@ -201,7 +202,8 @@ static int move(const struct migrate_options *o, struct json_object **info,
     int rc = prepare(o, err);
 
     if (!rc)
-        rc = execute(o->vm, "migrate", object_of("uri", json_object_new_string(o->uri)), NULL, err);
+        rc =
+            execute(o->vm, o->command, object_of("uri", json_object_new_string(o->uri)), NULL, err);
     if (!rc)
         rc = watch(o->vm, o->json, info, err);
     if (!rc)
@@ -274,7 +276,7 @@ static int check(const struct command *self, const struct migrate_options *o)
 
 static int run_migrate(const struct command *self, int argc, char *const argv[])
 {
-    struct migrate_options o = {0};
+    struct migrate_options o = {.command = "migrate"};
     struct json_object *info = NULL, *ledger = NULL;
     struct ferry_err err;
     int status = parse(self, argc, argv, &o);
@@ -348,11 +350,10 @@ static int parse_snapshot(const struct command *self, int argc, char *const argv
 static int run_snapshot(const struct command *self, int argc, char *const argv[])
 {
     char dir[PATH_MAX], uri[PATH_MAX + 512];
-    struct migrate_options o = {.uri = uri, .json = true};
+    struct migrate_options o = {.command = "ferry-snapshot", .uri = uri, .json = true};
     const char *file = NULL;
-    struct json_object *info = NULL, *ledger = NULL, *status = NULL;
+    struct json_object *info = NULL, *ledger = NULL;
     struct ferry_err err;
-    bool running;
     int rc;
 
     rc = parse_snapshot(self, argc, argv, &o, &file);
@@ -363,14 +364,7 @@ static int run_snapshot(const struct command *self, int argc, char *const argv[]
         return command_fail(self, "%s: %s", file, strerror(errno));
     snprintf(uri, sizeof(uri), "file:%s%s%s", file[0] == '/' ? "" : dir, file[0] == '/' ? "" : "/",
              file);
-    if (execute(o.vm, "query-status", NULL, &status, &err) < 0)
-        return command_fail(self, "%s", err.text);
-    running = !strcmp(client_text(status, "status"), "running");
-    json_object_put(status);
     rc = move(&o, &info, &ledger, &err);
-    /* The guest goes on from where its snapshot is. */
-    if (!rc && running)
-        rc = execute(o.vm, "cont", NULL, NULL, &err);
     if (rc < 0)
         command_fail(self, "%s", err.text);
     else

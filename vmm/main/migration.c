@@ -84,7 +84,7 @@ void migration_begin(struct migration *m, bool incoming)
     m->start_ns = clock_monotonic_ns();
     m->setup_end_ns = m->end_ns = 0;
     m->passes_told = 0;
-    m->have_ledger = m->have_net_ledger = m->have_net_info = false;
+    m->have_ledger = m->have_net_ledger = m->have_net_info = m->stays = false;
     announcer_stop(m->announcer);
     migration_set_status(m, MIGRATION_SETUP);
 }
@@ -304,6 +304,20 @@ int migration_start(struct migration *m, struct ferry_address *address, bool res
                     struct ferry_err *err)
 {
     return start(m, address, resume, false, err);
+}
+
+int migration_snapshot(struct migration *m, struct ferry_address *address, struct ferry_err *err)
+{
+    int rc = ferry_address_kind(address) == FERRY_ADDRESS_FILE
+                 ? start(m, address, false, false, err)
+                 : err_set(err, EINVAL,
+                           "a snapshot goes to file:PATH, not to %s: who reads that would run the "
+                           "guest a second time",
+                           ferry_address_text(address));
+
+    if (!rc)
+        m->stays = true;
+    return rc;
 }
 
 int migration_check(struct migration *m, struct ferry_address *address, migration_done_fn *done,

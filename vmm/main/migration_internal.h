@@ -77,6 +77,7 @@ struct migration {
     struct ferry_migrate_ledger net_ledger;
     bool have_net_ledger;
     bool one_way;    /* nobody acknowledges: a file, a command */
+    bool stays;      /* the guest runs on here when it is done */
     bool images_out; /* the locks of disk images were given up, and are not back */
 
     /* --- where a target waits --- */

@@ -38,6 +38,8 @@ static void source_deactivate(void *opaque)
 {
     struct migration *m = opaque;
 
+    if (m->stays)
+        return;
     m->images_out = true;
     vm_deactivate(m->vm, true);
 }
@@ -78,7 +80,10 @@ static void source_done(struct migration *m)
     source_keep_numbers(m);
     m->have_net_ledger = true;
     migration_driver_stop(&m->driver);
-    source_left(m, !m->one_way);
+    if (m->stays)
+        vm_stayed(m->vm, m->before);
+    else
+        source_left(m, !m->one_way);
     migration_finish(m, MIGRATION_COMPLETED);
 }
 

@@ -372,6 +372,16 @@ void vm_left(struct vm *vm, bool fenced)
     vm_set_run_state(vm, RUN_STATE_POSTMIGRATE);
 }
 
+void vm_stayed(struct vm *vm, enum run_state before)
+{
+    ferry_vm_resume(vm->parts);
+    if (before == RUN_STATE_RUNNING)
+        start_harts(vm);
+    else
+        vm_set_run_state(vm, before);
+    vm_retry_requests(vm);
+}
+
 static void handover_pause(void *opaque)
 {
     struct vm *vm = opaque;

@@ -87,6 +87,8 @@ void vm_arrived(struct vm *vm, bool running);
 bool vm_shall_run(const struct vm *vm);
 /* The guest has gone as a stream. fenced: it may run elsewhere, so cont is refused here. */
 void vm_left(struct vm *vm, bool fenced);
+/* A copy of the guest has gone as a stream: this one goes on. */
+void vm_stayed(struct vm *vm, enum run_state before);
 /* Monitors answer although the VM is paused for a migration. */
 void vm_resume_monitors(struct vm *vm);
 /* A request of the guest that arrived while nobody could carry it out. */

@@ -60,6 +60,7 @@ QMP_HANDLER(qmp_run_migrate_incoming);
 QMP_HANDLER(qmp_run_migrate_cancel);
 QMP_HANDLER(qmp_run_migrate_continue);
 QMP_HANDLER(qmp_run_migrate_check);
+QMP_HANDLER(qmp_run_snapshot);
 QMP_HANDLER(qmp_run_override_fence);
 QMP_HANDLER(qmp_run_migrate_start_postcopy);
 QMP_HANDLER(qmp_run_migrate_pause);

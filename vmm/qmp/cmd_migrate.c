@@ -251,6 +251,14 @@ QMP_HANDLER(qmp_run_migrate_check)
     return rc < 0 ? rc : QMP_DEFERRED;
 }
 
+QMP_HANDLER(qmp_run_snapshot)
+{
+    OWN(address_freep) struct ferry_address *address = NULL;
+    int rc = call_address(args, false, &address, err);
+
+    return rc < 0 ? rc : migration_snapshot(monitor_env(call->monitor)->migration, address, err);
+}
+
 QMP_HANDLER(qmp_run_override_fence)
 {
     return vm_override_fence(monitor_env(call->monitor)->vm, err);

@@ -87,6 +87,8 @@ static const struct qmp_command commands[] = {
     {"ferry-migrate-check", "Ask the target at an address whether it would take this VM; nothing "
      "moves. The error names every difference.",
      qmp_run_migrate_check, &qmp_type_migrate_check_args},
+    {"ferry-snapshot", "Write the VM into a file as `migrate` does; then the guest goes on here.",
+     qmp_run_snapshot, &qmp_type_migrate_check_args},
     {"ferry-migrate-ledger", "Where the pause of the last migration went, by the clocks of both "
      "sides.", qmp_run_migrate_ledger, .ret = &qmp_type_migrate_ledger},
     {"ferry-override-fence", "The guest of this VM, which was migrated away, runs nowhere else: "

@@ -174,6 +174,11 @@ int migration_start(struct migration *m, struct ferry_address *address, bool res
     return fake_start(m, address, false, err);
 }
 
+int migration_snapshot(struct migration *m, struct ferry_address *address, struct ferry_err *err)
+{
+    return fake_start(m, address, false, err);
+}
+
 int migration_check(struct migration *m, struct ferry_address *address, migration_done_fn *done,
                     void *arg, struct ferry_err *err)
 {

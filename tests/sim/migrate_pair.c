@@ -58,13 +58,7 @@ void migrate_pair_init_sized(struct migrate_pair *p, bool threads, uint64_t ram_
     p->from.ram_bytes = p->to.ram_bytes = ram_bytes;
     p->from.scribble_pages = 200;
     toy_fresh(&p->from);
-    p->to.threaded = false;
-    toy_fresh(&p->to);
-    atomic_store(&p->to.running, false);
-    p->to.threaded = threads;
-    p->to.counter = p->to.blob = (struct toy_counter){0};
-    memset(p->to.memory, 0, sizeof(*p->to.memory));
-    p->to.pipe.in_use = false;
+    toy_empty(&p->to);
     p->listening = -1;
     for (unsigned i = 0; i < MIGRATE_PAIR_WIRES; i++)
         p->wires[i].fds[0] = p->wires[i].fds[1] = -1;

@@ -227,6 +227,19 @@ void toy_fresh(struct toy *t)
     toy_resume(t);
 }
 
+void toy_empty(struct toy *t)
+{
+    bool threaded = t->threaded;
+
+    t->threaded = false;
+    toy_fresh(t);
+    t->threaded = threaded;
+    atomic_store(&t->running, false);
+    t->counter = t->blob = (struct toy_counter){0};
+    memset(t->memory, 0, sizeof(*t->memory));
+    t->pipe.in_use = false;
+}
+
 int toy_build(void *opaque, struct ferry_live_target *target, const char *description,
               struct ferry_vm **ret, struct ferry_err *err)
 {

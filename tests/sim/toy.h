@@ -63,6 +63,7 @@ struct toy {
 };
 
 void toy_fresh(struct toy *t); /* RAM of its own, pipe opened, running */
+void toy_empty(struct toy *t); /* the same, but nothing in it and not running: a target's */
 /* build() of a struct ferry_live_target_params whose opaque is a zeroed struct toy (with options).
  */
 int toy_build(void *opaque, struct ferry_live_target *target, const char *description,

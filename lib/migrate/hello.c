@@ -150,31 +150,33 @@ int hello_get(struct rd *in, bool final, struct hello *ret, struct ferry_err *er
 
 /* --- Comparing --- */
 
+/* Room for "; and 4096 more", and for the clauses of where that others add. */
+#define DIFFERENCES_TAIL_BYTES 96u
+
 struct differences {
     char text[FERRY_ERR_TEXT_BYTES];
     size_t n;
-    unsigned count;
+    unsigned count, left_out; /* did not fit */
 };
 
 static void differs(struct differences *d, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 static void differs(struct differences *d, const char *fmt, ...)
 {
+    char text[FERRY_ERR_TEXT_BYTES];
     va_list ap;
     int n;
 
-    d->count++;
-    if (d->n && d->n + 3 < sizeof(d->text)) {
-        memcpy(d->text + d->n, "; ", 3);
-        d->n += 2;
-    }
     va_start(ap, fmt);
-    n = vsnprintf(d->text + d->n, sizeof(d->text) - d->n, fmt, ap);
+    vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    if (n > 0)
-        d->n += (size_t)n;
-    if (d->n >= sizeof(d->text))
-        d->n = sizeof(d->text) - 1;
+    d->count++;
+    if (d->left_out || d->n + strlen(text) + 2 + DIFFERENCES_TAIL_BYTES > sizeof(d->text)) {
+        d->left_out++;
+        return;
+    }
+    n = snprintf(d->text + d->n, sizeof(d->text) - d->n, "%s%s", d->n ? "; " : "", text);
+    d->n += (size_t)n;
 }
 
 static void compare_blocks(struct differences *d, const struct hello *theirs,
@@ -258,9 +260,11 @@ int hello_compare(const struct hello *theirs, uint32_t capabilities,
                   const struct ram_blocks *blocks, const struct ferry_vm *vm, struct ferry_err *err)
 {
     struct differences d = {0};
+    char version[TEXT_NAME_BYTES];
 
+    text_name(version, theirs->version, strlen(theirs->version));
     if (theirs->oldest > WIRE_FERRY_PROTOCOL || theirs->protocol < WIRE_FERRY_OLDEST)
-        differs(&d, "ferry %s speaks protocols %u to %u, this one %u to %u", theirs->version,
+        differs(&d, "ferry %s speaks protocols %u to %u, this one %u to %u", version,
                 theirs->oldest, theirs->protocol, WIRE_FERRY_OLDEST, WIRE_FERRY_PROTOCOL);
     for (size_t i = 0; i < sizeof(hello_names) / sizeof(hello_names[0]); i++)
         if ((theirs->capabilities ^ capabilities) & hello_names[i].bit)
@@ -271,5 +275,7 @@ int hello_compare(const struct hello *theirs, uint32_t capabilities,
     compare_parts(&d, theirs, vm);
     if (!d.count)
         return 0;
+    if (d.left_out)
+        return err_set(err, EINVAL, "%s; and %u more", d.text, d.left_out);
     return err_set(err, EINVAL, "%s", d.text);
 }

@@ -68,6 +68,21 @@ static void a_short_round_says_nothing_about_the_bandwidth(void **state)
     assert_int_equal(r.bandwidth_bps, 1000000000);
 }
 
+static void no_number_is_too_large(void **state)
+{
+    const struct ferry_migrate_parameters p = {.avail_switchover_bandwidth_bps = 1};
+    struct rounds r = measured();
+
+    rounds_account(&r, UINT64_MAX, 0, UINT64_MAX);
+    rounds_account(&r, 0, INT64_MAX, 0);
+    rounds_account(&r, UINT64_MAX, -1, UINT64_MAX);
+    (void)rounds_enough(&r, UINT64_MAX, UINT64_MAX);
+    assert_true(r.expected_ns >= 0);
+    rounds_set(&r, &p);
+    assert_false(rounds_enough(&r, UINT64_MAX, UINT64_MAX));
+    assert_true(r.expected_ns > 300 * MS);
+}
+
 /* --- auto-converge --- */
 
 #define SECOND_NS INT64_C(1000000000)
@@ -167,6 +182,7 @@ int main(void)
         cmocka_unit_test(what_takes_no_longer_than_the_rest_is_enough),
         cmocka_unit_test(a_given_bandwidth_is_believed),
         cmocka_unit_test(a_short_round_says_nothing_about_the_bandwidth),
+        cmocka_unit_test(no_number_is_too_large),
         cmocka_unit_test(test_every_second_bad_second_raises_it),
         cmocka_unit_test(test_half_as_much_as_is_sent_may_be_written),
         cmocka_unit_test(test_short_rounds_count_together),

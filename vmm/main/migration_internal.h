@@ -19,6 +19,7 @@
 #include <ferry/live.h>
 #include <ferry/migrate.h>
 
+#include "base/own.h"
 #include "vmm/machine/vm.h"
 #include "vmm/main/migration.h"
 #include "vmm/main/migration_driver.h"
@@ -97,6 +98,35 @@ int migration_drive(struct migration *m, const struct migration_driver_ops *ops,
                     struct ferry_err *err) FERRY_MUST_CHECK;
 /* Stops the driver and tells. */
 void migration_finish(struct migration *m, enum migration_status status);
+/*
+ * What a driver calls of a side: the functions of its API with the object that is in m->member. A
+ * source can do more.
+ */
+#define MIGRATION_SIDE(side, api, member)                          \
+    static int side##_fd(void *m)                                  \
+    {                                                              \
+        return api##_fd(((struct migration *)m)->member);          \
+    }                                                              \
+    static int64_t side##_deadline_ns(void *m)                     \
+    {                                                              \
+        return api##_deadline_ns(((struct migration *)m)->member); \
+    }                                                              \
+    static void side##_release(void *m)                            \
+    {                                                              \
+        api##_free(TAKE_PTR(((struct migration *)m)->member));     \
+    }
+#define MIGRATION_SOURCE(api, member)                                            \
+    MIGRATION_SIDE(source, api, member)                                          \
+    static int source_cancel(void *m, struct ferry_err *err)                     \
+    {                                                                            \
+        return api##_cancel(((struct migration *)m)->member, err);               \
+    }                                                                            \
+    static int source_set_running(void *m, bool running, struct ferry_err *err)  \
+    {                                                                            \
+        return api##_set_running(((struct migration *)m)->member, running, err); \
+    }
+#define MIGRATION_TARGET(api, member) MIGRATION_SIDE(target, api, member)
+
 /* A source's requests have ended, the pause comes next. */
 void migration_pausing(struct migration *m);
 /* A source's guest runs on here, or stays paused as it was. */

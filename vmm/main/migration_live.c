@@ -109,35 +109,12 @@ static int source_step(void *obj)
     return 0;
 }
 
-static int source_fd(void *obj)
-{
-    return ferry_live_source_fd(((struct migration *)obj)->source);
-}
-
 static short source_events(void *obj)
 {
     return ferry_live_source_events(((struct migration *)obj)->source);
 }
 
-static int64_t source_deadline_ns(void *obj)
-{
-    return ferry_live_source_deadline_ns(((struct migration *)obj)->source);
-}
-
-static int source_cancel(void *obj, struct ferry_err *err)
-{
-    return ferry_live_source_cancel(((struct migration *)obj)->source, err);
-}
-
-static int source_set_running(void *obj, bool running, struct ferry_err *err)
-{
-    return ferry_live_source_set_running(((struct migration *)obj)->source, running, err);
-}
-
-static void source_release(void *obj)
-{
-    ferry_live_source_free(TAKE_PTR(((struct migration *)obj)->source));
-}
+MIGRATION_SOURCE(ferry_live_source, source)
 
 static const struct migration_driver_ops source_driver = {
     .fd = source_fd,
@@ -283,25 +260,12 @@ static int target_step(void *obj)
     }
 }
 
-static int target_fd(void *obj)
-{
-    return ferry_live_target_fd(((struct migration *)obj)->target);
-}
-
 static short target_events(void *obj)
 {
     return ferry_live_target_events(((struct migration *)obj)->target);
 }
 
-static int64_t target_deadline_ns(void *obj)
-{
-    return ferry_live_target_deadline_ns(((struct migration *)obj)->target);
-}
-
-static void target_release(void *obj)
-{
-    ferry_live_target_free(TAKE_PTR(((struct migration *)obj)->target));
-}
+MIGRATION_TARGET(ferry_live_target, target)
 
 static const struct migration_driver_ops target_driver = {
     .fd = target_fd,

@@ -170,30 +170,7 @@ static int source_step(void *obj)
     return 0;
 }
 
-static int source_fd(void *obj)
-{
-    return ferry_migrate_source_fd(((struct migration *)obj)->net_source);
-}
-
-static int64_t source_deadline_ns(void *obj)
-{
-    return ferry_migrate_source_deadline_ns(((struct migration *)obj)->net_source);
-}
-
-static int source_cancel(void *obj, struct ferry_err *err)
-{
-    return ferry_migrate_source_cancel(((struct migration *)obj)->net_source, err);
-}
-
-static int source_set_running(void *obj, bool running, struct ferry_err *err)
-{
-    return ferry_migrate_source_set_running(((struct migration *)obj)->net_source, running, err);
-}
-
-static void source_release(void *obj)
-{
-    ferry_migrate_source_free(TAKE_PTR(((struct migration *)obj)->net_source));
-}
+MIGRATION_SOURCE(ferry_migrate_source, net_source)
 
 static const struct migration_driver_ops source_driver = {
     .fd = source_fd,

@@ -115,20 +115,7 @@ static int target_step(void *obj)
     }
 }
 
-static int target_fd(void *obj)
-{
-    return ferry_migrate_target_fd(((struct migration *)obj)->net_target);
-}
-
-static int64_t target_deadline_ns(void *obj)
-{
-    return ferry_migrate_target_deadline_ns(((struct migration *)obj)->net_target);
-}
-
-static void target_release(void *obj)
-{
-    ferry_migrate_target_free(TAKE_PTR(((struct migration *)obj)->net_target));
-}
+MIGRATION_TARGET(ferry_migrate_target, net_target)
 
 static const struct migration_driver_ops target_driver = {
     .fd = target_fd,

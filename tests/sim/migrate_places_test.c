@@ -140,6 +140,29 @@ static void test_multifd_zstd(void **state)
     move_by_socket(t->p, t->uri);
 }
 
+/* A channel is refused while the main one waits for the end of the round. */
+static void test_multifd_that_fails(void **state)
+{
+    struct migrate_pair *p = ((struct places *)*state)->p;
+    struct ferry_listener *l = places_listen("tcp:127.0.0.1:0");
+    char at[128];
+
+    multifd(p, "zstd", 2);
+    p->source_params.peer = FERRY_MIGRATE_PEER_QEMU;
+    p->target_params.vm = p->to.vm;
+    p->target_params.build = NULL;
+    p->target_params.parameters.multifd_compression = "none";
+    p->source_params.parameters.max_bandwidth_bps = 100000;
+    snprintf(at, sizeof(at), "%s", ferry_listener_text(l));
+    places_target(p, &l);
+    places_source(p, at);
+    places_run(p);
+    assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
+    assert_non_null(strstr(p->target_err.text, "set multifd-compression alike"));
+    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    migrate_pair_check_stayed(p);
+}
+
 /* First all of it into the place, then out of it. */
 static void store(struct places *t, const char *to, const char *from)
 {
@@ -269,6 +292,7 @@ int main(void)
         PLACE_TEST(test_threads_are_named),
         PLACE_TEST(test_multifd_zlib),
         PLACE_TEST(test_multifd_zstd),
+        PLACE_TEST(test_multifd_that_fails),
         PLACE_TEST(test_file),
         PLACE_TEST(test_file_behind_an_offset),
         PLACE_TEST(test_exec),

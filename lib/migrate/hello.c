@@ -57,9 +57,11 @@ static void hello_put_parts(struct buf *out, const struct ferry_vm *vm)
     }
 }
 
-void hello_put(struct buf *out, const char *version, bool dry_run, uint32_t capabilities,
-               const struct ram_blocks *blocks, const struct ferry_vm *vm, const char *description)
+void hello_put(struct buf *out, const char *version, bool dry_run, const struct hello_side *here,
+               const char *description)
 {
+    const struct ram_blocks *blocks = here->blocks;
+    bool multifd = here->capabilities & HELLO_CAP_MULTIFD;
     size_t start = out->len_bytes, n = strlen(description);
 
     buf_be32(out, 0);
@@ -67,15 +69,17 @@ void hello_put(struct buf *out, const char *version, bool dry_run, uint32_t capa
     buf_be16(out, WIRE_FERRY_OLDEST);
     hello_text8(out, version);
     buf_u8(out, dry_run ? 1 : 0);
-    buf_be32(out, capabilities);
+    buf_be32(out, here->capabilities);
     buf_be16(out, (uint16_t)blocks->count);
     for (size_t i = 0; i < blocks->count; i++) {
         hello_text8(out, blocks->at[i].name);
         buf_be64(out, blocks->at[i].used_bytes);
     }
-    hello_put_parts(out, vm);
+    hello_put_parts(out, here->vm);
     buf_be32(out, (uint32_t)n);
     buf_put(out, description, n);
+    buf_u8(out, multifd ? (uint8_t)here->channels : 0);
+    hello_text8(out, multifd ? here->compression : "none");
     if (!out->failed)
         be32_store(out->data + start, (uint32_t)(out->len_bytes - start - 4));
 }
@@ -143,6 +147,11 @@ int hello_get(struct rd *in, bool final, struct hello *ret, struct ferry_err *er
     if (ret->description_bytes > HELLO_DESCRIPTION_MAX_BYTES)
         r.failed = true;
     ret->description = (const char *)rd_take(&r, ret->description_bytes);
+    ret->channels = 0;
+    if (!r.failed && rd_left(&r)) {
+        ret->channels = rd_u8(&r);
+        hello_get_text8(&r, ret->compression);
+    }
     if (r.failed || memchr(ret->description, 0, ret->description_bytes))
         return err_set(err, EPROTO, "ferry/hello is not as it should be");
     return 0;
@@ -256,9 +265,24 @@ static void compare_parts(struct differences *d, const struct hello *theirs,
     }
 }
 
-int hello_compare(const struct hello *theirs, uint32_t capabilities,
-                  const struct ram_blocks *blocks, const struct ferry_vm *vm, struct ferry_err *err)
+static void compare_multifd(struct differences *d, const struct hello *theirs,
+                            const struct hello_side *here)
 {
+    char shown[TEXT_NAME_BYTES];
+
+    if (!theirs->channels || !(here->capabilities & HELLO_CAP_MULTIFD))
+        return;
+    if (theirs->channels != here->channels)
+        differs(d, "multifd-channels is %u there and %u here", theirs->channels, here->channels);
+    if (strcmp(theirs->compression, here->compression) != 0)
+        differs(d, "multifd-compression is %s there and %s here",
+                text_name(shown, theirs->compression, strlen(theirs->compression)),
+                here->compression);
+}
+
+int hello_compare(const struct hello *theirs, const struct hello_side *here, struct ferry_err *err)
+{
+    uint32_t capabilities = here->capabilities;
     struct differences d = {0};
     char version[TEXT_NAME_BYTES];
 
@@ -271,8 +295,9 @@ int hello_compare(const struct hello *theirs, uint32_t capabilities,
             differs(&d, "capability %s is %s there and %s here", hello_names[i].name,
                     theirs->capabilities & hello_names[i].bit ? "on" : "off",
                     capabilities & hello_names[i].bit ? "on" : "off");
-    compare_blocks(&d, theirs, blocks);
-    compare_parts(&d, theirs, vm);
+    compare_multifd(&d, theirs, here);
+    compare_blocks(&d, theirs, here->blocks);
+    compare_parts(&d, theirs, here->vm);
     if (!d.count)
         return 0;
     if (d.left_out)

@@ -8,8 +8,10 @@
  *     u8 flags: 1 dry run
  *     u32 capabilities (enum hello_capability, or'ed)
  *     u16 blocks, per block: text8 name, u64 length
- *     u16 parts, per part with state: text8 idstr, u32 instance, u32 version, u8 1 if it may be
- * left out u32 length and text: the machine's description what a newer protocol adds, skipped
+ *     u16 parts, per part with state: text8 idstr, u32 instance, u32 version, u8 1 if optional
+ *     u32 length and text: the machine's description
+ *     u8 channels of multifd, 0 without; text8 its compression. May be missing
+ *     what a newer protocol adds, skipped
  */
 #pragma once
 
@@ -45,18 +47,28 @@ struct hello {
     uint16_t block_count, part_count;
     const char *description; /* a loan without NUL */
     uint32_t description_bytes;
+    uint8_t channels; /* 0: no multifd, or not said */
+    char compression[WIRE_TEXT8_MAX_BYTES + 1];
+};
+
+/* What each side has, and what both must have alike. All loans. */
+struct hello_side {
+    uint32_t capabilities;
+    unsigned channels; /* with multifd */
+    const char *compression;
+    const struct ram_blocks *blocks;
+    const struct ferry_vm *vm;
 };
 
 uint32_t hello_capabilities(const struct ferry_migrate_capabilities *c);
 
-/* The section's data. blocks and vm: what this side has. */
-void hello_put(struct buf *out, const char *version, bool dry_run, uint32_t capabilities,
-               const struct ram_blocks *blocks, const struct ferry_vm *vm, const char *description);
+/* The section's data. */
+void hello_put(struct buf *out, const char *version, bool dry_run, const struct hello_side *here,
+               const char *description);
 /*
  * Data from in: 0, -ENODATA if more bytes are needed (not final), or a refusal. Loans are in's.
  */
 int hello_get(struct rd *in, bool final, struct hello *ret, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Refused if anything differs from this side; the sentence names everything that does. */
-int hello_compare(const struct hello *theirs, uint32_t capabilities,
-                  const struct ram_blocks *blocks, const struct ferry_vm *vm,
+int hello_compare(const struct hello *theirs, const struct hello_side *here,
                   struct ferry_err *err) FERRY_MUST_CHECK;

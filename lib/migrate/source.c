@@ -87,10 +87,17 @@ static int stream_begin(struct source *base)
 
 static int source_send_hello(struct ferry_migrate_source *s, struct buf *out)
 {
+    const struct hello_side here = {
+        .capabilities = hello_capabilities(&s->capabilities),
+        .channels = support_channels(&s->parameters),
+        .compression = s->codec->name,
+        .blocks = &s->guest.blocks,
+        .vm = s->base.m.vm,
+    };
+
     stream_put_section(out, WIRE_SECTION_FULL, SOURCE_HELLO_ID, WIRE_FERRY_IDSTR, 0, HELLO_VERSION);
     s->hello_bytes = out->len_bytes;
-    hello_put(out, s->version, s->dry_run, hello_capabilities(&s->capabilities), &s->guest.blocks,
-              s->base.m.vm, s->description);
+    hello_put(out, s->version, s->dry_run, &here, s->description);
     s->hello_bytes = out->len_bytes - s->hello_bytes;
     stream_put_footer(out, SOURCE_HELLO_ID);
     if (out->failed)

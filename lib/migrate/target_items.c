@@ -95,9 +95,17 @@ static int items_hello(struct ferry_migrate_target *t)
     if (r == 0 && t->base.m.vm)
         r = guest_ram_init(&t->guest, ferry_vm_ram(t->base.m.vm), t->capabilities.ignore_shared,
                            &t->base.m.err);
-    if (r == 0 && t->base.m.vm)
-        r = hello_compare(&hello, hello_capabilities(&t->capabilities), &t->guest.blocks,
-                          t->base.m.vm, &t->base.m.err);
+    if (r == 0 && t->base.m.vm) {
+        const struct hello_side here = {
+            .capabilities = hello_capabilities(&t->capabilities),
+            .channels = t->channels,
+            .compression = t->codec->name,
+            .blocks = &t->guest.blocks,
+            .vm = t->base.m.vm,
+        };
+
+        r = hello_compare(&hello, &here, &t->base.m.err);
+    }
     if (r == 0)
         r = items_ready(t);
     if (r < 0)

@@ -140,6 +140,26 @@ static void test_multifd_zstd(void **state)
     move_by_socket(t->p, t->uri);
 }
 
+/* Both differences, before the first page and before there is a second channel. */
+static void test_multifd_that_differs(void **state)
+{
+    struct migrate_pair *p = ((struct places *)*state)->p;
+    struct ferry_listener *l = places_listen("tcp:127.0.0.1:0");
+    char at[128];
+
+    multifd(p, "zstd", 2);
+    p->target_params.parameters.multifd_compression = "none";
+    p->target_params.parameters.multifd_channels = 3;
+    snprintf(at, sizeof(at), "%s", ferry_listener_text(l));
+    places_target(p, &l);
+    places_source(p, at);
+    places_run(p);
+    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_non_null(strstr(p->source_err.text, "multifd-channels is 2 there and 3 here"));
+    assert_non_null(strstr(p->source_err.text, "multifd-compression is zstd there and none here"));
+    migrate_pair_check_stayed(p);
+}
+
 /* A channel is refused while the main one waits for the end of the round. */
 static void test_multifd_that_fails(void **state)
 {
@@ -292,6 +312,7 @@ int main(void)
         PLACE_TEST(test_threads_are_named),
         PLACE_TEST(test_multifd_zlib),
         PLACE_TEST(test_multifd_zstd),
+        PLACE_TEST(test_multifd_that_differs),
         PLACE_TEST(test_multifd_that_fails),
         PLACE_TEST(test_file),
         PLACE_TEST(test_file_behind_an_offset),

@@ -55,12 +55,20 @@ static struct ram_block usual_blocks[] = {{.name = "ram", .used_bytes = 0x800000
                                           {.name = "rom", .used_bytes = 0x1000}};
 static const struct ram_blocks usual_ram = {.at = usual_blocks, .count = 2};
 
+/* Channels and compression, which were added last. */
+#define SAID_TAIL_BYTES 6u
+
 /* What a source with this machine says. */
 static struct buf said(const struct ferry_vm *vm, const struct ram_blocks *ram)
 {
+    const struct hello_side here = {.capabilities = HELLO_CAP_MULTIFD,
+                                    .channels = 2,
+                                    .compression = "none",
+                                    .blocks = ram,
+                                    .vm = vm};
     struct buf out = {0};
 
-    hello_put(&out, "1.2.3", false, HELLO_CAP_MULTIFD, ram, vm, "{\"machine\": 1}");
+    hello_put(&out, "1.2.3", false, &here, "{\"machine\": 1}");
     assert_int_equal(out.failed, 0);
     return out;
 }
@@ -80,6 +88,11 @@ static struct ferry_err compared(const struct buf *said, uint32_t capabilities,
                                  size_t part_count)
 {
     struct ferry_vm *vm = machine(parts, part_count);
+    const struct hello_side here = {.capabilities = capabilities,
+                                    .channels = 2,
+                                    .compression = "none",
+                                    .blocks = ram,
+                                    .vm = vm};
     struct rd in = rd_make(said->data, said->len_bytes);
     struct ferry_err err = {0};
     struct hello hello;
@@ -87,7 +100,7 @@ static struct ferry_err compared(const struct buf *said, uint32_t capabilities,
     if (hello_get(&in, true, &hello, &err) < 0)
         fail_msg("%s", err.text);
     assert_int_equal(rd_left(&in), 0);
-    if (hello_compare(&hello, capabilities, ram, vm, &err) == 0)
+    if (hello_compare(&hello, &here, &err) == 0)
         assert_int_equal(err.errnum, 0);
     ferry_vm_free(vm);
     return err;
@@ -142,6 +155,21 @@ static void every_difference_is_named(void **state)
                                   "the state of 'uart' has version 3 there, here 4 to 4 are "
                                   "understood; device 'uart' 1 is not here; "
                                   "device 'disk' 0 is only here");
+    buf_free(&out);
+}
+
+static void channels_must_be_alike(void **state)
+{
+    struct buf out = said_usually();
+    uint8_t *tail = out.data + out.len_bytes - SAID_TAIL_BYTES;
+
+    tail[0] = 3;
+    memcpy(tail + 2, "zs\nd", 4);
+    assert_string_equal(compared(&out, HELLO_CAP_MULTIFD, &usual_ram, usual, 3).text,
+                        "multifd-channels is 3 there and 2 here; "
+                        "multifd-compression is zs?d there and none here");
+    /* One side alone has none to compare. */
+    assert_null(strstr(compared(&out, 0, &usual_ram, usual, 3).text, "multifd-"));
     buf_free(&out);
 }
 
@@ -228,6 +256,10 @@ static void cut_anywhere_it_waits_or_is_refused(void **state)
     /* The length says that it is all there, but it is not. */
     for (size_t n = 4; n < out.len_bytes; n++) {
         be32_store(out.data, (uint32_t)(n - 4));
+        if (n == out.len_bytes - SAID_TAIL_BYTES) {
+            assert_int_equal(get(out.data, n, false, &err), 0); /* as it was said before */
+            continue;
+        }
         assert_int_equal(get(out.data, n, false, &err), -EPROTO);
         assert_string_equal(err.text, "ferry/hello is not as it should be");
     }
@@ -312,6 +344,7 @@ int main(void)
         cmocka_unit_test(what_is_the_same_is_accepted),
         cmocka_unit_test(what_one_side_decides_is_not_compared),
         cmocka_unit_test(every_difference_is_named),
+        cmocka_unit_test(channels_must_be_alike),
         cmocka_unit_test(what_is_optional_may_be_missing),
         cmocka_unit_test(many_differences_are_counted),
         cmocka_unit_test(other_protocols_are_refused),

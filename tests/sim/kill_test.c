@@ -281,7 +281,10 @@ static void expect(enum side side, enum deed deed, enum ferry_live_point point, 
     p.board->deed = deed;
     p.board->point = point;
     /* Who hangs is waited for; a busy machine that is merely slow must not look like one. */
-    p.board->prepare_timeout_ns = deed == STOP || deed == OUTLIVE ? 1000 * MS : 10000 * MS;
+    p.board->prepare_timeout_ns =
+        (deed == STOP || deed == OUTLIVE) && (side == SOURCE || point < FERRY_LIVE_READY_SENT)
+            ? 1000 * MS
+            : 10000 * MS;
     p.board->pause_timeout_ns = deed == STOP || deed == OUTLIVE ? 300 * MS : 10000 * MS;
     play_start(&p);
     play_watch(&p);

@@ -41,7 +41,8 @@ struct hart_quirks {
     bool no_pmp;       /* no physical memory protection: its CSRs are illegal, no "cpu/pmp" */
     bool no_sv48;      /* satp takes Bare and Sv39 only */
     bool timers_due;   /* the receiver sets no timer: save those that run as if they had fired */
-    bool stimer_saved; /* ... except stimecmp's, from "cpu/timer" */
+    bool stimer_saved; /* stimecmp's is told in "cpu/timer", and set from there */
+    bool cpu12;        /* section "cpu" has version 12, else 10 */
 };
 
 struct hart_params {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The saved state of a hart: QEMU's sections "cpu_common" version 1 and "cpu" version 10, as
- * written for the CPU
+ * The saved state of a hart: QEMU's sections "cpu_common" version 1 and "cpu" version 10 (or 12,
+ * for a QEMU that has that), as written for the CPU
  *   rv64i,m=on,a=on,f=on,d=on,c=on,s=on,u=on,zicsr=on,zifencei=on,zicntr=on,sstc=on,mmu=on,
  *   priv_spec=v1.12.0,sv48=on
  *
@@ -148,6 +148,14 @@ static const struct ferry_table envcfg_table = {
     FERRY_FIELDS(envcfg_fields),
 };
 
+/* The same with a number of its own, from when the extensions behind its bits grew. */
+static const struct ferry_table envcfg2_table = {
+    .name = "cpu/envcfg",
+    .version = 2,
+    .minimum_version = 2,
+    FERRY_FIELDS(envcfg_fields),
+};
+
 /* Debug triggers this CPU does not have; a guest that never armed one does not miss them. */
 static const struct ferry_field debug_fields[] = {
     FERRY_U64_ARRAY(struct hart_regs, wire.trigger, .wire_name = "env.triggers"),
@@ -253,6 +261,8 @@ static int check_csrs(const struct hart_regs *r, struct ferry_err *err)
 {
     uint64_t satp_mode = r->satp >> SATP_MODE_SHIFT;
 
+    if (r->wire.frm > 7)
+        return err_set(err, EINVAL, "rounding mode %" PRIu64 " is none of 0 to 7", r->wire.frm);
     if (r->priv != PRIV_U && r->priv != PRIV_S && r->priv != PRIV_M)
         return err_set(err, EINVAL, "privilege mode %" PRIu64 " is none of 0, 1 and 3", r->priv);
     if ((r->mstatus & MSTATUS_MPP) >> MSTATUS_MPP_S == 2)
@@ -329,6 +339,54 @@ static void cpu_post_load(void *obj)
     block_new_epoch(h);
 }
 
+/* Registers that version 12 sends as wide as they are, and version 10 with 8 bytes each. */
+static void save_u8(const void *obj, const void *member, struct ferry_out *out)
+{
+    ferry_out_u8(out, (uint8_t) * (const uint64_t *)member);
+}
+
+static void save_u16(const void *obj, const void *member, struct ferry_out *out)
+{
+    ferry_out_be16(out, (uint16_t) * (const uint64_t *)member);
+}
+
+static void save_u32(const void *obj, const void *member, struct ferry_out *out)
+{
+    ferry_out_be32(out, (uint32_t) * (const uint64_t *)member);
+}
+
+static int load_narrow(void *member, struct ferry_in *in, size_t n, struct ferry_err *err)
+{
+    const uint8_t *data = ferry_in_take(in, n);
+    uint64_t value = 0;
+
+    if (!data)
+        return err_set(err, EINVAL, "the section ends in a register");
+    for (size_t i = 0; i < n; i++)
+        value = value << 8 | data[i];
+    *(uint64_t *)member = value;
+    return 0;
+}
+
+static int load_u8(const void *scratch, void *member, struct ferry_in *in, struct ferry_err *err)
+{
+    return load_narrow(member, in, 1, err);
+}
+
+static int load_u16(const void *scratch, void *member, struct ferry_in *in, struct ferry_err *err)
+{
+    return load_narrow(member, in, 2, err);
+}
+
+static int load_u32(const void *scratch, void *member, struct ferry_in *in, struct ferry_err *err)
+{
+    return load_narrow(member, in, 4, err);
+}
+
+static const struct ferry_custom narrow_u8 = {save_u8, load_u8};
+static const struct ferry_custom narrow_u16 = {save_u16, load_u16};
+static const struct ferry_custom narrow_u32 = {save_u32, load_u32};
+
 /* Members of env in QEMU's names. */
 #define ENV(kind, m, ...)  kind(struct hart_regs, m, .wire_name = "env." #m, ##__VA_ARGS__)
 #define WIRE(kind, m, ...) kind(struct hart_regs, wire.m, .wire_name = "env." #m, ##__VA_ARGS__)
@@ -347,78 +405,113 @@ static const struct ferry_table pmu_table = {
     FERRY_FIELDS(pmu_fields),
 };
 
-static const struct ferry_field cpu_fields[] = {
-    ENV(FERRY_U64_ARRAY, gpr),
-    FERRY_U64_ARRAY(struct hart_regs, f, .wire_name = "env.fpr"),
-    WIRE(FERRY_U8_ARRAY, miprio),
-    WIRE(FERRY_U8_ARRAY, siprio),
-    ENV(FERRY_U64, pc),
-    WIRE(FERRY_U64, load_res),
-    WIRE(FERRY_U64, load_val),
-    WIRE(FERRY_U64, frm, .max = 7),
-    WIRE(FERRY_U64, badaddr),
-    WIRE(FERRY_U64, guest_phys_fault_addr),
-    WIRE(FERRY_U64, priv_ver),
-    WIRE(FERRY_U64, vext_ver),
-    WIRE(FERRY_U32, misa_mxl),
-    WIRE(FERRY_U32, misa_ext),
-    FERRY_UNUSED(4),
-    WIRE(FERRY_U32, misa_ext_mask),
-    ENV(FERRY_U64, priv),
-    WIRE(FERRY_BOOL, virt_enabled),
-    ENV(FERRY_U64_EQ, resetvec, .type_name = "uint64"),
-    ENV(FERRY_U64_EQ, mhartid, .type_name = "uint64"),
-    ENV(FERRY_U64, mstatus),
-    WIRE(FERRY_U64, mip),
-    WIRE(FERRY_U64, miclaim),
-    ENV(FERRY_U64, mie),
-    WIRE(FERRY_U64, mvien),
-    WIRE(FERRY_U64, mvip),
-    WIRE(FERRY_U64, sie),
-    ENV(FERRY_U64, mideleg),
-    ENV(FERRY_U64, satp),
-    ENV(FERRY_U64, stval),
-    ENV(FERRY_U64, medeleg),
-    ENV(FERRY_U64, stvec),
-    ENV(FERRY_U64, sepc),
-    ENV(FERRY_U64, scause),
-    ENV(FERRY_U64, mtvec),
-    ENV(FERRY_U64, mepc),
-    ENV(FERRY_U64, mcause),
-    ENV(FERRY_U64, mtval),
-    WIRE(FERRY_U64, miselect),
-    WIRE(FERRY_U64, siselect),
-    ENV(FERRY_U32, scounteren),
-    ENV(FERRY_U32, mcounteren),
-    WIRE(FERRY_U32, scountinhibit),
-    ENV(FERRY_U32, mcountinhibit),
-    FERRY_STRUCT_ARRAY(struct hart_regs, wire.pmu, &pmu_table, .wire_name = "env.pmu_ctrs"),
-    WIRE(FERRY_U64_ARRAY, mhpmevent_val),
-    WIRE(FERRY_U64_ARRAY, mhpmeventh_val),
-    ENV(FERRY_U64, sscratch),
-    ENV(FERRY_U64, mscratch),
-    ENV(FERRY_U64, stimecmp),
+/* Without the upper halves, which only a 32 bit hart has. */
+static const struct ferry_field pmu3_fields[] = {
+    FERRY_U64(struct hart_pmu_counter, val, .wire_name = "mhpmcounter_val"),
+    FERRY_U64(struct hart_pmu_counter, prev, .wire_name = "mhpmcounter_prev"),
 };
 
-static const struct ferry_table *const cpu_subsections[] = {
+static const struct ferry_table pmu3_table = {
+    .name = "cpu/pmu",
+    .version = 3,
+    .minimum_version = 3,
+    FERRY_FIELDS(pmu3_fields),
+};
+
+/* REG8, REG16, REG32: registers of that width; PMU: a counter's table; last, with a comma, what
+ * only 32 bit harts use. */
+/* clang-format off */
+#define CPU_FIELDS(REG8, REG16, REG32, PMU, ...)                                            \
+    ENV(FERRY_U64_ARRAY, gpr),                                                              \
+    FERRY_U64_ARRAY(struct hart_regs, f, .wire_name = "env.fpr"),                           \
+    WIRE(FERRY_U8_ARRAY, miprio),                                                           \
+    WIRE(FERRY_U8_ARRAY, siprio),                                                           \
+    ENV(FERRY_U64, pc),                                                                     \
+    WIRE(FERRY_U64, load_res),                                                              \
+    WIRE(FERRY_U64, load_val),                                                              \
+    REG8(wire.frm, "env.frm"),                                                              \
+    WIRE(FERRY_U64, badaddr),                                                               \
+    WIRE(FERRY_U64, guest_phys_fault_addr),                                                 \
+    REG32(wire.priv_ver, "env.priv_ver"),                                                   \
+    REG32(wire.vext_ver, "env.vext_ver"),                                                   \
+    WIRE(FERRY_U32, misa_mxl),                                                              \
+    WIRE(FERRY_U32, misa_ext),                                                              \
+    FERRY_UNUSED(4),                                                                        \
+    WIRE(FERRY_U32, misa_ext_mask),                                                         \
+    REG8(priv, "env.priv"),                                                                 \
+    WIRE(FERRY_BOOL, virt_enabled),                                                         \
+    ENV(FERRY_U64_EQ, resetvec, .type_name = "uint64"),                                     \
+    ENV(FERRY_U64_EQ, mhartid, .type_name = "uint64"),                                      \
+    ENV(FERRY_U64, mstatus),                                                                \
+    WIRE(FERRY_U64, mip),                                                                   \
+    WIRE(FERRY_U64, miclaim),                                                               \
+    ENV(FERRY_U64, mie),                                                                    \
+    WIRE(FERRY_U64, mvien),                                                                 \
+    WIRE(FERRY_U64, mvip),                                                                  \
+    WIRE(FERRY_U64, sie),                                                                   \
+    ENV(FERRY_U64, mideleg),                                                                \
+    ENV(FERRY_U64, satp),                                                                   \
+    ENV(FERRY_U64, stval),                                                                  \
+    ENV(FERRY_U64, medeleg),                                                                \
+    ENV(FERRY_U64, stvec),                                                                  \
+    ENV(FERRY_U64, sepc),                                                                   \
+    ENV(FERRY_U64, scause),                                                                 \
+    ENV(FERRY_U64, mtvec),                                                                  \
+    ENV(FERRY_U64, mepc),                                                                   \
+    ENV(FERRY_U64, mcause),                                                                 \
+    ENV(FERRY_U64, mtval),                                                                  \
+    REG16(wire.miselect, "env.miselect"),                                                   \
+    REG16(wire.siselect, "env.siselect"),                                                   \
+    ENV(FERRY_U32, scounteren),                                                             \
+    ENV(FERRY_U32, mcounteren),                                                             \
+    WIRE(FERRY_U32, scountinhibit),                                                         \
+    ENV(FERRY_U32, mcountinhibit),                                                          \
+    FERRY_STRUCT_ARRAY(struct hart_regs, wire.pmu, PMU, .wire_name = "env.pmu_ctrs"),       \
+    WIRE(FERRY_U64_ARRAY, mhpmevent_val),                                                   \
+    __VA_ARGS__                                                                             \
+    ENV(FERRY_U64, sscratch),                                                               \
+    ENV(FERRY_U64, mscratch),                                                               \
+    ENV(FERRY_U64, stimecmp)
+/* clang-format on */
+
+#define REG64(m, name) FERRY_U64(struct hart_regs, m, .wire_name = (name))
+
+static const struct ferry_field cpu10_fields[] = {
+    CPU_FIELDS(REG64, REG64, REG64, &pmu_table, WIRE(FERRY_U64_ARRAY, mhpmeventh_val), )};
+
+#define NARROW(m, name, bits)                                               \
+    FERRY_CUSTOM(struct hart_regs, m, &narrow_u##bits, .wire_name = (name), \
+                 .type_name = "uint" #bits)
+#define NARROW8(m, name)  NARROW(m, name, 8)
+#define NARROW16(m, name) NARROW(m, name, 16)
+#define NARROW32(m, name) NARROW(m, name, 32)
+
+static const struct ferry_field cpu12_fields[] = {
+    CPU_FIELDS(NARROW8, NARROW16, NARROW32, &pmu3_table)};
+
+static const struct ferry_table *const cpu10_subsections[] = {
     &pmp_table, &envcfg_table, &debug_table, &timer_table, NULL,
 };
 
-static const struct ferry_table cpu_table = {
-    .name = "cpu",
-    .version = 10,
-    .minimum_version = 10,
-    FERRY_FIELDS(cpu_fields),
-    .subsections = cpu_subsections,
-    .pre_save = cpu_pre_save,
-    .pre_load = cpu_pre_load,
-    .check = cpu_check,
-    .post_load = cpu_post_load,
+static const struct ferry_table *const cpu12_subsections[] = {
+    &pmp_table, &envcfg2_table, &debug_table, &timer_table, NULL,
 };
+
+#define CPU_TABLE(number)                                                             \
+    {                                                                                 \
+        .name = "cpu", .version = (number), .minimum_version = (number),              \
+        FERRY_FIELDS(cpu##number##_fields), .subsections = cpu##number##_subsections, \
+        .pre_save = cpu_pre_save, .pre_load = cpu_pre_load, .check = cpu_check,       \
+        .post_load = cpu_post_load,                                                   \
+    }
+
+static const struct ferry_table cpu10_table = CPU_TABLE(10);
+static const struct ferry_table cpu12_table = CPU_TABLE(12);
 
 void hart_parts(struct hart *h, struct ferry_part ret[2])
 {
-    const struct ferry_table *tables[2] = {&common_table, &cpu_table};
+    const struct ferry_table *tables[2] = {&common_table,
+                                           h->r.quirks.cpu12 ? &cpu12_table : &cpu10_table};
 
     for (size_t i = 0; i < 2; i++)
         ret[i] = (struct ferry_part){

@@ -2,7 +2,10 @@
 #include "vmm/dev/aclint.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
 
+#include "base/err.h"
 #include "base/num.h"
 #include "vmm/machine/config.h"
 
@@ -77,6 +80,10 @@ struct mtimer {
     uint32_t hart_count;
     struct mtimer_hart harts[CONFIG_HARTS_MAX];
     uint64_t timecmp[CONFIG_HARTS_MAX];
+    struct {
+        uint64_t time_delta; /* mtime less the clock's; 0 here */
+        uint64_t timer_ns[CONFIG_HARTS_MAX];
+    } wire;
 };
 
 void mtimer_connect(struct dev *d, uint32_t hart, struct irq_line mtip)
@@ -213,14 +220,70 @@ static const struct ferry_table mtimer_table = {
     .post_load = mtimer_post_load,
 };
 
-const struct dev_type mtimer_type = {
-    .name = "riscv.aclint.mtimer",
-    .size_bytes = sizeof(struct mtimer),
-    .mmio_bytes = 0x8000,
-    .access_sizes = 4 | 8,
-    .mmio = {.read = mtimer_read, .write = mtimer_write},
-    .create = mtimer_create,
-    .destroy = mtimer_destroy,
-    .reset = mtimer_reset,
-    .table = &mtimer_table,
+/* Version 3 has what version 1 leaves to be derived. */
+static void mtimer3_pre_save(void *obj)
+{
+    struct mtimer *m = obj;
+
+    m->wire.time_delta = 0;
+    for (uint32_t hart = 0; hart < m->hart_count; hart++) {
+        bool runs =
+            m->timecmp[hart] > mtimer_now(m) && m->timecmp[hart] <= INT64_MAX / CLOCK_MTIME_TICK_NS;
+
+        m->wire.timer_ns[hart] = runs ? m->timecmp[hart] * CLOCK_MTIME_TICK_NS : UINT64_MAX;
+    }
+}
+
+static int mtimer3_check(const void *scratch, struct ferry_err *err)
+{
+    int64_t delta = (int64_t)((const struct mtimer *)scratch)->wire.time_delta;
+    int64_t limit = CLOCK_SET_NS_MAX / CLOCK_MTIME_TICK_NS;
+
+    if (delta < -limit || delta > limit)
+        return err_set(err, EINVAL,
+                       "mtime is %" PRId64 " ticks from the clock, the limit is %" PRId64, delta,
+                       limit);
+    return 0;
+}
+
+/* A sender whose guest was reset has a clock of its own for mtime; here the clock is mtime. */
+static void mtimer3_post_load(void *obj)
+{
+    struct mtimer *m = obj;
+    struct guest_clock *clock = m->dev.env->clock;
+    int64_t delta_ns = (int64_t)m->wire.time_delta * CLOCK_MTIME_TICK_NS;
+    int64_t now_ns = guest_clock_ns(clock);
+
+    if (delta_ns)
+        guest_clock_set(clock, delta_ns < -now_ns ? 0 : now_ns + delta_ns);
+    m->wire.time_delta = 0;
+    mtimer_update_all(m);
+}
+
+static const struct ferry_field mtimer3_fields[] = {
+    FERRY_U64(struct mtimer, wire.time_delta, .wire_name = "time_delta"),
+    FERRY_U64_VARRAY(struct mtimer, timecmp, hart_count),
+    FERRY_U64_VARRAY(struct mtimer, wire.timer_ns, hart_count, .wire_name = "timers",
+                     .type_name = "timer"),
 };
+
+static const struct ferry_table mtimer3_table = {
+    .name = "riscv_mtimer",
+    .version = 3,
+    .minimum_version = 3,
+    FERRY_FIELDS(mtimer3_fields),
+    .pre_save = mtimer3_pre_save,
+    .check = mtimer3_check,
+    .post_load = mtimer3_post_load,
+};
+
+#define MTIMER_TYPE(type_name, state_table)                                             \
+    {                                                                                   \
+        .name = (type_name), .size_bytes = sizeof(struct mtimer), .mmio_bytes = 0x8000, \
+        .access_sizes = 4 | 8, .mmio = {.read = mtimer_read, .write = mtimer_write},    \
+        .create = mtimer_create, .destroy = mtimer_destroy, .reset = mtimer_reset,      \
+        .table = (state_table),                                                         \
+    }
+
+const struct dev_type mtimer_type = MTIMER_TYPE("riscv.aclint.mtimer", &mtimer_table);
+const struct dev_type mtimer3_type = MTIMER_TYPE("riscv.aclint.mtimer v3", &mtimer3_table);

@@ -13,6 +13,8 @@
 
 extern const struct dev_type mswi_type;
 extern const struct dev_type mtimer_type;
+/* The same with its saved state in version 3. */
+extern const struct dev_type mtimer3_type;
 
 /* A hart's MSIP: the bit in the hart is the only storage, so it is read back from there. */
 struct mswi_output {

@@ -11,8 +11,8 @@
 #include "vmm/dev/uart16550.h"
 
 const struct dev_type *const dev_types[] = {
-    &mswi_type,          &mtimer_type,   &plic_type,          &uart16550_type, &goldfish_rtc_type,
-    &test_finisher_type, &fw_cfg_type,   &gpex_root_type,     &pci_host_type,  &pci_bus_type,
-    &pci_io_type,        &pci_mmio_type, &pci_mmio_high_type, &pflash_type,
+    &mswi_type,         &mtimer_type,        &mtimer3_type,  &plic_type,          &uart16550_type,
+    &goldfish_rtc_type, &test_finisher_type, &fw_cfg_type,   &gpex_root_type,     &pci_host_type,
+    &pci_bus_type,      &pci_io_type,        &pci_mmio_type, &pci_mmio_high_type, &pflash_type,
 };
 const size_t dev_type_count = sizeof(dev_types) / sizeof(dev_types[0]);

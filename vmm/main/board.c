@@ -229,14 +229,15 @@ static int board_new_flash(struct board *b, struct ferry_err *err)
 
 static int board_new_platform(struct board *b, struct dev **ret_plic, struct ferry_err *err)
 {
+    const struct dev_type *timer_type =
+        b->compat && b->compat->mtimer3 ? &mtimer3_type : &mtimer_type;
     const struct irq_line none = {0};
     struct dev *mswi, *mtimer, *plic, *uart, *rtc, *test;
     int rc;
 
     rc = board_new_device(b, &mswi_type, MEMMAP_CLINT_GPA, none, "riscv_mswi", &mswi, err);
     if (!rc)
-        rc = board_new_device(b, &mtimer_type, MEMMAP_MTIMER_GPA, none, "riscv_mtimer", &mtimer,
-                              err);
+        rc = board_new_device(b, timer_type, MEMMAP_MTIMER_GPA, none, "riscv_mtimer", &mtimer, err);
     if (!rc)
         rc =
             board_new_device(b, &plic_type, MEMMAP_PLIC_GPA, none, "riscv_sifive_plic", &plic, err);
@@ -280,6 +281,7 @@ static int board_new_virtio(struct board *b, struct dev *plic, uint32_t slot,
         .irq = plic_input(plic, MEMMAP_VIRTIO_IRQ + slot),
         .legacy = b->config->force_legacy,
         .queue_num = b->compat ? b->compat->virtio_queue_num : 0,
+        .queue_num_fixed = b->compat && b->compat->virtio_queue_num_fixed,
         .config = config,
         .on_drained = b->params.on_drained,
         .arg = b->params.machine,

@@ -12,7 +12,7 @@
  *   -cpu rv64i,m=on,a=on,f=on,d=on,c=on,s=on,u=on,zicsr=on,zifencei=on,zicntr=on,sstc=on,mmu=on,
  *        pmp=off,priv_spec=v1.12.0,sv39=on,debug=off
  * and these have the same CPU. No 10.0 sets the timers of a guest that arrives, except that the
- * later one knows a subsection for that of Sstc.
+ * later one knows a subsection for that of Sstc; 11.1 sets all of them.
  */
 static const struct compat compats[] = {
     {
@@ -27,6 +27,14 @@ static const struct compat compats[] = {
         .hart = {.no_pmp = true, .no_sv48 = true, .timers_due = true, .stimer_saved = true},
         .mmu_type = "riscv,sv39",
         .virtio_queue_num = 1024,
+    },
+    {
+        .name = "qemu-11.1",
+        .qemu_devices = true,
+        .hart = {.no_pmp = true, .no_sv48 = true, .stimer_saved = true, .cpu12 = true},
+        .mtimer3 = true,
+        .mmu_type = "riscv,sv39",
+        .virtio_queue_num_fixed = true,
     },
 };
 #define COMPAT_COUNT (sizeof(compats) / sizeof(compats[0]))

@@ -16,8 +16,10 @@ struct compat {
     const char *name;
     bool qemu_devices; /* fw_cfg, PCI host and flash on the board, with their sections and RAM */
     struct hart_quirks hart;
-    const char *mmu_type;      /* in the device tree */
-    uint32_t virtio_queue_num; /* size of each queue until the driver says; 0: the device's own */
+    bool mtimer3;                /* section "riscv_mtimer" has version 3, else 1 */
+    const char *mmu_type;        /* in the device tree */
+    uint32_t virtio_queue_num;   /* size of each queue until the driver says; 0: the device's own */
+    bool virtio_queue_num_fixed; /* ... which is also the largest it can be, else 1024 is */
 };
 
 /* name NULL: *ret is NULL, the machine of this program. Refused with the names there are. */

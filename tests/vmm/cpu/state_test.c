@@ -406,6 +406,47 @@ static void running_timers_are_saved_as_fired(void **state)
     destroy(from);
 }
 
+static void the_later_section_keeps_the_contract(void **state)
+{
+    struct contract_case c;
+
+    m.harts[0]->r.quirks.cpu12 = true;
+    c = contract_of(CPU);
+    m.harts[0]->r.quirks.cpu12 = false;
+    assert_int_equal(c.table->version, 12);
+    contract_run(&c);
+}
+
+#define AT_FRM (AT_LOAD_VAL + 8)
+
+static void the_later_section_has_narrow_registers(void **state)
+{
+    void *from = make(NULL), *to = make(NULL);
+    struct hart_quirks later = {.cpu12 = true};
+    struct ferry_err err = {0};
+    struct buf wide = {0}, out = {0};
+
+    stir(from);
+    hart_of(from)->fp.frm = 3;
+    save(from, CPU, &wide);
+    hart_of(from)->r.quirks = hart_of(to)->r.quirks = later;
+    save(from, CPU, &out);
+    /* frm, priv; versions; selects; the upper halves of 32 counters and of their events. */
+    assert_int_equal(wide.len_bytes - out.len_bytes, 2 * 7 + 2 * 4 + 2 * 6 + 32 * 16 + 32 * 8);
+    assert_int_equal(out.data[AT_FRM], 3);
+    assert_int_equal(load(to, CPU, out.data, out.len_bytes, &err), 0);
+    assert_int_equal(hart_of(to)->fp.frm, 3);
+    assert_int_equal(hart_of(to)->r.priv, PRIV_S);
+    out.data[AT_FRM] = 8;
+    assert_true(load(to, CPU, out.data, out.len_bytes, &err) < 0);
+    assert_non_null(strstr(err.text, "rounding mode 8"));
+    hart_of(from)->r.quirks = hart_of(to)->r.quirks = (struct hart_quirks){0};
+    buf_free(&wide);
+    buf_free(&out);
+    destroy(from);
+    destroy(to);
+}
+
 /* The mark may come back from a VMM that does not know it, with another mip. */
 static void an_interrupt_survives_an_old_mark(void **state)
 {
@@ -511,6 +552,8 @@ int main(void)
         cmocka_unit_test(refuses_what_cannot_be),
         cmocka_unit_test(refuses_another_cpu),
         cmocka_unit_test(quirks_leave_out_what_the_other_lacks),
+        cmocka_unit_test(the_later_section_keeps_the_contract),
+        cmocka_unit_test(the_later_section_has_narrow_registers),
         cmocka_unit_test(running_timers_are_saved_as_fired),
         cmocka_unit_test(an_interrupt_survives_an_old_mark),
         cmocka_unit_test(loads_what_qemu_saved),

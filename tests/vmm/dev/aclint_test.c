@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit.h"
 
+#include <errno.h>
+#include <string.h>
+
+#include "base/be.h"
+#include "base/buf.h"
+#include "lib/state/state.h"
 #include "tests/vmm/dev/rig.h"
 #include "vmm/dev/aclint.h"
 
@@ -167,6 +173,68 @@ static void saved_state_keeps_the_contract(void **state)
     contract_run(&c);
 }
 
+/* --- The later format of the state ----------------------------------------------------------- */
+
+static void the_later_format_keeps_the_contract(void **state)
+{
+    struct rig_contract rig = {.type = &mtimer3_type, .hart_count = HARTS};
+    struct contract_case c = {
+        .table = mtimer3_type.table,
+        .obj_bytes = mtimer3_type.size_bytes,
+        .make = rig_make_dev,
+        .stir = stir,
+        .destroy = rig_destroy_dev,
+        .arg = &rig,
+    };
+
+    contract_run(&c);
+}
+
+static int load3(struct rig *r, int64_t time_delta, struct ferry_err *err)
+{
+    uint8_t bytes[8 + 2 * HARTS * 8] = {0};
+    struct rd in = rd_make(bytes, sizeof(bytes));
+
+    be64_store(bytes, (uint64_t)time_delta);
+    return state_load(mtimer3_type.table, r->dev, mtimer3_type.size_bytes, 3, &in, err);
+}
+
+static void mtime_may_differ_from_the_senders_clock(void **state)
+{
+    struct rig *r = *state;
+    struct ferry_err err;
+
+    guest_clock_set(r->clock, MS);
+    assert_int_equal(load3(r, 5000, &err), 0);
+    assert_int_equal(rig_read(r, MTIME, 8), TICKS_PER_MS + 5000);
+    assert_int_equal(load3(r, 0, &err), 0); /* it is not added again */
+    assert_int_equal(rig_read(r, MTIME, 8), TICKS_PER_MS + 5000);
+    assert_int_equal(load3(r, -15000 - 1, &err), 0);
+    assert_int_equal(rig_read(r, MTIME, 8), 0);
+    assert_int_equal(load3(r, INT64_MAX, &err), -EINVAL);
+    assert_int_equal(load3(r, INT64_MIN, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "ticks from the clock"));
+}
+
+static void timers_that_run_are_told(void **state)
+{
+    struct rig *r = *state;
+    struct ferry_err err;
+    struct buf out = {0};
+
+    guest_clock_set(r->clock, MS);
+    rig_write(r, 0, 8, TICKS_PER_MS + 7);
+    rig_write(r, 8, 8, TICKS_PER_MS);
+    rig_write(r, 16, 8, UINT64_MAX);
+    assert_int_equal(state_save(mtimer3_type.table, r->dev, &out, NULL, &err), 0);
+    assert_int_equal(out.len_bytes, 8 + 2 * HARTS * 8);
+    assert_int_equal(be64_load(out.data), 0);
+    assert_int_equal(be64_load(out.data + 32), MS + 700);
+    assert_true(be64_load(out.data + 40) == UINT64_MAX); /* fired */
+    assert_true(be64_load(out.data + 48) == UINT64_MAX); /* never will */
+    buf_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +249,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_reset_restarts_mtime_and_keeps_mtimecmp, setup_mtimer,
                                         teardown),
         cmocka_unit_test(saved_state_keeps_the_contract),
+        cmocka_unit_test(the_later_format_keeps_the_contract),
+        cmocka_unit_test_setup_teardown(mtime_may_differ_from_the_senders_clock, setup_mtimer,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(timers_that_run_are_told, setup_mtimer, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

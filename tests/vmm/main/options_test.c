@@ -172,7 +172,7 @@ static void every_mistake_is_a_sentence(void **state)
         {"-m 17M", "multiple of 2 MiB"},
         {"-M q35", "does not accept value 'q35' (it accepts 'virt')"},
         {"-M virt,compat=qemu-9",
-         "compat 'qemu-9' is not known; known are: qemu-10.0.2, qemu-10.0.13"},
+         "compat 'qemu-9' is not known; known are: qemu-10.0.2, qemu-10.0.13, qemu-11.1"},
         {"-M virt,foo=1", "Invalid parameter 'foo'"},
         {"-cpu host", "CPU model 'host'"},
         {"-accel kvm", "accelerator 'kvm'"},

@@ -289,8 +289,12 @@ int virtio_dev_new(struct virtio_dev **ret, const struct virtio_type *type,
     v->host_features |=
         params->legacy ? VIRTIO_BIT(VIRTIO_F_NOTIFY_ON_EMPTY) : VIRTIO_BIT(VIRTIO_F_VERSION_1);
     v->queue_count = queue_count;
-    for (uint32_t i = 0; i < queue_count; i++)
-        v->queues[i].num_default = params->queue_num ? params->queue_num : queue_nums[i];
+    for (uint32_t i = 0; i < queue_count; i++) {
+        struct virtio_queue *q = &v->queues[i];
+
+        q->num_default = params->queue_num ? params->queue_num : queue_nums[i];
+        q->num_max = params->queue_num_fixed ? q->num_default : VIRTIO_QUEUE_NUM_MAX;
+    }
     v->chain = malloc(sizeof(*v->chain));
     if (!v->chain)
         rc = err_set(err, ENOMEM, "%s: no memory for its requests", idstr);

@@ -76,7 +76,7 @@ static uint32_t read_register(struct virtio_dev *v, uint64_t offset)
     case VIRTIO_MMIO_R_HOST_FEATURES:
         return (uint32_t)(virtio_offered(v) >> (v->host_features_sel ? 32 : 0));
     case VIRTIO_MMIO_R_QUEUE_NUM_MAX:
-        return q && q->num ? VIRTIO_QUEUE_NUM_MAX : 0;
+        return q && q->num ? q->num_max : 0;
     case VIRTIO_MMIO_R_QUEUE_PFN:
         return v->legacy && q ? (uint32_t)(q->desc_gpa >> v->guest_page_shift) : 0;
     case VIRTIO_MMIO_R_ISR:
@@ -119,7 +119,7 @@ static void map_or_break(struct virtio_dev *v, struct virtio_queue *q)
 
 static void set_queue_num(struct virtio_dev *v, struct virtio_queue *q, uint32_t num)
 {
-    if (num == 0 || num > VIRTIO_QUEUE_NUM_MAX || q->num == 0)
+    if (num == 0 || num > q->num_max || q->num == 0)
         return;
     if (!v->legacy) {
         q->reg_num = (uint16_t)num;

@@ -110,6 +110,7 @@ void virtqueue_reset(struct virtio_queue *q)
     *q = (struct virtio_queue){
         .num = q->num_default,
         .num_default = q->num_default,
+        .num_max = q->num_max,
         .align = VIRTIO_RING_ALIGN,
     };
 }

@@ -24,7 +24,8 @@ struct virtio_queue {
     /* Saved state (state.c). */
     uint32_t num; /* 0: no such queue */
     uint32_t num_default;
-    uint32_t align; /* legacy */
+    uint32_t num_max; /* for life: the largest that the driver is offered */
+    uint32_t align;   /* legacy */
     uint64_t desc_gpa;
     uint64_t avail_gpa;
     uint64_t used_gpa;

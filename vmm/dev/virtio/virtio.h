@@ -34,8 +34,9 @@ struct virtio_params {
     const struct dev_env *env;
     uint64_t slot_gpa; /* of the transport; names the section */
     struct irq_line irq;
-    bool legacy;        /* register version 1 */
-    uint32_t queue_num; /* size of each queue until the driver says; 0: the device's own */
+    bool legacy;          /* register version 1 */
+    uint32_t queue_num;   /* size of each queue until the driver says; 0: the device's own */
+    bool queue_num_fixed; /* ... which may then make it smaller only */
     const struct config_device *config; /* loan during the call */
     /* The last request in flight after quiesce is done; main thread, lock not held. */
     void (*on_drained)(void *arg);

@@ -174,6 +174,26 @@ static void legacy_registers_hold_the_ring(void **state)
     destroy(&b);
 }
 
+/* QEMU 11.1: the driver is offered the size that the queue has. */
+static void a_queue_of_fixed_size_grows_no_further(void **state)
+{
+    struct vrig *r = vrig_new(true);
+    const struct virtio_dev *v;
+    struct ferry_err err;
+
+    r->params.queue_num_fixed = true;
+    assert_int_equal(virtio_rng_new(&r->dev, &r->params, &err), 0);
+    v = (struct virtio_dev *)r->dev;
+    assert_int_equal(vrig_read(r, VIRTIO_MMIO_R_QUEUE_NUM_MAX), 8);
+    vrig_write(r, VIRTIO_MMIO_R_QUEUE_NUM, 16);
+    assert_int_equal(v->queues[0].num, 8);
+    vrig_write(r, VIRTIO_MMIO_R_QUEUE_NUM, 4);
+    assert_int_equal(v->queues[0].num, 4);
+    vrig_write(r, VIRTIO_MMIO_R_STATUS, 0);
+    assert_int_equal(vrig_read(r, VIRTIO_MMIO_R_QUEUE_NUM_MAX), 8);
+    vrig_free(r);
+}
+
 static void modern_features_must_be_offered(void **state)
 {
     struct bench b;
@@ -271,6 +291,7 @@ int main(void)
         cmocka_unit_test(the_disk_config_is_qemu_s),
         cmocka_unit_test(registers_are_four_bytes_wide),
         cmocka_unit_test(legacy_registers_hold_the_ring),
+        cmocka_unit_test(a_queue_of_fixed_size_grows_no_further),
         cmocka_unit_test(modern_features_must_be_offered),
         cmocka_unit_test(a_modern_queue_can_be_reset_alone),
         cmocka_unit_test(interrupts_are_acknowledged_bit_by_bit),

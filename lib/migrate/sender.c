@@ -67,6 +67,7 @@ struct sender {
     uint64_t owed_bytes; /* sent, and not yet covered by the rate */
     int64_t paid_ns;     /* until when it is */
     bool paced;          /* what is sent now is RAM */
+    int64_t hold_ns;     /* until when the rate allows no more to be dealt out; 0: it does */
 };
 
 static void sender_wake(void *arg)
@@ -325,6 +326,13 @@ static void sender_put_page(struct sender *s, size_t block, uint64_t page)
 static int sender_put_end(struct sender *s, struct ferry_err *err);
 static int64_t sender_hold_until(struct sender *s);
 
+/* Whether more may be dealt out to others now; else hold_ns says when. */
+static bool sender_may_deal(struct sender *s)
+{
+    s->hold_ns = sender_hold_until(s);
+    return s->hold_ns == 0;
+}
+
 /* The next batch of a RAM section. */
 static int sender_fill_ram(struct sender *s, enum wire_item type, struct ferry_err *err)
 {
@@ -405,7 +413,7 @@ static void sender_deal(struct sender *s)
 {
     struct guest_ram *g = s->params.guest;
 
-    while (s->block < g->blocks.count && !sender_hold_until(s) && sender_heads_room(s) &&
+    while (s->block < g->blocks.count && sender_may_deal(s) && sender_heads_room(s) &&
            multifd_out_room(s->params.multifd)) {
         uint64_t offsets[WIRE_MULTIFD_PAGES], pages = guest_ram_pages(g, s->block);
         size_t n = 0, zeros = 0;
@@ -506,7 +514,7 @@ static int sender_fill_mapped(struct sender *s, enum wire_item type, struct ferr
         s->block = 0;
         s->page = 0;
     }
-    while (s->block < s->params.guest->blocks.count && !sender_hold_until(s) &&
+    while (s->block < s->params.guest->blocks.count && sender_may_deal(s) &&
            mapped_out_room(s->mapped)) {
         uint64_t n = sender_next_run(s, CREW_RUN_PAGES);
 
@@ -542,6 +550,7 @@ static int sender_fill(struct sender *s, const struct job *job, struct ferry_err
 
     s->iov_first = s->iov_count = s->heads_bytes = 0;
     s->copy_count = 0;
+    s->hold_ns = 0;
     if (s->ended)
         return 0;
     s->paced = job->kind == JOB_RAM;
@@ -671,10 +680,9 @@ void sender_step(void *self, struct lane_want *want)
             return;
         r = s->iov_first < s->iov_count ? 1 : sender_fill(s, &job, &err);
         if (r == -EAGAIN && job.kind == JOB_RAM) {
-            int64_t hold_ns = sender_hold_until(s);
-
-            want->until_ns = hold_ns ? hold_ns : INT64_MAX;
-            want->more = !s->params.thread && !hold_ns;
+            /* Asked anew the rate might allow it by now, and nobody would wake this one. */
+            want->until_ns = s->hold_ns ? s->hold_ns : INT64_MAX;
+            want->more = !s->params.thread && !s->hold_ns;
             return;
         }
         if (r == -EAGAIN) {

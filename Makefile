@@ -22,12 +22,13 @@ guest: ## build the Debian test guest into build/guest
 	@scripts/setup guest
 	@guest/build
 
-bench: ## run the benchmarks: pauses of a live update, speed of the CPU and of a migration
+bench: ## run the benchmarks: pauses of a live update, speed of the CPU and of a migration, answers
 	@scripts/setup test
 	@$(MAKE) --no-print-directory all guest
 	bench/update
 	bench/cpu
 	bench/migrate
+	bench/answers
 
 interop: ## move a running guest to QEMU 10.0.2 and back (fetches that QEMU, installs nothing)
 	@scripts/setup test

@@ -154,6 +154,7 @@ enum ferry_migrate_point {
     FERRY_MIGRATE_LOADED,
     FERRY_MIGRATE_COMMITTED,
     FERRY_MIGRATE_STARTED,
+    FERRY_MIGRATE_RETURNED, /* source: it failed, and the guest is as it was before */
 };
 typedef void ferry_migrate_trace_fn(void *opaque, enum ferry_migrate_point point);
 /* CLOCK_MONOTONIC, or a test's; any thread. */

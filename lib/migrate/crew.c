@@ -81,13 +81,20 @@ int crew_new(struct crew **ret, const struct crew_params *params, struct ferry_e
     return 0;
 }
 
+void crew_leave(struct crew *c)
+{
+    pthread_mutex_lock(&c->group.lock);
+    c->count = 0;
+    pthread_mutex_unlock(&c->group.lock);
+    for (unsigned i = 0; i < c->lane_count; i++)
+        lane_leave(c->lanes[i]);
+}
+
 void crew_free(struct crew *c)
 {
     if (!c)
         return;
-    pthread_mutex_lock(&c->group.lock);
-    c->count = 0;
-    pthread_mutex_unlock(&c->group.lock);
+    crew_leave(c);
     for (unsigned i = 0; i < c->lane_count; i++)
         lane_stop(c->lanes[i]);
     free(c->lanes);

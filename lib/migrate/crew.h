@@ -34,7 +34,9 @@ struct crew_params {
 
 int crew_new(struct crew **ret, const struct crew_params *params,
              struct ferry_err *err) FERRY_MUST_CHECK;
-/* Ends the threads; what was not begun is forgotten. */
+/* No run is begun any more; what was not begun is forgotten. */
+void crew_leave(struct crew *c);
+/* Ends the threads. */
 void crew_free(struct crew *c);
 /* Called on a thread of the crew when something was worked off or has failed; NULL: no more. */
 void crew_wake(struct crew *c, void (*wake)(void *arg), void *arg);

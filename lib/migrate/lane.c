@@ -100,12 +100,19 @@ void lane_kick(struct lane *lane)
     (void)!write(lane->wake, &one, sizeof(one));
 }
 
-void lane_stop(struct lane *lane)
+void lane_leave(struct lane *lane)
 {
     if (!lane)
         return;
     atomic_store(&lane->stop, true);
     lane_kick(lane);
+}
+
+void lane_stop(struct lane *lane)
+{
+    if (!lane)
+        return;
+    lane_leave(lane);
     pthread_join(lane->thread, NULL);
     own_close_fd(&lane->wake);
     free(lane);

@@ -29,6 +29,9 @@ int lane_start(struct lane **ret, const char *name, lane_step_fn *step, void *se
 int lane_thread_id(const struct lane *lane);
 /* There is something new to do. Any thread. */
 void lane_kick(struct lane *lane);
+/* It ends after the step that it is in, and nobody waits: for several, so that none begins another
+ * while one is waited for. NULL is fine. */
+void lane_leave(struct lane *lane);
 /* After this step number is the last one, and the thread is gone. NULL is fine. */
 void lane_stop(struct lane *lane);
 

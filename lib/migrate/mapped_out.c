@@ -172,6 +172,11 @@ int mapped_out_idle(struct mapped_out *m, struct ferry_err *err)
     return crew_idle(m->crew, err);
 }
 
+void mapped_out_leave(struct mapped_out *m)
+{
+    crew_leave(m->crew);
+}
+
 int mapped_out_thread_id(const struct mapped_out *m, size_t index)
 {
     return crew_thread_id(m->crew, index);

@@ -45,6 +45,8 @@ bool mapped_out_room(struct mapped_out *m);
 void mapped_out_pages(struct mapped_out *m, size_t block, uint64_t page, uint64_t pages);
 /* As crew_idle(). */
 int mapped_out_idle(struct mapped_out *m, struct ferry_err *err) FERRY_MUST_CHECK;
+/* As crew_leave(). */
+void mapped_out_leave(struct mapped_out *m);
 /* As crew_thread_id(). */
 int mapped_out_thread_id(const struct mapped_out *m, size_t index);
 /* Without threads: writes some. */

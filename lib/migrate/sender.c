@@ -130,6 +130,9 @@ void sender_free(struct sender *s)
         multifd_out_wake(s->params.multifd, NULL, NULL);
     if (s->mapped)
         mapped_out_wake(s->mapped, NULL, NULL);
+    lane_leave(s->lane);
+    if (s->mapped)
+        mapped_out_leave(s->mapped);
     lane_stop(s->lane);
     mapped_out_free(s->mapped);
     for (size_t i = 0; i < s->job_count; i++)

@@ -400,6 +400,21 @@ static int stream_commit(struct source *base)
 
 /* --- Ends --- */
 
+static void source_bury(struct ferry_migrate_source *s)
+{
+    struct sender *sender = TAKE_PTR(s->sender);
+    struct multifd_out *multifd = TAKE_PTR(s->multifd);
+    struct ferry_chan *chan = TAKE_PTR(s->chan);
+
+    if (sender && !s->no_threads) {
+        s->burial = burial_begin(sender, multifd, chan, s->session.notify);
+        return;
+    }
+    sender_free(sender);
+    multifd_out_free(multifd);
+    ferry_chan_free(chan);
+}
+
 static void stream_end(struct source *base)
 {
     struct ferry_migrate_source *s = stream_of(base);
@@ -408,10 +423,8 @@ static void stream_end(struct source *base)
     if (s->chan)
         chan_shutdown(s->chan);
     s->totals = source_totals(s);
-    sender_free(TAKE_PTR(s->sender));
-    multifd_out_free(TAKE_PTR(s->multifd));
     chan_connect_free(TAKE_PTR(s->connect));
-    ferry_chan_free(TAKE_PTR(s->chan));
+    source_bury(s);
     if (s->logging)
         ferry_ram_log_stop(s->guest.ram);
     s->logging = false;

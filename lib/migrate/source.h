@@ -11,6 +11,7 @@
 #include <ferry/migrate.h>
 
 #include "lib/chan/connect.h"
+#include "lib/migrate/burial.h"
 #include "lib/migrate/guest.h"
 #include "lib/migrate/multifd_out.h"
 #include "lib/migrate/rounds.h"
@@ -55,6 +56,8 @@ struct ferry_migrate_source {
     struct wire_config config;
     struct guest_ram guest;
     struct sender *sender;
+    struct burial *burial;         /* of sender, multifd and chan, at the end; NULL: none */
+    bool returned;                 /* and it was told that the guest is as it was */
     struct ferry_address *address; /* NULL: nothing to connect to; lanes connect to it, too */
     const struct codec_ops *codec;
     struct multifd_out *multifd; /* NULL: none */

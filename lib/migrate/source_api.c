@@ -321,6 +321,13 @@ enum ferry_migrate_status ferry_migrate_source_step(struct ferry_migrate_source 
     source_send_some(s);
     source_look_at_clock(s);
     source_watch(s);
+    if (s->base.m.state == SOURCE_FAILED && !s->inactive && !s->returned) {
+        s->returned = true;
+        if (s->trace)
+            s->trace(s->opaque, FERRY_MIGRATE_RETURNED);
+    }
+    if (!burial_over(s->burial))
+        return FERRY_MIGRATE_BUSY;
     switch (s->base.m.state) {
     case SOURCE_DONE:
         return FERRY_MIGRATE_DONE;
@@ -463,6 +470,7 @@ void ferry_migrate_source_free(struct ferry_migrate_source *s)
         return;
     if (s->begin_ns)
         (void)!ferry_migrate_source_cancel(s, &ignored);
+    burial_free(s->burial);
     sender_free(s->sender);
     multifd_out_free(s->multifd);
     chan_connect_free(s->connect);

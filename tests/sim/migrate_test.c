@@ -293,6 +293,7 @@ static void test_cancel_after_each_step(void **state)
             assert_int_equal(r, 0);
             assert_int_equal(p->source_err.errnum, ECANCELED);
             migrate_pair_check_stayed(p);
+            assert_true(p->points & 1u << FERRY_MIGRATE_RETURNED);
             p->source_params.capabilities.pause_before_switchover = false;
             migrate_pair_again(p);
         } else {

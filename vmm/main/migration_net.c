@@ -138,6 +138,12 @@ static void source_trace(void *opaque, enum ferry_migrate_point point)
             migration_set_status(m, MIGRATION_DEVICE);
         tell_passes(m);
         break;
+    case FERRY_MIGRATE_RETURNED:
+        /* What sent may still wait for a disk: the guest does not. */
+        if (vm_run_state(m->vm) == RUN_STATE_FINISH_MIGRATE && !m->images_out)
+            vm_set_run_state(m->vm, m->before);
+        vm_retry_requests(m->vm);
+        break;
     default:
         break;
     }

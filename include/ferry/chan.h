@@ -86,10 +86,15 @@ FERRY_API void ferry_chan_free(struct ferry_chan *c);
 struct ferry_listener;
 /*
  * Listens, or for what cannot (fd, exec, file) opens the one channel there will be. With port 0
- * the kernel chooses one; ferry_listener_text() says which.
+ * the kernel chooses one; ferry_listener_text() says which. A host's name may have to be asked for:
+ * then it listens when the target it was given to has been stepped, or after ferry_listener_wait().
  */
 FERRY_API int ferry_listener_new(struct ferry_listener **ret, const struct ferry_address *a,
                                  struct ferry_err *err) FERRY_MUST_CHECK;
 FERRY_API void ferry_listener_free(struct ferry_listener *l);
-/* "tcp:127.0.0.1:40123". */
+/* For a name to have been looked up. Blocks; 0 at once where there is none. */
+FERRY_API int ferry_listener_wait(struct ferry_listener *l, int timeout_ms,
+                                  struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API bool ferry_listener_is_ready(const struct ferry_listener *l); /* it listens */
+/* "tcp:127.0.0.1:40123"; before it is ready, what it was asked for. */
 FERRY_API const char *ferry_listener_text(const struct ferry_listener *l);

@@ -261,6 +261,8 @@ FERRY_API int ferry_migrate_target_new(struct ferry_migrate_target **ret,
                                        const struct ferry_migrate_target_params *params,
                                        struct ferry_listener **listener, struct ferry_chan **chan,
                                        struct ferry_err *err) FERRY_MUST_CHECK;
+/* Where it waits for its source, "tcp:127.0.0.1:40123"; NULL: not yet, or no longer. A loan. */
+FERRY_API const char *ferry_migrate_target_listening(const struct ferry_migrate_target *t);
 FERRY_API int ferry_migrate_target_fd(const struct ferry_migrate_target *t); /* POLLIN */
 /* Before a source has connected; -EBUSY after it. multifd and mapped_ram stay as they are. */
 FERRY_API int

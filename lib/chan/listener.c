@@ -16,12 +16,11 @@
 #include "lib/chan/resolve.h"
 #include "lib/chan/socket.h"
 
-#define LISTENER_BACKLOG   256
-/* The one wait there is: a name to listen on is looked up before anything runs. */
-#define LISTENER_LOOKUP_MS 5000
+#define LISTENER_BACKLOG 256
 
 struct ferry_listener {
-    int fd; /* owned; -1 if there is just `one` */
+    int fd;                  /* owned; -1 if there is just `one`, or a name is still looked up */
+    struct resolve *resolve; /* while it is */
     struct ferry_chan *one;
     char *text;
     char *unix_path; /* to remove */
@@ -44,26 +43,18 @@ static int listener_bind(struct ferry_listener *l, const struct sockaddr *name, 
     return 0;
 }
 
-static int listener_tcp(struct ferry_listener *l, const struct ferry_address *a,
-                        struct ferry_err *err)
+/* The name is looked up: listen. -EAGAIN: it is not. */
+static int listener_found(struct ferry_listener *l, struct ferry_err *err)
 {
     struct sockaddr_storage name = {0};
     socklen_t n = sizeof(name);
     struct addrinfo *found = NULL;
-    struct resolve *resolve;
-    struct pollfd p = {.events = POLLIN};
     char text[300];
-    int r = resolve_start(&resolve, a->host, a->port, true, err);
+    int r = resolve_result(l->resolve, &found, err);
 
-    if (r < 0)
-        return r;
-    p.fd = resolve_fd(resolve);
-    (void)!poll(&p, 1, LISTENER_LOOKUP_MS);
-    r = resolve_result(resolve, &found, err);
     if (r == -EAGAIN)
-        err_set(err, ETIMEDOUT, "'%s' could not be looked up in %d ms", a->host,
-                LISTENER_LOOKUP_MS);
-    resolve_leave(resolve);
+        return r;
+    resolve_leave(TAKE_PTR(l->resolve));
     if (r < 0)
         return r;
     r = -EADDRNOTAVAIL;
@@ -71,12 +62,42 @@ static int listener_tcp(struct ferry_listener *l, const struct ferry_address *a,
         r = listener_bind(l, ai->ai_addr, ai->ai_addrlen);
     freeaddrinfo(found);
     if (r < 0)
-        return err_sys(err, -r, "cannot listen on %s", a->text);
+        return err_sys(err, -r, "cannot listen on %s", l->text);
     if (getsockname(l->fd, (struct sockaddr *)&name, &n) < 0)
-        return err_sys(err, errno, "cannot listen on %s", a->text);
+        return err_sys(err, errno, "cannot listen on %s", l->text);
     socket_text(text, sizeof(text), &name);
+    free(l->text);
     l->text = strdup(text);
     return l->text ? 0 : err_set(err, ENOMEM, "no memory for a listener");
+}
+
+static int listener_tcp(struct ferry_listener *l, const struct ferry_address *a,
+                        struct ferry_err *err)
+{
+    int r;
+
+    l->text = strdup(a->text);
+    if (!l->text)
+        return err_set(err, ENOMEM, "no memory for a listener");
+    r = resolve_start(&l->resolve, a->host, a->port, true, err);
+    if (r == 0)
+        r = listener_found(l, err);
+    return r == -EAGAIN ? 0 : r;
+}
+
+int ferry_listener_wait(struct ferry_listener *l, int timeout_ms, struct ferry_err *err)
+{
+    struct pollfd p = {.events = POLLIN};
+    int r;
+
+    if (!l->resolve)
+        return 0;
+    p.fd = resolve_fd(l->resolve);
+    (void)!poll(&p, 1, timeout_ms);
+    r = listener_found(l, err);
+    return r == -EAGAIN ? err_set(err, ETIMEDOUT, "'%s' could not be looked up in %d ms", l->text,
+                                  timeout_ms)
+                        : r;
 }
 
 static int listener_unix(struct ferry_listener *l, const struct ferry_address *a,
@@ -163,12 +184,18 @@ void ferry_listener_free(struct ferry_listener *l)
     if (!l)
         return;
     own_close_fd(&l->fd);
+    resolve_leave(l->resolve);
     if (l->unix_path && lstat(l->unix_path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
         unlink(l->unix_path);
     ferry_chan_free(l->one);
     free(l->unix_path);
     free(l->text);
     free(l);
+}
+
+bool ferry_listener_is_ready(const struct ferry_listener *l)
+{
+    return !l->resolve;
 }
 
 const char *ferry_listener_text(const struct ferry_listener *l)
@@ -178,7 +205,7 @@ const char *ferry_listener_text(const struct ferry_listener *l)
 
 int listener_fd(const struct ferry_listener *l)
 {
-    return l->fd;
+    return l->resolve ? resolve_fd(l->resolve) : l->fd;
 }
 
 int listener_accept(struct ferry_listener *l, struct ferry_chan **ret, struct ferry_err *err)
@@ -189,6 +216,10 @@ int listener_accept(struct ferry_listener *l, struct ferry_chan **ret, struct fe
     char text[300];
     int r;
 
+    if (l->resolve) {
+        r = listener_found(l, err);
+        return r == -EAGAIN ? 0 : r;
+    }
     if (l->fd < 0) {
         if (!l->one)
             return 0;

@@ -303,6 +303,13 @@ int ferry_migrate_target_set_capabilities(struct ferry_migrate_target *t,
     return 0;
 }
 
+const char *ferry_migrate_target_listening(const struct ferry_migrate_target *t)
+{
+    bool waits = t->base.m.state <= TARGET_LISTEN && !t->chan && t->listener;
+
+    return waits && ferry_listener_is_ready(t->listener) ? ferry_listener_text(t->listener) : NULL;
+}
+
 int ferry_migrate_target_fd(const struct ferry_migrate_target *t)
 {
     return t->session.epoll;

@@ -87,11 +87,13 @@ def test_as_a_person_would_type_it(start):
         return here.execute("human-monitor-command", command_line=line)
 
     there.execute("cont")  # it shall run when it has come, whatever -S said
-    there.execute("migrate-incoming", uri="tcp:127.0.0.1:0")
-    address = there.execute("query-migrate")["socket-address"][0]
+    there.execute("migrate-incoming", uri="tcp:localhost:0")  # which is looked up meanwhile
+    while not (addresses := there.execute("query-migrate").get("socket-address")):
+        pass
+    address = addresses[0]
     assert typed("info status") == "VM status: running\r\n"
     assert typed("migrate_set_parameter max-bandwidth 1k") == ""
-    assert typed(f"migrate -d tcp:{address['host']}:{address['port']}") == ""
+    assert typed(f"migrate -d tcp:localhost:{address['port']}") == ""
     while "active" not in statuses(here):
         here.events.append(here.receive())
     assert "Migration status: active\r\n" in typed("info migrate")

@@ -149,6 +149,16 @@ static bool net_info(const struct migration *m, struct ferry_migrate_info *ret)
     return true;
 }
 
+/* NULL: nowhere, or where nobody can connect to. */
+static const char *listening_on(const struct migration *m)
+{
+    const char *text = m->net_target ? ferry_migrate_target_listening(m->net_target) : NULL;
+
+    if (*m->listen_text)
+        return m->listen_text;
+    return text && (!strncmp(text, "tcp:", 4) || !strncmp(text, "unix:", 5)) ? text : NULL;
+}
+
 void migration_info(const struct migration *m, struct migration_info *ret)
 {
     int64_t end_ns = migration_is_running(m) ? clock_monotonic_ns() : m->end_ns;
@@ -163,7 +173,7 @@ void migration_info(const struct migration *m, struct migration_info *ret)
         .ledger = m->have_ledger ? &m->ledger : NULL,
         .net_ledger = m->have_net_ledger ? &m->net_ledger : NULL,
         .runner_pid = m->incoming ? (int)getpid() : (int)m->child,
-        .listening = *m->listen_text ? m->listen_text : NULL,
+        .listening = listening_on(m),
     };
     ret->have_net = net_info(m, &ret->net);
     if (ret->have_net && m->status == MIGRATION_COMPLETED)

@@ -87,7 +87,7 @@ struct migration {
     int caller_fd; /* somebody there who has said nothing yet */
     struct loop_watch *caller_watch;
     char listen_path[108];
-    char listen_text[MIGRATION_ADDRESS_BYTES]; /* "tcp:127.0.0.1:40123"; "" = nowhere */
+    char listen_text[MIGRATION_ADDRESS_BYTES]; /* of listen_fd: "unix:/run/move"; "" = nowhere */
 };
 
 bool migration_is_running(const struct migration *m);

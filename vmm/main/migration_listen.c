@@ -20,6 +20,9 @@
 #include "vmm/main/migration_internal.h"
 #include "vmm/main/vm_internal.h"
 
+/* Of a name on the command line, before anything runs. */
+#define LOOKUP_MS 5000
+
 static const char stream_magic[4] = {'Q', 'E', 'V', 'M'};
 
 static void hang_up(struct migration *m)
@@ -118,24 +121,21 @@ static int listen_for_both(struct migration *m, const char *path, struct ferry_e
     return 0;
 }
 
-static int listen_for_stream(struct migration *m, struct ferry_address *address,
+/* lookup_ms: how long to wait for a name; 0: not at all, it listens later. */
+static int listen_for_stream(struct migration *m, struct ferry_address *address, int lookup_ms,
                              struct ferry_err *err)
 {
-    enum ferry_address_kind kind = ferry_address_kind(address);
     struct ferry_listener *listener = NULL;
-    char text[MIGRATION_ADDRESS_BYTES] = "";
-    int rc = migration_params_check_address(&m->params, kind, err);
+    int rc = migration_params_check_address(&m->params, ferry_address_kind(address), err);
 
     if (!rc)
         rc = migration_params_check_stream(&m->params, err);
     if (!rc)
         rc = ferry_listener_new(&listener, address, err);
-    if (!rc && (kind == FERRY_ADDRESS_TCP || kind == FERRY_ADDRESS_UNIX))
-        snprintf(text, sizeof(text), "%s", ferry_listener_text(listener));
+    if (!rc && lookup_ms)
+        rc = ferry_listener_wait(listener, lookup_ms, err);
     if (!rc)
         rc = migration_net_incoming(m, &listener, NULL, err);
-    if (!rc)
-        memcpy(m->listen_text, text, sizeof(text));
     ferry_listener_free(listener);
     return rc;
 }
@@ -180,7 +180,8 @@ int migration_may_listen(const struct migration *m, struct ferry_err *err)
     return 0;
 }
 
-int migration_incoming(struct migration *m, struct ferry_address *address, struct ferry_err *err)
+static int incoming(struct migration *m, struct ferry_address *address, int lookup_ms,
+                    struct ferry_err *err)
 {
     bool own_machine = vm_parts(m->vm) != NULL;
     const char *text = ferry_address_text(address);
@@ -199,10 +200,15 @@ int migration_incoming(struct migration *m, struct ferry_address *address, struc
         return listen_on_socket(m, &fd, err);
     rc = migration_resolve(m, address, O_RDONLY, err);
     if (!rc)
-        rc = listen_for_stream(m, address, err);
+        rc = listen_for_stream(m, address, lookup_ms, err);
     if (!rc)
         migration_use_name(m, address);
     return rc;
+}
+
+int migration_incoming(struct migration *m, struct ferry_address *address, struct ferry_err *err)
+{
+    return incoming(m, address, 0, err);
 }
 
 int migration_incoming_uri(struct migration *m, const char *uri, struct ferry_err *err)
@@ -211,7 +217,7 @@ int migration_incoming_uri(struct migration *m, const char *uri, struct ferry_er
     int rc = ferry_address_parse(&address, uri, NULL, O_RDONLY, err);
 
     if (!rc)
-        rc = migration_incoming(m, address, err);
+        rc = incoming(m, address, LOOKUP_MS, err);
     ferry_address_free(address);
     return rc;
 }

@@ -55,14 +55,12 @@ static void target_trace(void *opaque, enum ferry_migrate_point point)
 
     if (point != FERRY_MIGRATE_CONNECTED)
         return;
-    m->listen_text[0] = '\0';
     migration_set_status(m, MIGRATION_ACTIVE);
 }
 
 static void target_failed(struct migration *m)
 {
     migration_driver_stop(&m->driver);
-    m->listen_text[0] = '\0';
     migration_target_failed(m);
 }
 
@@ -93,7 +91,6 @@ static void target_done(struct migration *m)
     if (ferry_owner_new(&owner, &err) < 0)
         log_error("%s", err.text);
     vm_set_owner(m->vm, owner);
-    m->listen_text[0] = '\0';
     vm_arrived(m->vm, running);
     announce(m);
     migration_finish(m, MIGRATION_COMPLETED);

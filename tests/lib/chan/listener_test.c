@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a target waits: numbers at once, names when they are known. */
+#include "tests/unit.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "lib/chan/chan.h"
+#include "lib/chan/listener.h"
+
+static struct ferry_listener *listen_on(const char *uri)
+{
+    struct ferry_address *a = NULL;
+    struct ferry_listener *l = NULL;
+    struct ferry_err err = {0};
+
+    assert_int_equal(ferry_address_parse(&a, uri, NULL, 0, &err), 0);
+    assert_int_equal(ferry_listener_new(&l, a, &err), 0);
+    ferry_address_free(a);
+    return l;
+}
+
+static void test_a_number(void **state)
+{
+    struct ferry_listener *l = listen_on("tcp:127.0.0.1:0");
+
+    assert_true(ferry_listener_is_ready(l));
+    assert_int_equal(strncmp(ferry_listener_text(l), "tcp:127.0.0.1:", 14), 0);
+    assert_string_not_equal(ferry_listener_text(l), "tcp:127.0.0.1:0");
+    ferry_listener_free(l);
+}
+
+/* As a target steps it: its fd says when there is something to do. */
+static void test_a_name(void **state)
+{
+    struct ferry_listener *l = listen_on("tcp:localhost:0");
+    struct ferry_chan *chan = NULL;
+    struct ferry_err err;
+
+    while (!ferry_listener_is_ready(l)) {
+        struct pollfd p = {.fd = listener_fd(l), .events = POLLIN};
+
+        assert_true(poll(&p, 1, -1) > 0);
+        assert_int_equal(listener_accept(l, &chan, &err), 0);
+    }
+    assert_null(strstr(ferry_listener_text(l), "localhost"));
+    assert_int_equal(listener_accept(l, &chan, &err), 0);
+    ferry_listener_free(l);
+    l = listen_on("tcp:localhost:0");
+    assert_int_equal(ferry_listener_wait(l, 60000, &err), 0);
+    assert_true(ferry_listener_is_ready(l));
+    ferry_listener_free(l);
+}
+
+static void test_a_name_of_nobody(void **state)
+{
+    struct ferry_listener *l = listen_on("tcp:no such host:0");
+    struct ferry_err err;
+
+    assert_false(ferry_listener_is_ready(l));
+    assert_string_equal(ferry_listener_text(l), "tcp:no such host:0");
+    assert_int_equal(ferry_listener_wait(l, 60000, &err), -EHOSTUNREACH);
+    assert_non_null(strstr(err.text, "address resolution failed for no such host:0"));
+    ferry_listener_free(l);
+    /* Given up while it is looked up. */
+    ferry_listener_free(listen_on("tcp:no such host:0"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_number),
+        cmocka_unit_test(test_a_name),
+        cmocka_unit_test(test_a_name_of_nobody),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -235,7 +235,10 @@ struct ferry_migrate_target_params {
      * built when the source has described it, which QEMU does not.
      */
     struct ferry_vm *vm;
-    /* With vm: does the source's machine fit? Without: build it. The text is the source's. */
+    /*
+     * With vm: does the source's machine fit? What does not is named before what the library finds.
+     * Without: build it. The text is the source's.
+     */
     int (*build)(void *opaque, const char *description, struct ferry_vm **vm,
                  struct ferry_err *err);
     const uint8_t *uuid; /* 16 bytes, or NULL; copied. With build: what that VM has is not known */

@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/be.h"
+#include "base/differences.h"
 #include "base/err.h"
 #include "lib/state/text.h"
 
@@ -159,35 +159,6 @@ int hello_get(struct rd *in, bool final, struct hello *ret, struct ferry_err *er
 
 /* --- Comparing --- */
 
-/* Room for "; and 4096 more", and for the clauses of where that others add. */
-#define DIFFERENCES_TAIL_BYTES 96u
-
-struct differences {
-    char text[FERRY_ERR_TEXT_BYTES];
-    size_t n;
-    unsigned count, left_out; /* did not fit */
-};
-
-static void differs(struct differences *d, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-static void differs(struct differences *d, const char *fmt, ...)
-{
-    char text[FERRY_ERR_TEXT_BYTES];
-    va_list ap;
-    int n;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
-    d->count++;
-    if (d->left_out || d->n + strlen(text) + 2 + DIFFERENCES_TAIL_BYTES > sizeof(d->text)) {
-        d->left_out++;
-        return;
-    }
-    n = snprintf(d->text + d->n, sizeof(d->text) - d->n, "%s%s", d->n ? "; " : "", text);
-    d->n += (size_t)n;
-}
-
 static void compare_blocks(struct differences *d, const struct hello *theirs,
                            const struct ram_blocks *blocks)
 {
@@ -204,17 +175,17 @@ static void compare_blocks(struct differences *d, const struct hello *theirs,
         k = ram_find(blocks, name, strlen(name));
         text_name(shown, name, strlen(name));
         if (k < 0) {
-            differs(d, "RAM '%s' is not here", shown);
+            differences_add(d, "RAM '%s' is not here", shown);
             continue;
         }
         seen[k] = true;
         if (blocks->at[k].used_bytes != length)
-            differs(d, "RAM '%s' has %" PRIu64 " bytes there and %" PRIu64 " here", shown, length,
-                    blocks->at[k].used_bytes);
+            differences_add(d, "RAM '%s' has %" PRIu64 " bytes there and %" PRIu64 " here", shown,
+                            length, blocks->at[k].used_bytes);
     }
     for (size_t k = 0; k < blocks->count; k++)
         if (!seen[k])
-            differs(d, "RAM '%s' is only here", blocks->at[k].name);
+            differences_add(d, "RAM '%s' is only here", blocks->at[k].name);
 }
 
 static void compare_parts(struct differences *d, const struct hello *theirs,
@@ -237,13 +208,14 @@ static void compare_parts(struct differences *d, const struct hello *theirs,
         part = vm_find_part(vm, name, instance);
         if (!part || !part->table) {
             if (!optional)
-                differs(d, "device '%s' %u is not here", shown, instance);
+                differences_add(d, "device '%s' %u is not here", shown, instance);
             continue;
         }
         met++;
         if (version > part->table->version || version < part->table->minimum_version)
-            differs(d, "the state of '%s' has version %u there, here %u to %u are understood",
-                    shown, version, part->table->minimum_version, part->table->version);
+            differences_add(d,
+                            "the state of '%s' has version %u there, here %u to %u are understood",
+                            shown, version, part->table->minimum_version, part->table->version);
     }
     for (size_t i = 0; (part = ferry_vm_part(vm, i)); i++)
         have += part->table != NULL;
@@ -261,7 +233,7 @@ static void compare_parts(struct differences *d, const struct hello *theirs,
             rd_take(&r, 5);
         }
         if (!found && part->table && !part->table->needed)
-            differs(d, "device '%s' %u is only here", part->idstr, part->instance_id);
+            differences_add(d, "device '%s' %u is only here", part->idstr, part->instance_id);
     }
 }
 
@@ -273,34 +245,34 @@ static void compare_multifd(struct differences *d, const struct hello *theirs,
     if (!theirs->channels || !(here->capabilities & HELLO_CAP_MULTIFD))
         return;
     if (theirs->channels != here->channels)
-        differs(d, "multifd-channels is %u there and %u here", theirs->channels, here->channels);
+        differences_add(d, "multifd-channels is %u there and %u here", theirs->channels,
+                        here->channels);
     if (strcmp(theirs->compression, here->compression) != 0)
-        differs(d, "multifd-compression is %s there and %s here",
-                text_name(shown, theirs->compression, strlen(theirs->compression)),
-                here->compression);
+        differences_add(d, "multifd-compression is %s there and %s here",
+                        text_name(shown, theirs->compression, strlen(theirs->compression)),
+                        here->compression);
 }
 
-int hello_compare(const struct hello *theirs, const struct hello_side *here, struct ferry_err *err)
+int hello_compare(const struct hello *theirs, const struct hello_side *here, const char *more,
+                  struct ferry_err *err)
 {
     uint32_t capabilities = here->capabilities;
     struct differences d = {0};
     char version[TEXT_NAME_BYTES];
 
+    if (more)
+        differences_add(&d, "%s", more);
     text_name(version, theirs->version, strlen(theirs->version));
     if (theirs->oldest > WIRE_FERRY_PROTOCOL || theirs->protocol < WIRE_FERRY_OLDEST)
-        differs(&d, "ferry %s speaks protocols %u to %u, this one %u to %u", version,
-                theirs->oldest, theirs->protocol, WIRE_FERRY_OLDEST, WIRE_FERRY_PROTOCOL);
+        differences_add(&d, "ferry %s speaks protocols %u to %u, this one %u to %u", version,
+                        theirs->oldest, theirs->protocol, WIRE_FERRY_OLDEST, WIRE_FERRY_PROTOCOL);
     for (size_t i = 0; i < sizeof(hello_names) / sizeof(hello_names[0]); i++)
         if ((theirs->capabilities ^ capabilities) & hello_names[i].bit)
-            differs(&d, "capability %s is %s there and %s here", hello_names[i].name,
-                    theirs->capabilities & hello_names[i].bit ? "on" : "off",
-                    capabilities & hello_names[i].bit ? "on" : "off");
+            differences_add(&d, "capability %s is %s there and %s here", hello_names[i].name,
+                            theirs->capabilities & hello_names[i].bit ? "on" : "off",
+                            capabilities & hello_names[i].bit ? "on" : "off");
     compare_multifd(&d, theirs, here);
     compare_blocks(&d, theirs, here->blocks);
     compare_parts(&d, theirs, here->vm);
-    if (!d.count)
-        return 0;
-    if (d.left_out)
-        return err_set(err, EINVAL, "%s; and %u more", d.text, d.left_out);
-    return err_set(err, EINVAL, "%s", d.text);
+    return differences_end(&d, err);
 }

@@ -69,6 +69,9 @@ void hello_put(struct buf *out, const char *version, bool dry_run, const struct 
  * Data from in: 0, -ENODATA if more bytes are needed (not final), or a refusal. Loans are in's.
  */
 int hello_get(struct rd *in, bool final, struct hello *ret, struct ferry_err *err) FERRY_MUST_CHECK;
-/* Refused if anything differs from this side; the sentence names everything that does. */
-int hello_compare(const struct hello *theirs, const struct hello_side *here,
+/*
+ * Refused if anything differs from this side; the sentence names everything that does. more: what
+ * somebody else has found; NULL: nothing.
+ */
+int hello_compare(const struct hello *theirs, const struct hello_side *here, const char *more,
                   struct ferry_err *err) FERRY_MUST_CHECK;

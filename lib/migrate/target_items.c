@@ -77,6 +77,33 @@ static int items_ready(struct ferry_migrate_target *t)
     return 0;
 }
 
+/* Is there a VM now that fits? One that was there before is compared to the end. */
+static int items_agree(struct ferry_migrate_target *t, const struct hello *hello,
+                       const char *description)
+{
+    struct hello_side here = {
+        .capabilities = hello_capabilities(&t->capabilities),
+        .channels = t->channels,
+        .compression = t->codec->name,
+        .blocks = &t->guest.blocks,
+    };
+    bool was_there = t->base.m.vm != NULL;
+    struct ferry_err found;
+    int r = t->build ? t->build(t->opaque, description, &t->base.m.vm, &found) : 0;
+    const char *found_text = r < 0 ? found.text : NULL;
+
+    if (r < 0 && !was_there) {
+        t->base.m.err = found;
+        return r;
+    }
+    if (!t->base.m.vm)
+        return 0;
+    here.vm = t->base.m.vm;
+    r = guest_ram_init(&t->guest, ferry_vm_ram(here.vm), t->capabilities.ignore_shared,
+                       &t->base.m.err);
+    return r < 0 ? r : hello_compare(hello, &here, found_text, &t->base.m.err);
+}
+
 static int items_hello(struct ferry_migrate_target *t)
 {
     struct rd in = stream_in_data(t->stream);
@@ -90,22 +117,7 @@ static int items_hello(struct ferry_migrate_target *t)
     if (!description)
         return err_set(&t->base.m.err, ENOMEM, "no memory for the machine's description");
     t->dry_run = hello.dry_run;
-    if (t->build)
-        r = t->build(t->opaque, description, &t->base.m.vm, &t->base.m.err);
-    if (r == 0 && t->base.m.vm)
-        r = guest_ram_init(&t->guest, ferry_vm_ram(t->base.m.vm), t->capabilities.ignore_shared,
-                           &t->base.m.err);
-    if (r == 0 && t->base.m.vm) {
-        const struct hello_side here = {
-            .capabilities = hello_capabilities(&t->capabilities),
-            .channels = t->channels,
-            .compression = t->codec->name,
-            .blocks = &t->guest.blocks,
-            .vm = t->base.m.vm,
-        };
-
-        r = hello_compare(&hello, &here, &t->base.m.err);
-    }
+    r = items_agree(t, &hello, description);
     if (r == 0)
         r = items_ready(t);
     if (r < 0)

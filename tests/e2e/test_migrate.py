@@ -164,12 +164,16 @@ def test_incoming_with_options_of_its_own(small, target, tmp_path):
 
 def test_another_machine_is_refused_by_name(small, target, tmp_path):
     uri = f"unix:{tmp_path}/move"
-    there = target(small, "run", *own_options(small, tmp_path, ("128", "160")), "-incoming", uri)
+    disk = "virtio-blk-device,drive=d0"
+    words = own_options(small, tmp_path, ("128", "160"), (disk, f"{disk},num-queues=2"))
+    there = target(small, "run", *words, "-global", "virtio-mmio.force-legacy=off", "-incoming", uri)
     there.wait_status("inmigrate")
     done = ferry("migrate", small.name, uri)
     assert done.status == 1
     assert there.process.wait(SAFETY_NET_S) == 1
     for text in (done.err, there.stderr()):
+        assert "num-queues is 1 there and 2 here" in text, text
+        assert "force-legacy is on there and off here" in text, text
         assert str(160 << 20) in text and str(128 << 20) in text, text
     check_unharmed(small)
 

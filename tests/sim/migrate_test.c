@@ -205,6 +205,24 @@ static void test_every_difference_is_named(void **state)
     pair_delete(p);
 }
 
+/* The VMM compares what the library does not know; a machine of its own is compared to the end. */
+static void test_what_the_vmm_finds_is_named_with_the_rest(void **state)
+{
+    struct migrate_pair *p = pair_new(false);
+    struct ferry_ram_region *region;
+    struct ferry_err err;
+
+    assert_int_equal(ferry_ram_add(p->from.ram, "more.ram", 4096, &region, &err), 0);
+    p->target_params.vm = p->to.vm;
+    err_set(&p->build_err, EINVAL, "a is 1 there and 2 here");
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    assert_string_equal(p->source_err.text, "the target refused: a is 1 there and 2 here; RAM "
+                                            "'more.ram' is not here");
+    migrate_pair_check_stayed(p);
+    pair_delete(p);
+}
+
 static void test_a_paused_guest_stays_paused(void **state)
 {
     struct migrate_pair *p = pair_new(false);
@@ -317,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_a_stream_without_a_machine_needs_one),
         cmocka_unit_test(test_another_uuid_is_refused),
         cmocka_unit_test(test_every_difference_is_named),
+        cmocka_unit_test(test_what_the_vmm_finds_is_named_with_the_rest),
         cmocka_unit_test(test_a_paused_guest_stays_paused),
         cmocka_unit_test(test_dry_run_moves_nothing),
         cmocka_unit_test(test_the_reason_travels),

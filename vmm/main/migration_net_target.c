@@ -9,9 +9,27 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "vmm/main/announce.h"
+#include "vmm/main/compare.h"
 #include "vmm/main/migration_internal.h"
 #include "vmm/main/overrides.h"
 #include "vmm/main/vm_internal.h"
+
+/* The machine of this side's own options. What it looks like in the stream the library compares. */
+static int target_compare(struct migration *m, const char *description, struct ferry_err *err)
+{
+    struct options o = {0};
+    struct vm_config theirs = {0};
+    int rc = options_from_json(&o, description, err);
+
+    if (!rc)
+        rc = config_from_options(&theirs, &o, err);
+    options_free(&o);
+    if (rc < 0)
+        return rc;
+    rc = config_compare(&theirs, vm_config(m->vm), err);
+    config_free(&theirs);
+    return rc;
+}
 
 static int target_build(void *opaque, const char *description, struct ferry_vm **vm,
                         struct ferry_err *err)
@@ -20,9 +38,8 @@ static int target_build(void *opaque, const char *description, struct ferry_vm *
     struct options o = {0};
     int rc;
 
-    /* One that was built from this side's own options is compared by the library. */
     if (vm_parts(m->vm))
-        return 0;
+        return target_compare(m, description, err);
     rc = overrides_machine(&o, description, m->overrides, err);
     if (!rc)
         rc = vm_build(m->vm, &o, NULL, err);

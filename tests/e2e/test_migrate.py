@@ -196,6 +196,8 @@ def test_refusals_of_settings(small):
     qmp = small.qmp()
     for names, says in (
         (("multifd", "xbzrle"), "Multifd is not compatible with xbzrle"),
+        (("mapped-ram", "xbzrle"), "Mapped-ram migration is incompatible with xbzrle"),
+        (("mapped-ram", "x-ignore-shared"), "Mapped-ram migration is incompatible with x-ignore-shared"),
         (("postcopy-ram",), "not served"),
     ):
         wanted = [{"capability": name, "state": True} for name in names]
@@ -205,4 +207,7 @@ def test_refusals_of_settings(small):
         qmp.execute("migrate-continue", state="pre-switchover")
     with pytest.raises(QmpError, match="unknown migration protocol"):
         qmp.execute("migrate", uri="nonsense:x")
+    qmp.execute("migrate-set-capabilities", capabilities=[{"capability": "mapped-ram", "state": True}])
+    with pytest.raises(QmpError, match=r"Migration requires seekable transport \(e.g. file\)"):
+        qmp.execute("migrate", uri="tcp:127.0.0.1:1")
     check_unharmed(small)

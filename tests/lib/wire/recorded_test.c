@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ferry/analyze.h>
+
 #include "base/be.h"
 #include "lib/codec/codec.h"
 #include "lib/codec/zero.h"
@@ -550,12 +552,38 @@ static void test_return_path(void **state)
                       "REQ_PAGES 303;REQ_PAGES 320;SHUT 0;");
 }
 
+/* What is told of a mapped-ram file: the pages that are there, and not its holes. */
+static void test_analyze_mapped(void **state)
+{
+    struct channel file = channel_open("mapped-ram.bin", 0);
+    struct channel memory = channel_open("mapped-ram.mem", 0);
+    size_t pages = memory.len_bytes / WIRE_PAGE_BYTES, normal = 0;
+    struct ferry_err err = {0};
+    char want[128], *text = NULL;
+
+    for (size_t i = 0; i < pages; i++)
+        normal += !zero_check(memory.data + i * WIRE_PAGE_BYTES, WIRE_PAGE_BYTES);
+    snprintf(want, sizeof(want),
+             "\"block\":\"riscv_virt_board.ram\",\"bytes\":%zu,\"pages\":%zu,"
+             "\"zero-pages\":%zu",
+             memory.len_bytes, normal, pages - normal);
+    must(ferry_analyze(&text, file.data, file.len_bytes, true, &err), &err);
+    assert_non_null(strstr(text, "\"mapped-ram\":true"));
+    if (!strstr(text, want))
+        fail_msg("no %s in %.2000s", want, text);
+    assert_non_null(strstr(text, "\"name\":\"globalstate\""));
+    free(text);
+    channel_close(&file);
+    channel_close(&memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_precopy),      cmocka_unit_test(test_multifd),
-        cmocka_unit_test(test_multifd_zstd), cmocka_unit_test(test_mapped),
-        cmocka_unit_test(test_postcopy),     cmocka_unit_test(test_return_path),
+        cmocka_unit_test(test_precopy),        cmocka_unit_test(test_multifd),
+        cmocka_unit_test(test_multifd_zstd),   cmocka_unit_test(test_mapped),
+        cmocka_unit_test(test_analyze_mapped), cmocka_unit_test(test_postcopy),
+        cmocka_unit_test(test_return_path),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

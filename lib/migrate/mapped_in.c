@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/num.h"
 #include "base/own.h"
 #include "lib/chan/place.h"
 #include "lib/codec/zero.h"
+
+#define IN_STAGING_PAGES 32u
 
 struct mapped_in {
     struct mapped_in_params params;
@@ -23,20 +26,31 @@ struct mapped_in {
     uint64_t page; /* up to here pages were dealt out */
 };
 
+/*
+ * Not straight into the mapping: there each page costs a fault (lib/mem/fill.c), and so much stays
+ * in the cache.
+ */
 static int in_run(void *self, const struct crew_run *run, struct ferry_err *err)
 {
     struct mapped_in *m = self;
     const struct mapped_in_params *p = &m->params;
-    uint64_t offset = run->page * WIRE_PAGE_BYTES, n = run->pages * WIRE_PAGE_BYTES;
-    int r =
-        chan_read_at(m->direct ? m->direct : p->chan, guest_ram_page(p->guest, run->block, offset),
-                     (size_t)n, m->pages_offset_bytes + offset, err);
+    const struct ferry_chan *chan = m->direct ? m->direct : p->chan;
+    _Alignas(WIRE_PAGE_BYTES) uint8_t staging[IN_STAGING_PAGES * WIRE_PAGE_BYTES];
 
-    if (r < 0)
-        return r;
-    for (uint64_t i = 0; i < run->pages; i++)
-        guest_bit_set_shared(p->guest->backed[run->block], run->page + i);
-    atomic_fetch_add(p->bytes, n);
+    for (uint64_t at = 0; at < run->pages; at += IN_STAGING_PAGES) {
+        uint64_t page = run->page + at, pages = num_min(run->pages - at, IN_STAGING_PAGES);
+        struct iovec iov = {.iov_base = staging, .iov_len = pages * WIRE_PAGE_BYTES};
+        int r = chan_read_at(chan, staging, iov.iov_len,
+                             m->pages_offset_bytes + page * WIRE_PAGE_BYTES, err);
+
+        if (r == 0)
+            r = ferry_ram_fill(p->guest->regions[run->block], page, &iov, 1, err);
+        if (r < 0)
+            return r;
+        for (uint64_t i = 0; i < pages; i++)
+            guest_bit_set_shared(p->guest->backed[run->block], page + i);
+    }
+    atomic_fetch_add(p->bytes, run->pages * WIRE_PAGE_BYTES);
     atomic_fetch_add(p->normal_pages, run->pages);
     return 0;
 }

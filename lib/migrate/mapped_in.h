@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A target's RAM out of a mapped-ram file (format: lib/wire/mapped.h): one block after the other,
- * its pages straight into guest RAM, by threads side by side. The receiver calls it.
+ * its pages by threads side by side. The receiver calls it.
  *
  *     mapped_in_begin() for each block of the list
  *     mapped_in_next(): 0: wait for `wake` and ask again, 1: the block is there; go on at

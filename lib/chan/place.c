@@ -81,6 +81,11 @@ int chan_read_at(const struct ferry_chan *c, void *data, size_t n, uint64_t posi
     return 0;
 }
 
+void chan_flush_at(const struct ferry_chan *c, size_t n, uint64_t position_bytes)
+{
+    (void)!sync_file_range(c->fd, (off_t)position_bytes, (off_t)n, SYNC_FILE_RANGE_WRITE);
+}
+
 int chan_open_direct(struct ferry_chan **ret, const struct ferry_chan *c, struct ferry_err *err)
 {
     char path[32];

@@ -23,6 +23,12 @@ int chan_read_at(const struct ferry_chan *c, void *data, size_t n, uint64_t posi
                  struct ferry_err *err) FERRY_MUST_CHECK;
 
 /*
+ * What was written there goes to the disk from now on, so that chan_finish() has less to wait for.
+ * A wish.
+ */
+void chan_flush_at(const struct ferry_chan *c, size_t n, uint64_t position_bytes);
+
+/*
  * The same file once more, past the host's page cache (O_DIRECT): memory, places and lengths must
  * be those of whole pages. A sentence if the file system has no such thing.
  */

@@ -20,12 +20,24 @@ struct mapped_out {
     uint8_t *bitmaps[WIRE_RAM_BLOCKS_MAX]; /* owned */
 };
 
+static int out_write(const struct mapped_out *m, const uint8_t *data, uint64_t pages,
+                     uint64_t place_bytes, struct ferry_err *err)
+{
+    const struct ferry_chan *chan = m->direct ? m->direct : m->params.chan;
+    size_t n = (size_t)(pages * WIRE_PAGE_BYTES);
+    int r = chan_write_at(chan, data, n, place_bytes, err);
+
+    /* Else the pause would be as long as the disk needs for all of it. */
+    if (r == 0 && !m->direct)
+        chan_flush_at(chan, n, place_bytes);
+    return r;
+}
+
 /* Pages of a run that are not zero, by one call for as many as follow each other. */
 static int out_run(void *self, const struct crew_run *run, struct ferry_err *err)
 {
     struct mapped_out *m = self;
     const struct mapped_out_params *p = &m->params;
-    const struct ferry_chan *chan = m->direct ? m->direct : p->chan;
     const uint8_t *data = guest_ram_page(p->guest, run->block, run->page * WIRE_PAGE_BYTES);
     uint64_t place = m->headers[run->block].pages_offset_bytes + run->page * WIRE_PAGE_BYTES;
     uint8_t *bitmap = m->bitmaps[run->block];
@@ -38,9 +50,8 @@ static int out_run(void *self, const struct crew_run *run, struct ferry_err *err
         while (end < run->pages &&
                !(p->look_for_zeros && zero_check(data + end * WIRE_PAGE_BYTES, WIRE_PAGE_BYTES)))
             mapped_set(bitmap, run->page + end++);
-        r = end > at ? chan_write_at(chan, data + at * WIRE_PAGE_BYTES,
-                                     (size_t)(end - at) * WIRE_PAGE_BYTES,
-                                     place + at * WIRE_PAGE_BYTES, err)
+        r = end > at ? out_write(m, data + at * WIRE_PAGE_BYTES, end - at,
+                                 place + at * WIRE_PAGE_BYTES, err)
                      : 0;
         if (r < 0)
             return r;

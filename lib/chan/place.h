@@ -23,8 +23,8 @@ int chan_read_at(const struct ferry_chan *c, void *data, size_t n, uint64_t posi
                  struct ferry_err *err) FERRY_MUST_CHECK;
 
 /*
- * What was written there goes to the disk from now on, so that chan_finish() has less to wait for.
- * A wish.
+ * What was written there (n 0: to the end) goes to the disk from now on, so that chan_finish() has
+ * less to wait for. A wish.
  */
 void chan_flush_at(const struct ferry_chan *c, size_t n, uint64_t position_bytes);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "lib/chan/place.h"
 #include "lib/codec/xbzrle_cache.h"
 #include "lib/codec/zero.h"
 #include "lib/migrate/mapped_out.h"
@@ -29,6 +30,9 @@
 /* How finely a rate is kept, and how long to wait at most before looking at it again. */
 #define SENDER_BURST_NS     10000000
 #define SENDER_HOLD_NS      INT64_C(100000000)
+
+/* Of a file, between two calls that have it written. */
+#define SENDER_FLUSH_BYTES (UINT64_C(8) << 20)
 
 enum job_kind { JOB_BYTES = 1, JOB_RAM, JOB_FINISH };
 
@@ -62,6 +66,7 @@ struct sender {
     uint8_t copies[SENDER_COPIES][WIRE_PAGE_BYTES]; /* pages and deltas that must not change */
     size_t copy_count;
     bool began, ended;
+    uint64_t unflushed_bytes; /* of a file */
     size_t block;
     uint64_t page;
     uint64_t owed_bytes; /* sent, and not yet covered by the rate */
@@ -621,6 +626,16 @@ static int64_t sender_hold_until(struct sender *s)
     return now + (wait_ns < SENDER_HOLD_NS ? wait_ns : SENDER_HOLD_NS);
 }
 
+/* A file goes to the disk as it grows; else the pause would be as long as the disk needs for it. */
+static void sender_flush(struct sender *s, size_t n)
+{
+    s->unflushed_bytes += n;
+    if (!chan_traits(s->params.chan)->seekable || s->unflushed_bytes < SENDER_FLUSH_BYTES)
+        return;
+    s->unflushed_bytes = 0;
+    chan_flush_at(s->params.chan, 0, 0);
+}
+
 /* 1: the batch is gone, 0: wait as want says. */
 static int sender_send(struct sender *s, struct lane_want *want, struct ferry_err *err)
 {
@@ -643,6 +658,7 @@ static int sender_send(struct sender *s, struct lane_want *want, struct ferry_er
             return (int)n;
         atomic_fetch_add(&s->counters.bytes, (uint64_t)n);
         s->owed_bytes += (uint64_t)n;
+        sender_flush(s, (size_t)n);
         sender_advance(s, (size_t)n);
     }
     return 1;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -207,6 +208,48 @@ static void test_a_pair(void **state)
     ferry_chan_free(pair[0]);
 }
 
+/* The address owns the fd, and who opens it takes it. */
+static void test_from_an_fd(void **state)
+{
+    struct ferry_address *a = NULL;
+    struct ferry_chan *chan = NULL;
+    struct ferry_err err;
+    char text[32], c = 0, x = 'x';
+    int fds[2], fd;
+
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    fd = fds[1];
+    assert_int_equal(ferry_address_fd(&a, &fds[1], &err), 0);
+    assert_int_equal(fds[1], -1);
+    snprintf(text, sizeof(text), "fd:%d", fd);
+    assert_int_equal(ferry_address_kind(a), FERRY_ADDRESS_FD);
+    assert_string_equal(ferry_address_text(a), text);
+    assert_int_equal(a->type->open(a, true, &chan, &err), 0);
+    ferry_address_free(a);
+    assert_int_equal(chan_send(chan, &(struct iovec){.iov_base = &x, .iov_len = 1}, 1, &err), 1);
+    assert_int_equal(read(fds[0], &c, 1), 1);
+    assert_int_equal(c, 'x');
+    ferry_chan_free(chan);
+    assert_int_equal(read(fds[0], &c, 1), 0); /* nobody has it any more */
+
+    fds[1] = fcntl(fds[0], F_DUPFD_CLOEXEC, 0);
+    assert_int_equal(ferry_address_fd(&a, &fds[1], &err), 0);
+    ferry_address_free(a); /* nobody opened it */
+    close(fds[0]);
+}
+
+static void test_a_socket_has_a_path(void **state)
+{
+    struct ferry_address *a = NULL;
+    struct ferry_err err;
+
+    assert_int_equal(ferry_address_unix(&a, "/run/a:b", &err), 0);
+    assert_int_equal(ferry_address_kind(a), FERRY_ADDRESS_UNIX);
+    assert_string_equal(ferry_address_text(a), "unix:/run/a:b");
+    ferry_address_free(a);
+    assert_int_equal(ferry_address_unix(&a, "", &err), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +259,8 @@ int main(void)
         cmocka_unit_test(test_resolved_later),
         cmocka_unit_test(test_a_file_of_a_set),
         cmocka_unit_test(test_from_pieces),
+        cmocka_unit_test(test_from_an_fd),
+        cmocka_unit_test(test_a_socket_has_a_path),
         cmocka_unit_test(test_a_pair),
     };
 

@@ -9,7 +9,10 @@
  *   dMB   from now on write to so many MB of pages per second, one word in each, over and over
  *         through 256 MiB; 0: to none
  *
- * In between it sleeps.
+ *   w     nothing
+ *
+ * In between it sleeps until a timer or the serial port wakes it. QEMU 10.0 starts no timer again
+ * in a target: there `w` has to.
  */
 #include <stdint.h>
 
@@ -22,10 +25,15 @@
 #define DIRTY_PAGES (256 * MIB / PAGE_BYTES)
 
 #define UART_DATA   ((volatile uint8_t *)0x10000000)
+#define UART_ENABLE ((volatile uint8_t *)0x10000001)
 #define UART_STATUS ((volatile uint8_t *)0x10000005)
 #define UART_READY  1u
-#define CLINT_CMP   ((volatile uint64_t *)0x02004000)
-#define CLINT_TIME  ((volatile uint64_t *)0x0200bff8)
+#define UART_IRQ    10u
+
+#define PLIC_PRIORITY ((volatile uint32_t *)0x0c000000)
+#define PLIC_ENABLE   ((volatile uint32_t *)0x0c002000)
+#define PLIC_CLAIM    ((volatile uint32_t *)0x0c200004)
+
 #define TIME_HZ     10000000u
 #define IDLE_TICKS  (TIME_HZ / 100)
 #define DIRTY_TICKS (TIME_HZ / 1000)
@@ -34,7 +42,10 @@ __asm__(".section .text.start\n"
         ".globl _start\n"
         "_start:\n"
         "    li     sp, 0x80010000\n"
-        "    li     t0, 0x80\n" /* the timer wakes, and is not taken */
+        "    li     t0, -1\n"
+        "    slli   t0, t0, 63\n"
+        "    csrw   0x30a, t0\n" /* menvcfg.STCE */
+        "    li     t0, 0x820\n" /* the timer and the PLIC wake, and are not taken */
         "    csrw   mie, t0\n"
         "    call   guest_main\n"
         ".text\n");
@@ -42,6 +53,22 @@ __asm__(".section .text.start\n"
 struct dirtying {
     uint64_t pages_per_s, since_ticks, done_pages, next_page;
 };
+
+static uint64_t now_ticks(void)
+{
+    uint64_t ticks;
+
+    __asm__ volatile("rdtime %0" : "=r"(ticks));
+    return ticks;
+}
+
+static void sleep_until(uint64_t ticks)
+{
+    __asm__ volatile("csrw 0x14d, %0\n" /* stimecmp */
+                     "wfi"
+                     :
+                     : "r"(ticks));
+}
 
 static void put_text(const char *text)
 {
@@ -82,13 +109,13 @@ static void obey(char what, uint64_t number, struct dirtying *d)
         fill(number, 0, 0);
     else if (what == 'd')
         *d = (struct dirtying){.pages_per_s = number * 1000000 / PAGE_BYTES,
-                               .since_ticks = *CLINT_TIME};
+                               .since_ticks = now_ticks()};
     put_text("ok\n");
 }
 
-static void dirty(struct dirtying *d, uint64_t now_ticks)
+static void dirty(struct dirtying *d, uint64_t ticks)
 {
-    uint64_t due_pages = (now_ticks - d->since_ticks) * d->pages_per_s / TIME_HZ;
+    uint64_t due_pages = (ticks - d->since_ticks) * d->pages_per_s / TIME_HZ;
 
     for (; d->done_pages < due_pages; d->done_pages++) {
         volatile uint64_t *page =
@@ -106,11 +133,14 @@ void guest_main(void)
     uint64_t number = 0;
     char what = 0;
 
+    PLIC_PRIORITY[UART_IRQ] = 1;
+    *PLIC_ENABLE = 1u << UART_IRQ;
+    *UART_ENABLE = UART_READY;
     put_text("ready\n");
     for (;;) {
-        uint64_t now_ticks = *CLINT_TIME;
+        uint64_t ticks = now_ticks();
 
-        dirty(&d, now_ticks);
+        dirty(&d, ticks);
         while (*UART_STATUS & UART_READY) {
             char c = (char)*UART_DATA;
 
@@ -123,7 +153,7 @@ void guest_main(void)
                 number = 0;
             }
         }
-        *CLINT_CMP = now_ticks + (d.pages_per_s ? DIRTY_TICKS : IDLE_TICKS);
-        __asm__ volatile("wfi");
+        *PLIC_CLAIM = *PLIC_CLAIM;
+        sleep_until(ticks + (d.pages_per_s ? DIRTY_TICKS : IDLE_TICKS));
     }
 }

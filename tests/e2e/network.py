@@ -152,6 +152,11 @@ class Bridge(Tap):
             run("ip", "tuntap", "add", ifname, "mode", "tap", "vnet_hdr")
             run("ip", "link", "set", ifname, "master", "br0", "up")
 
+    def other_host(self, folder):
+        """Options of a ferry there, and the peer once the guest is there."""
+        del folder
+        return ["--netdev", f"n0={self.ifnames[1]}"], self.peer()
+
 
 def echo_request(number):
     body = struct.pack("!HH", 0xFE77, number) + b"ferry" * 8
@@ -166,6 +171,7 @@ class Passt:
 
     def __init__(self, folder):
         self.path = folder / "passt.socket"
+        self.other = None
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -191,7 +197,14 @@ class Passt:
         made.connect(("127.0.0.1", self.port))
         return made
 
+    def other_host(self, folder):
+        """As of a bridge; each passt has one guest."""
+        self.other = Passt(folder)
+        return ["--net-socket", f"n0={self.other.path}"], self.other.peer()
+
     def close(self):
+        if self.other:
+            self.other.close()
         try:
             os.kill(self.pid, 15)
         except ProcessLookupError:

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 from ferry_cli import ferry
 from moving import SAFETY_NET_S, SMALL, check_moved, check_unharmed, migrate
+from network import Numbered, Passt
 
 OFD_SETLK = 37
 WRITERS = 201  # the byte that says: nobody else may write
@@ -103,3 +104,22 @@ def test_a_tap_in_use_or_missing_and_another(start, target, network):
     network.change("tap0", "tap1")
     assert network.ping(3) == 3
     check_moved(machine, there)
+
+
+def test_a_network_socket_that_is_elsewhere(start, target, tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    network = Passt(tmp_path / "here")
+    try:
+        machine = start(network=network, **SMALL)
+        machine.wait_ready()
+        options, peer = network.other_host(tmp_path / "elsewhere")
+        there = target(machine, "receive", "tcp:127.0.0.1:0", *options)
+        migrate(machine, there.listening())
+        there.wait_status("running")
+        numbered = Numbered(peer)
+        numbered.exchange()
+        assert numbered.unanswered == []
+        check_moved(machine, there)
+    finally:
+        network.close()

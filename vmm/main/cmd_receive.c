@@ -62,6 +62,7 @@ const struct command command_receive = {
             "  --drive ID=PATH       the image of -drive ID is PATH here\n"
             "  --blockdev NODE=PATH  the image of a block node\n"
             "  --netdev ID=IFNAME    the TAP of -netdev ID is IFNAME here\n"
+            "  --net-socket ID=PATH  the UNIX socket of -netdev ID, as passt's\n"
             "  --chardev ID=PATH     the file or socket of -chardev ID\n"
             "  --serial WHERE        where the UART goes here, as in ferry run -serial\n"
             "  --bios, --kernel, --initrd FILE\n"

@@ -26,6 +26,7 @@ static const struct override_def defs[] = {
     {"drive", "ID=PATH", "drive", "id", "file", "the image of -drive ID is PATH here"},
     {"blockdev", "NODE=PATH", "blockdev", "node-name", "filename", "the image of a node"},
     {"netdev", "ID=IFNAME", "netdev", "id", "ifname", "the TAP of -netdev ID is IFNAME here"},
+    {"net-socket", "ID=PATH", "netdev", "id", "addr.path", "the UNIX socket of -netdev ID"},
     {"memory", "ID=PATH", "object", "id", "mem-path", "the file of -object ID is PATH here"},
     {"chardev", "ID=PATH", "chardev", "id", "path", "the file or socket of -chardev ID"},
     {"serial", "WHERE", "serial", NULL, NULL, "where the UART goes here, as ferry run -serial"},

@@ -109,6 +109,8 @@ def test_dry_run(small, target):
     there = target(small, "receive", "tcp:127.0.0.1:0")
     done = ferry("migrate", small.name, there.listening(), "--dry-run")
     assert done.status == 0, done.err
+    assert there.process.wait(SAFETY_NET_S) == 1
+    assert "dry run" in there.stderr()
     check_unharmed(small)
 
 

@@ -123,6 +123,11 @@ static int target_step(void *obj)
     case FERRY_MIGRATE_DONE:
         target_done(m);
         return 1;
+    case FERRY_MIGRATE_CHECKED:
+        err_set(&m->error, ECANCELED,
+                "that was a dry run: this VM would be taken; start this again to have it");
+        target_failed(m);
+        return 1;
     default:
         target_failed(m);
         return 1;

@@ -2,6 +2,7 @@
 """Every mistake is answered with a sentence and exit status 1 or 2, and nothing else happens."""
 
 import json
+import os
 import socket
 import subprocess
 
@@ -135,3 +136,37 @@ def receive_from(path, bytes_sent):
         client.sendall(bytes_sent)
     process.stderr_text = process.communicate(timeout=60)[1]
     return process
+
+
+@pytest.mark.parametrize("command", ["run", "ls"])
+def test_what_a_killed_vm_leaves_is_tidied_up(guest, tmp_path, command):
+    """By the next VM, or by a command that looks at all of them; who lives keeps its files."""
+    env = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    running_here = {}
+
+    def begin(name):
+        words = [str(FERRY), "run", "-name", name, "-m", "64", "-S", *[str(word) for word in BOOT]]
+        running_here[name] = subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL)
+        while ferry("status", name, env=env).status:
+            assert running_here[name].poll() is None
+
+    def left():
+        return sorted(path.name for path in (tmp_path / "ferry").iterdir())
+
+    try:
+        begin("alive")
+        begin("dead")
+        running_here["dead"].kill()
+        running_here["dead"].wait()
+        assert left() == ["alive.lock", "alive.sock", "dead.lock", "dead.sock"]
+        if command == "run":
+            begin("next")
+            assert left() == ["alive.lock", "alive.sock", "next.lock", "next.sock"]
+        else:
+            assert "alive" in ferry("ls", env=env).out
+            assert left() == ["alive.lock", "alive.sock"]
+        assert ferry("quit", "alive", env=env).status == 0
+    finally:
+        for process in running_here.values():
+            process.kill()
+            process.wait()

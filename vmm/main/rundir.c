@@ -16,6 +16,7 @@
 
 static const char fd_name[] = "vm/name";
 static const char lock_suffix[] = ".lock";
+static const char socket_suffix[] = ".sock";
 
 struct rundir_claim {
     char path[RUNDIR_PATH_BYTES];
@@ -72,11 +73,37 @@ static int lock_fd(int fd)
     return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
 }
 
+/* A VM holds the lock from byte 0 on. Who tidies up holds it from byte 1 on, for a moment. */
+#define SWEEP_BYTE 1
+
 static bool is_locked(int fd)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK &&
+           lock.l_start != SWEEP_BYTE;
+}
+
+/* What a process left that was killed. Nobody's name can be taken by somebody else meanwhile. */
+static void sweep(const char *name)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SWEEP_BYTE};
+    char path[RUNDIR_PATH_BYTES], socket[RUNDIR_PATH_BYTES];
+    struct stat ours, there;
+    struct ferry_err err;
+    OWN_FD int fd = -1;
+
+    if (rundir_file(path, name, lock_suffix, &err) < 0 ||
+        rundir_file(socket, name, socket_suffix, &err) < 0)
+        return;
+    fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) < 0)
+        return;
+    /* Another may have done it, and a VM have taken the name again. */
+    if (fstat(fd, &ours) < 0 || stat(path, &there) < 0 || ours.st_ino != there.st_ino)
+        return;
+    unlink(socket);
+    unlink(path);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -118,8 +145,10 @@ int rundir_list(void (*fn)(void *arg, const char *name), void *arg, struct ferry
         if (len <= suffix || strcmp(entry->d_name + len - suffix, lock_suffix))
             continue;
         entry->d_name[len - suffix] = '\0';
-        if (!held(entry->d_name))
+        if (!held(entry->d_name)) {
+            sweep(entry->d_name);
             continue;
+        }
         grown = reallocarray(names, count + 1, sizeof(*names));
         if (!grown)
             break;
@@ -203,6 +232,10 @@ static int refuse_taken(const struct rundir_claim *claim, int fd, struct ferry_e
                    claim->name, *pid ? pid : "unknown", claim->name);
 }
 
+static void ignore_name(void *arg, const char *name)
+{
+}
+
 int rundir_claim_new(struct rundir_claim **ret, const char *name, struct ferry_err *err)
 {
     struct rundir_claim *claim;
@@ -219,6 +252,8 @@ int rundir_claim_new(struct rundir_claim **ret, const char *name, struct ferry_e
             break;
         }
         rc = lock_fd(fd);
+        if ((rc == -EAGAIN || rc == -EACCES) && !is_locked(fd))
+            continue;
         if (rc == -EAGAIN || rc == -EACCES) {
             rc = refuse_taken(claim, fd, err);
             break;
@@ -233,6 +268,7 @@ int rundir_claim_new(struct rundir_claim **ret, const char *name, struct ferry_e
         write_pid(fd);
         claim->fd = take_fd(&fd);
         *ret = claim;
+        (void)!rundir_list(ignore_name, NULL, err);
         return 0;
     }
     rundir_claim_free(claim);

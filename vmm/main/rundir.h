@@ -21,7 +21,10 @@ int rundir_path(char ret[RUNDIR_PATH_BYTES], struct ferry_err *err) FERRY_MUST_C
 /* Path of NAME.SUFFIX in it. */
 int rundir_file(char ret[RUNDIR_PATH_BYTES], const char *name, const char *suffix,
                 struct ferry_err *err) FERRY_MUST_CHECK;
-/* The names of all VMs that a process holds: calls fn for each, sorted. */
+/*
+ * The names of all VMs that a process holds: calls fn for each, sorted. What processes left that
+ * were killed is removed.
+ */
 int rundir_list(void (*fn)(void *arg, const char *name), void *arg,
                 struct ferry_err *err) FERRY_MUST_CHECK;
 

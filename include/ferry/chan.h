@@ -32,7 +32,7 @@ struct ferry_address; /* opaque; owns what it names, an fd too */
 /* Who knows the names of fds: the monitor. Both return an fd that is the caller's, or -errno. */
 struct ferry_fd_names { /* members may be NULL */
     int (*take)(void *opaque, const char *name, struct ferry_err *err);
-    /* flags: O_RDONLY, O_WRONLY or O_RDWR. */
+    /* flags: O_RDONLY, O_WRONLY or O_RDWR, just as they are with or without O_DIRECT. */
     int (*open_set)(void *opaque, uint64_t id, int flags, struct ferry_err *err);
     void *opaque;
 };

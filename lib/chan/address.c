@@ -21,7 +21,7 @@ struct ferry_address *address_new(const struct chan_type *type, struct ferry_err
         return NULL;
     }
     a->type = type;
-    a->fd = -1;
+    a->fd = a->direct_fd = -1;
     return a;
 }
 
@@ -79,6 +79,7 @@ void ferry_address_free(struct ferry_address *a)
     free(a->path);
     free(a->name);
     own_close_fd(&a->fd);
+    own_close_fd(&a->direct_fd);
     free(a);
 }
 

@@ -19,8 +19,9 @@ struct ferry_address {
     char *port;
     char *path; /* UNIX, FILE */
     char **argv;
-    char *name;            /* FD: the monitor's name for it; NULL: a number */
-    int fd;                /* FD; FILE from an fd set; -1: not resolved yet */
+    char *name;    /* FD: the monitor's name for it; NULL: a number */
+    int fd;        /* FD; FILE from an fd set; -1: not resolved yet */
+    int direct_fd; /* FILE from an fd set: the same with O_DIRECT, if the set has it; else -1 */
     uint64_t offset_bytes; /* FILE */
 };
 

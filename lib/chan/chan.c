@@ -36,7 +36,7 @@ int chan_new(struct ferry_chan **ret, int *fd, const char *name, struct ferry_er
         return err_set(err, ENOMEM, "no memory for a channel");
     }
     c->fd = take_fd(fd);
-    c->pidfd = -1;
+    c->pidfd = c->direct_fd = -1;
     c->socket = S_ISSOCK(st.st_mode);
     c->traits.both_ways = c->socket;
     c->traits.seekable = S_ISREG(st.st_mode);
@@ -79,6 +79,7 @@ void ferry_chan_free(struct ferry_chan *c)
     if (!c)
         return;
     own_close_fd(&c->fd);
+    own_close_fd(&c->direct_fd);
     if (c->pidfd >= 0) {
         siginfo_t info;
 

@@ -25,7 +25,8 @@ struct chan_traits {
 };
 
 struct ferry_chan {
-    int fd; /* owned */
+    int fd;        /* owned */
+    int direct_fd; /* owned; the same file with O_DIRECT, if it was given; -1 */
     bool socket;
     struct chan_traits traits;
     int pidfd; /* EXEC: the child, owned; -1 */

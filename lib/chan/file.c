@@ -67,6 +67,7 @@ static int file_resolve(struct ferry_address *a, const struct ferry_fd_names *na
                         struct ferry_err *err)
 {
     const char *number = a->path + strlen(fdset_prefix);
+    struct ferry_err none;
     uint64_t id;
     char *end;
 
@@ -77,7 +78,10 @@ static int file_resolve(struct ferry_address *a, const struct ferry_fd_names *na
     if (errno || *end || *number < '0' || *number > '9' || !names->open_set)
         return err_set(err, ENOENT, "there is no fd set '%s'", a->path);
     a->fd = names->open_set(names->opaque, id, flags, err);
-    return a->fd < 0 ? a->fd : 0;
+    if (a->fd < 0)
+        return a->fd;
+    a->direct_fd = names->open_set(names->opaque, id, flags | O_DIRECT, &none);
+    return 0;
 }
 
 static int file_open_fd(const struct ferry_address *a, bool out, struct ferry_err *err)
@@ -102,6 +106,7 @@ static int file_open(const struct ferry_address *a, bool out, struct ferry_chan 
     OWN_FD int fd = file_open_fd(a, out, err);
     struct stat st;
     bool regular;
+    int r;
 
     if (fd < 0)
         return fd;
@@ -116,7 +121,10 @@ static int file_open(const struct ferry_address *a, bool out, struct ferry_chan 
     if ((regular || a->offset_bytes) && lseek(fd, (off_t)a->offset_bytes, SEEK_SET) < 0)
         return err_sys(err, errno, "cannot go to byte %" PRIu64 " of '%s'", a->offset_bytes,
                        a->path);
-    return chan_new(ret, &fd, a->text, err);
+    r = chan_new(ret, &fd, a->text, err);
+    if (r == 0 && a->direct_fd >= 0)
+        (*ret)->direct_fd = fcntl(a->direct_fd, F_DUPFD_CLOEXEC, 3);
+    return r;
 }
 
 const struct chan_type chan_file = {.kind = FERRY_ADDRESS_FILE,

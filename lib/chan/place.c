@@ -94,7 +94,10 @@ int chan_open_direct(struct ferry_chan **ret, const struct ferry_chan *c, struct
 
     /* The file itself: its name may mean another one by now, and an fd may have none. */
     snprintf(path, sizeof(path), "/proc/self/fd/%d", c->fd);
-    fd = flags < 0 ? -1 : open(path, (flags & O_ACCMODE) | O_DIRECT | O_CLOEXEC);
+    if (c->direct_fd >= 0)
+        fd = fcntl(c->direct_fd, F_DUPFD_CLOEXEC, 3);
+    else if (flags >= 0)
+        fd = open(path, (flags & O_ACCMODE) | O_DIRECT | O_CLOEXEC);
     if (fd < 0)
         return err_sys(err, errno,
                        "%s: its file system does not do direct I/O (O_DIRECT); choose another "

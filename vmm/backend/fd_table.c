@@ -213,7 +213,11 @@ static int table_open_set(void *opaque, uint64_t id, int flags, struct ferry_err
         if (e->name || (uint64_t)e->set != id)
             continue;
         found = true;
-        mode = fcntl(e->fd, F_GETFL) & O_ACCMODE;
+        mode = fcntl(e->fd, F_GETFL);
+        /* Who writes a stream to an fd with O_DIRECT fails, who asks for one wants no other. */
+        if ((mode ^ flags) & O_DIRECT)
+            continue;
+        mode &= O_ACCMODE;
         if (mode == (flags & O_ACCMODE)) {
             best = e;
             break;
@@ -224,8 +228,10 @@ static int table_open_set(void *opaque, uint64_t id, int flags, struct ferry_err
     if (!found)
         return err_set(err, ENOENT, "there is no fd set %" PRIu64 " (add-fd makes one)", id);
     if (!best)
-        return err_set(err, EACCES, "no file descriptor in fd set %" PRIu64 " is open for %s", id,
-                       (flags & O_ACCMODE) == O_RDONLY ? "reading" : "writing");
+        return err_set(err, EACCES,
+                       "no file descriptor in fd set %" PRIu64 " is open for %s %s O_DIRECT", id,
+                       (flags & O_ACCMODE) == O_RDONLY ? "reading" : "writing",
+                       flags & O_DIRECT ? "with" : "without");
     fd = fcntl(best->fd, F_DUPFD_CLOEXEC, 3);
     return fd < 0 ? err_sys(err, errno, "fd set %" PRIu64, id) : fd;
 }

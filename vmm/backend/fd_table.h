@@ -51,6 +51,6 @@ int fd_table_member_at(const struct fd_table *t, size_t index, struct fd_table_m
 /*
  * For addresses. take() leaves the name in the table and returns a duplicate: who has used it calls
  * fd_table_forget(). open_set() wants a member whose access mode is that of the flags, or one that
- * can be read and written.
+ * can be read and written, and which has O_DIRECT if and only if the flags do.
  */
 struct ferry_fd_names fd_table_names(struct fd_table *t);

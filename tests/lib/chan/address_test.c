@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "lib/chan/address.h"
 #include "lib/chan/chan.h"
+#include "lib/chan/place.h"
 
 static void good(const char *uri, enum ferry_address_kind kind, const char *text)
 {
@@ -84,16 +86,18 @@ static int take(void *opaque, const char *name, struct ferry_err *err)
 
 static int open_set(void *opaque, uint64_t id, int flags, struct ferry_err *err)
 {
-    assert_int_equal(flags, O_WRONLY);
+    assert_int_equal(flags & ~O_DIRECT, O_WRONLY);
     assert_int_equal(id, 7);
+    if (flags & O_DIRECT)
+        return err_set(err, EACCES, "none of them");
     return open("/dev/null", flags | O_CLOEXEC);
 }
 
-static int set_fd;
+static int set_fd, set_direct_fd;
 
 static int open_in_set(void *opaque, uint64_t id, int flags, struct ferry_err *err)
 {
-    return fcntl(set_fd, F_DUPFD_CLOEXEC, 3);
+    return fcntl(flags & O_DIRECT ? set_direct_fd : set_fd, F_DUPFD_CLOEXEC, 3);
 }
 
 static void test_names_of_the_monitor(void **state)
@@ -156,6 +160,7 @@ static void test_a_file_of_a_set(void **state)
     char data[16] = "";
 
     set_fd = memfd_create("set", MFD_CLOEXEC);
+    set_direct_fd = -1;
     assert_int_equal(write(set_fd, "front and old", 13), 13);
     assert_int_equal(ferry_address_parse(&a, "file:/dev/fdset/7,offset=6", &names, O_WRONLY, &err),
                      0);
@@ -168,6 +173,30 @@ static void test_a_file_of_a_set(void **state)
     assert_string_equal(data, "front new");
     ferry_address_free(a);
     close(set_fd);
+}
+
+/* The set's own member with O_DIRECT: who was only given fds may not open the file again. */
+static void test_a_direct_file_of_a_set(void **state)
+{
+    const struct ferry_fd_names names = {.open_set = open_in_set};
+    struct ferry_chan *chan, *direct;
+    struct ferry_address *a = NULL;
+    struct stat given, got;
+    struct ferry_err err;
+
+    set_fd = memfd_create("set", MFD_CLOEXEC);
+    set_direct_fd = memfd_create("direct", MFD_CLOEXEC);
+    assert_int_equal(ferry_address_parse(&a, "file:/dev/fdset/7", &names, O_WRONLY, &err), 0);
+    assert_int_equal(a->type->open(a, true, &chan, &err), 0);
+    assert_int_equal(chan_open_direct(&direct, chan, &err), 0);
+    assert_int_equal(fstat(set_direct_fd, &given), 0);
+    assert_int_equal(fstat(chan_fd(direct), &got), 0);
+    assert_int_equal(given.st_ino, got.st_ino);
+    ferry_chan_free(direct);
+    ferry_chan_free(chan);
+    ferry_address_free(a);
+    close(set_fd);
+    close(set_direct_fd);
 }
 
 static void test_from_pieces(void **state)
@@ -253,15 +282,11 @@ static void test_a_socket_has_a_path(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_parses),
-        cmocka_unit_test(test_what_is_refused),
-        cmocka_unit_test(test_names_of_the_monitor),
-        cmocka_unit_test(test_resolved_later),
-        cmocka_unit_test(test_a_file_of_a_set),
-        cmocka_unit_test(test_from_pieces),
-        cmocka_unit_test(test_from_an_fd),
-        cmocka_unit_test(test_a_socket_has_a_path),
-        cmocka_unit_test(test_a_pair),
+        cmocka_unit_test(test_what_parses),          cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_names_of_the_monitor), cmocka_unit_test(test_resolved_later),
+        cmocka_unit_test(test_a_file_of_a_set),      cmocka_unit_test(test_a_direct_file_of_a_set),
+        cmocka_unit_test(test_from_pieces),          cmocka_unit_test(test_from_an_fd),
+        cmocka_unit_test(test_a_socket_has_a_path),  cmocka_unit_test(test_a_pair),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

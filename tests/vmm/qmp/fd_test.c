@@ -3,6 +3,7 @@
 #include "tests/unit.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -169,6 +170,38 @@ static void sets(void **state)
     assert_int_equal(open_files(), b->before);
 }
 
+/* A stream's fd has no O_DIRECT; that for the pages of a mapped-ram file must have it. */
+static void with_and_without_direct(void **state)
+{
+    struct bench *b = *state;
+    struct ferry_fd_names names = fd_table_names(b->talk.fds);
+    int fd = talk_client(&b->talk), direct, got;
+    struct ferry_err err;
+    char path[32];
+
+    client_send_fds(fd, ADD("\"fdset-id\":3"), &b->file, 1);
+    turn(b->talk.loop);
+    got = names.open_set(names.opaque, 3, O_RDWR, &err);
+    assert_true(got >= 0);
+    close(got);
+    assert_int_equal(names.open_set(names.opaque, 3, O_RDWR | O_DIRECT, &err), -EACCES);
+    assert_non_null(strstr(err.text, "is open for writing with O_DIRECT"));
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", b->file);
+    direct = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+    if (direct >= 0) { /* not every kernel's memory has it */
+        client_send(fd, REMOVE("\"fdset-id\":3"));
+        client_send_fds(fd, ADD("\"fdset-id\":3"), &direct, 1);
+        turn(b->talk.loop);
+        close(direct);
+        assert_int_equal(names.open_set(names.opaque, 3, O_RDWR, &err), -EACCES);
+        assert_non_null(strstr(err.text, "without O_DIRECT"));
+        got = names.open_set(names.opaque, 3, O_WRONLY | O_DIRECT, &err);
+        assert_true(got >= 0);
+        close(got);
+    }
+    leave(b, fd);
+}
+
 /* One command takes one; the others of its message are closed, also those of no command. */
 static void more_than_is_asked_for(void **state)
 {
@@ -242,9 +275,13 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(names),   T(an_fd_before_its_command),
-        T(sets),    T(more_than_is_asked_for),
-        T(a_crowd), T(a_full_table),
+        T(names),
+        T(an_fd_before_its_command),
+        T(sets),
+        T(with_and_without_direct),
+        T(more_than_is_asked_for),
+        T(a_crowd),
+        T(a_full_table),
     };
 
     signal(SIGPIPE, SIG_IGN);

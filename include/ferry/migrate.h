@@ -175,7 +175,10 @@ struct ferry_migrate_source_params {
     struct ferry_migrate_parameters parameters;
     int64_t setup_timeout_ns; /* for each answer before RAM, and to quiesce; 0 = 30 s */
     int64_t pause_timeout_ns; /* paused and nothing moves; 0 = 10 s */
-    bool no_threads;          /* step() does all the work, some milliseconds each: for tests */
+    /* RAM moves, and a peer of a connection takes nothing of what it could have; 0 = 60 s,
+     * INT64_MAX = wait for it. */
+    int64_t stall_timeout_ns;
+    bool no_threads; /* step() does all the work, some milliseconds each: for tests */
     /* May be NULL: */
     void (*throttle)(void *opaque, unsigned percent); /* slow the harts down; 0 = stop that */
     void (*deactivate)(void *opaque);                 /* paused and saved: give it up */
@@ -246,6 +249,7 @@ struct ferry_migrate_target_params {
     /* A file says itself whether it is mapped-ram, whatever capabilities say. */
     bool any_file;
     struct ferry_migrate_parameters parameters;
+    int64_t setup_timeout_ns;  /* for what connected to say what it is; 0 = 30 s */
     int64_t commit_timeout_ns; /* LOADED to COMMIT; 0 = 30 s */
     bool no_threads;
     /* May be NULL: */

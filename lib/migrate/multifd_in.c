@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/own.h"
 #include "lib/codec/zero.h"
 
 /* Packets of one step. */
@@ -131,6 +132,31 @@ int multifd_in_mark(struct multifd_in *m, struct ferry_err *err)
     return r;
 }
 
+unsigned multifd_in_greeted(struct multifd_in *m)
+{
+    unsigned n = 0;
+
+    pthread_mutex_lock(&m->group.lock);
+    for (unsigned i = 0; i < m->params.channels; i++)
+        n += m->seen[i];
+    pthread_mutex_unlock(&m->group.lock);
+    return n;
+}
+
+/* What may still come is never read: the guest will run. */
+static int in_stop(struct in_lane *l, struct ferry_err *err)
+{
+    struct ferry_err ignored;
+    uint8_t byte;
+
+    lane_stop(TAKE_PTR(l->base.lane));
+    if (l->place == IN_END)
+        return 0;
+    if (l->place == IN_DATA || l->have_bytes || chan_peek(l->base.chan, &byte, 1, &ignored) == 0)
+        return err_set(err, EPROTO, "channel %u sends on behind the end of RAM", l->channel);
+    return 0;
+}
+
 int multifd_in_end(struct multifd_in *m, struct ferry_err *err)
 {
     int r;
@@ -140,6 +166,8 @@ int multifd_in_end(struct multifd_in *m, struct ferry_err *err)
     if (r == 0)
         r = multifd_epochs_end(&m->epochs, err);
     pthread_mutex_unlock(&m->group.lock);
+    for (unsigned i = 0; r == 0 && i < m->attached; i++)
+        r = in_stop(&m->lanes[i], err);
     return r;
 }
 
@@ -234,11 +262,11 @@ static int in_head(struct in_lane *l, struct lane_want *want, struct ferry_err *
     struct multifd_in *m = l->all;
     int r = in_fill(l, l->head, MULTIFD_HEAD_BYTES, want, err);
 
+    /* What cannot become a head is not waited for. */
+    if (r >= 0 && l->have_bytes)
+        r = multifd_get_head(l->head, l->have_bytes, m->params.codec->method,
+                             &m->params.guest->blocks, &l->packet, err);
     if (r <= 0)
-        return r;
-    r = multifd_get_head(l->head, l->have_bytes, m->params.codec->method, &m->params.guest->blocks,
-                         &l->packet, err);
-    if (r < 0)
         return r;
     pthread_mutex_lock(&m->group.lock);
     r = multifd_epochs_packet(&m->epochs, l->channel, l->packet.sync,

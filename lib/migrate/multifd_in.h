@@ -37,7 +37,9 @@ int multifd_in_attach(struct multifd_in *m, struct ferry_chan **chan,
 int multifd_in_check(struct multifd_in *m, struct ferry_err *err) FERRY_MUST_CHECK;
 /* The main channel stands at a mark: 1: passed, 0: ask again after `wake`, or the failure. */
 int multifd_in_mark(struct multifd_in *m, struct ferry_err *err) FERRY_MUST_CHECK;
-/* RAM has ended: refused unless nothing is missing. */
+/* How many have said which they are. */
+unsigned multifd_in_greeted(struct multifd_in *m);
+/* RAM has ended: refused if anything is missing or came behind it. Nothing is received any more. */
 int multifd_in_end(struct multifd_in *m, struct ferry_err *err) FERRY_MUST_CHECK;
 void multifd_in_step(struct multifd_in *m);
 struct multifd_totals multifd_in_totals(const struct multifd_in *m);

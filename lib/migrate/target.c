@@ -2,6 +2,7 @@
 #include "lib/migrate/target.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -54,6 +55,11 @@ static int stream_connected(struct target *base)
     struct ferry_migrate_target *t = stream_of(base);
 
     t->begin_ns = target_now(t);
+    /* A command or an fd may be open long before its source begins. */
+    if (chan_traits(t->chan)->many) {
+        t->awaited = true;
+        mover_allow(&base->m, t->begin_ns, t->setup_timeout_ns);
+    }
     target_trace(t, FERRY_MIGRATE_CONNECTED);
     return 0;
 }
@@ -157,6 +163,25 @@ static int stream_orphaned(struct target *base)
     return MOVE_EV_OWN_THEIRS;
 }
 
+static void stream_late(struct target *base)
+{
+    struct ferry_migrate_target *t = stream_of(base);
+    int64_t ms = base->m.limit_ns / 1000000;
+
+    if (!t->chan)
+        err_set(&base->m.err, ETIMEDOUT,
+                "something connected and did not say within %" PRId64 " ms which channel it is",
+                ms);
+    else if (!t->has_config || !t->channels)
+        err_set(&base->m.err, ETIMEDOUT,
+                "the source connected and said nothing within %" PRId64 " ms", ms);
+    else
+        err_set(&base->m.err, ETIMEDOUT,
+                "only %u of %u channels said within %" PRId64 " ms which they are; set "
+                "multifd-channels alike on both sides",
+                t->multifd ? multifd_in_greeted(t->multifd) : 0, t->channels, ms);
+}
+
 /* Closing with unread bytes would reset the connection and take the reason with it. */
 static int stream_refuse(struct target *base)
 {
@@ -167,7 +192,7 @@ static int stream_refuse(struct target *base)
         t->deactivate(t->opaque);
     t->active = false;
     receiver_free(TAKE_PTR(t->receiver));
-    multifd_in_free(TAKE_PTR(t->multifd));
+    /* The other channels stay: the source must not notice their end before it has heard why. */
     t->base.m.deadline_ns = target_now(t) + TARGET_DRAIN_NS;
     if (!t->chan || !t->may_answer || t->gone)
         return MOVE_EV_CLOSE;
@@ -190,6 +215,7 @@ const struct target_way migrate_target_way = {
     .run = stream_run,
     .started = stream_started,
     .orphaned = stream_orphaned,
+    .late = stream_late,
     .refuse = stream_refuse,
     .end = stream_end,
 };

@@ -36,7 +36,7 @@ struct ferry_migrate_target {
     bool any_file; /* capabilities.mapped_ram is what the file says */
     unsigned mapped_channels;
     bool direct_io;
-    int64_t commit_timeout_ns;
+    int64_t setup_timeout_ns, commit_timeout_ns;
     bool no_threads;
     ferry_migrate_trace_fn *trace;
     int (*activate)(void *opaque, struct ferry_err *err);
@@ -51,6 +51,7 @@ struct ferry_migrate_target {
     struct ferry_chan **arrived; /* owned array of channels + 1, and what is in it: not yet known */
     unsigned arrived_count, taken_count;
     struct multifd_in *multifd; /* NULL: none, or not yet */
+    bool awaited;               /* something that connected has not said what it is */
     struct stream_in *stream;
     const struct stream_section *section; /* the one whose data comes next; NULL: an item does */
     struct stream_section section_copy;

@@ -12,6 +12,7 @@
 #include "lib/migrate/support.h"
 #include "lib/migrate/target.h"
 
+#define TARGET_SETUP_NS   INT64_C(30000000000)
 #define TARGET_COMMIT_NS  INT64_C(30000000000)
 /* Read at once by the main thread, which has other things to do. */
 #define TARGET_READ_BYTES (32u << 10)
@@ -62,12 +63,26 @@ static int target_accept_many(struct ferry_migrate_target *t)
             return r;
         t->arrived_count++;
         t->base.m.again = true;
+        if (!t->awaited)
+            mover_allow(&t->base.m, target_now(t), t->setup_timeout_ns);
+        t->awaited = true;
     }
     if (t->chan && t->taken_count == t->channels && t->listener) {
         session_watch(&t->session, SESSION_LANES, -1, 0);
         ferry_listener_free(TAKE_PTR(t->listener));
     }
     return 0;
+}
+
+/* All channels are there and have said which they are: from here on they may be silent. */
+static void target_check_awaited(struct ferry_migrate_target *t)
+{
+    if (!t->awaited || !t->has_config ||
+        (t->channels && (!t->multifd || multifd_in_greeted(t->multifd) < t->channels)))
+        return;
+    t->awaited = false;
+    if (t->base.m.state < TARGET_COMMIT)
+        t->base.m.deadline_ns = INT64_MAX;
 }
 
 static void target_accept(struct ferry_migrate_target *t)
@@ -236,6 +251,7 @@ static int target_set_up(struct ferry_migrate_target *t,
     t->any_file = params->any_file;
     t->mapped_channels = params->capabilities.multifd ? support_channels(&params->parameters) : 1;
     t->direct_io = params->parameters.direct_io;
+    t->setup_timeout_ns = params->setup_timeout_ns ? params->setup_timeout_ns : TARGET_SETUP_NS;
     t->commit_timeout_ns = params->commit_timeout_ns ? params->commit_timeout_ns : TARGET_COMMIT_NS;
     t->no_threads = params->no_threads;
     t->trace = params->trace;
@@ -353,6 +369,7 @@ enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target 
         target_wait_for_go(t);
     if (t->base.m.state == TARGET_DRAIN)
         target_drain(t);
+    target_check_awaited(t);
     mover_look_at_clock(&t->base.m, target_now(t));
     if (!mover_ended(&t->base.m)) {
         target_answer(t);

@@ -50,6 +50,16 @@ static int target_commit(void *self)
     return target_start(t);
 }
 
+static int target_late(void *self)
+{
+    struct target *t = self;
+
+    if (!t->way->late)
+        return mover_late(self);
+    t->way->late(t);
+    return MOVE_EV_FAULT;
+}
+
 static int target_ended(void *self)
 {
     struct target *t = self;
@@ -108,11 +118,13 @@ static const struct machine_rule target_rules[] = {
 
     TARGET_CAN_FAIL(TARGET_NEW),
     TARGET_CAN_FAIL(TARGET_LISTEN),
-    {TARGET_LISTEN,   MOVE_EV_DUE,         TARGET_LISTEN,   mover_late},
+    {TARGET_LISTEN,   MOVE_EV_DUE,         TARGET_LISTEN,   target_late},
     TARGET_CAN_FAIL(TARGET_PREFAULT),
     TARGET_CAN_FAIL(TARGET_READY),
     TARGET_CAN_FAIL(TARGET_READ),
+    {TARGET_READ,     MOVE_EV_DUE,         TARGET_READ,     target_late},
     TARGET_CAN_FAIL(TARGET_RAM),
+    {TARGET_RAM,      MOVE_EV_DUE,         TARGET_RAM,      target_late},
 
     /* Everything is here: where the source can die without the guest, it may live on here. */
     {TARGET_COMMIT,   MOVE_EV_GONE,        TARGET_ORPHAN,   target_orphaned},

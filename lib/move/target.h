@@ -59,6 +59,7 @@ struct target_way {
     void (*started)(struct target *t); /* tell the source */
     int (*orphaned)(struct target *t); /* whose is the guest? MOVE_EV_OWN_..., or 0: look later */
     void (*reason)(struct target *t);  /* of an ABORT: into m.err */
+    void (*late)(struct target *t);    /* optional: what did not come in time, into m.err */
     int (*refuse)(struct target *t);   /* tell why: MOVE_EV_CLOSE, now or when it is told */
     void (*end)(struct target *t);
 };

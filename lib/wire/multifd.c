@@ -244,6 +244,7 @@ int multifd_epochs_packet(struct multifd_epochs *e, unsigned channel, bool sync,
         return err_set(err, EPROTO, "multifd channel %u begins with pages, not with a SYNC",
                        channel);
     e->syncs[channel] += sync;
+    e->open[channel] = !sync && (e->open[channel] || with_pages);
     return 0;
 }
 
@@ -265,6 +266,10 @@ int multifd_epochs_end(const struct multifd_epochs *e, struct ferry_err *err)
                            "RAM ends with %llu sync marks on the main channel and %llu on multifd "
                            "channel %u; set multifd-flush-after-each-section alike on both sides",
                            (unsigned long long)e->marks, (unsigned long long)e->syncs[i], i);
+    }
+    for (unsigned i = 0; i < e->channels; i++) {
+        if (e->open[i])
+            return err_set(err, EPROTO, "channel %u sends on behind the end of RAM", i);
     }
     return 0;
 }

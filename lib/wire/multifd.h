@@ -75,6 +75,7 @@ struct multifd_epochs {
     unsigned channels;
     uint64_t marks;                            /* met on the main channel and passed */
     uint64_t syncs[WIRE_MULTIFD_CHANNELS_MAX]; /* of each channel */
+    bool open[WIRE_MULTIFD_CHANNELS_MAX];      /* pages came behind the last one */
 };
 
 /* 1 to WIRE_MULTIFD_CHANNELS_MAX channels. */
@@ -84,5 +85,5 @@ int multifd_epochs_packet(struct multifd_epochs *e, unsigned channel, bool sync,
                           struct ferry_err *err) FERRY_MUST_CHECK;
 /* The main channel stands at a mark. 1: all channels do, too, and may go on; 0: not yet. */
 int multifd_epochs_mark(struct multifd_epochs *e);
-/* The main channel stands at the end of RAM. Refused unless every SYNC had its mark. */
+/* The main channel stands at the end of RAM. Refused unless all had a SYNC and that its mark. */
 int multifd_epochs_end(const struct multifd_epochs *e, struct ferry_err *err) FERRY_MUST_CHECK;

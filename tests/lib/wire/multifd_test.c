@@ -201,6 +201,13 @@ static void test_epochs(void **state)
     assert_int_equal(multifd_epochs_end(&e, &err), -EPROTO);
     assert_non_null(
         strstr(err.text, "1 sync marks on the main channel and 2 on multifd channel 1"));
+    assert_int_equal(multifd_epochs_packet(&e, 0, true, true, &err), 0);
+    assert_int_equal(multifd_epochs_mark(&e), 1);
+    assert_int_equal(multifd_epochs_end(&e, &err), 0);
+    /* Nor with pages that no SYNC follows. */
+    assert_int_equal(multifd_epochs_packet(&e, 1, false, true, &err), 0);
+    assert_int_equal(multifd_epochs_end(&e, &err), -EPROTO);
+    assert_non_null(strstr(err.text, "channel 1 sends on behind the end of RAM"));
 }
 
 static void test_names(void **state)

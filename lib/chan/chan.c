@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -173,6 +175,13 @@ int chan_peek(struct ferry_chan *c, void *data, size_t n, struct ferry_err *err)
     if (r > 0 || errno == EAGAIN || errno == EINTR)
         return -EAGAIN;
     return err_sys(err, errno, "%s: cannot read", c->name);
+}
+
+uint64_t chan_queued_bytes(const struct ferry_chan *c)
+{
+    int n = 0;
+
+    return c->socket && ioctl(c->fd, SIOCOUTQ, &n) == 0 && n > 0 ? (uint64_t)n : 0;
 }
 
 static int chan_reap(struct ferry_chan *c, struct ferry_err *err)

@@ -79,6 +79,8 @@ ssize_t chan_recv(struct ferry_chan *c, void *data, size_t n,
                   struct ferry_err *err) FERRY_MUST_CHECK;
 /* The first n bytes to come, which stay there: 0, or -EAGAIN; -ECONNRESET at the end. Sockets. */
 int chan_peek(struct ferry_chan *c, void *data, size_t n, struct ferry_err *err) FERRY_MUST_CHECK;
+/* What was sent and the peer's side has not taken yet, as far as the kernel tells. */
+uint64_t chan_queued_bytes(const struct ferry_chan *c);
 /* Nothing more will be sent: 0 when that is certain to be kept (a file is on its disk, a command
  * has ended well), or -EAGAIN: ask again when chan_finish_fd() can be read. */
 int chan_finish(struct ferry_chan *c, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -33,6 +33,7 @@ struct out_lane {
     struct iovec iov[1 + WIRE_MULTIFD_PAGES];
     size_t iov_first, iov_count;
     bool working; /* on the first job */
+    atomic_bool blocked;
 };
 
 struct multifd_out {
@@ -197,6 +198,24 @@ struct multifd_totals multifd_out_totals(const struct multifd_out *m)
     return t;
 }
 
+bool multifd_out_blocked(const struct multifd_out *m)
+{
+    bool blocked = false;
+
+    for (unsigned i = 0; i < m->attached; i++)
+        blocked |= atomic_load(&m->lanes[i].blocked);
+    return blocked;
+}
+
+uint64_t multifd_out_queued_bytes(const struct multifd_out *m)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < m->attached; i++)
+        n += chan_queued_bytes(m->lanes[i].base.chan);
+    return n;
+}
+
 /* --- A lane --- */
 
 static bool out_is_zero(const struct multifd_out *m, size_t block, uint64_t offset)
@@ -259,6 +278,7 @@ static int out_send(struct out_lane *l, struct lane_want *want, struct ferry_err
         ssize_t n =
             chan_send(l->base.chan, l->iov + l->iov_first, l->iov_count - l->iov_first, err);
 
+        atomic_store(&l->blocked, n == -EAGAIN);
         if (n == -EAGAIN) {
             want->fd = chan_fd(l->base.chan);
             want->events = POLLOUT;

@@ -54,4 +54,8 @@ void multifd_out_step(struct multifd_out *m);
 /* 0: there are no more. */
 int multifd_out_thread_id(const struct multifd_out *m, size_t index);
 
+/* The peer takes nothing on one of them. */
+bool multifd_out_blocked(const struct multifd_out *m);
+/* Sent, and not taken yet. */
+uint64_t multifd_out_queued_bytes(const struct multifd_out *m);
 struct multifd_totals multifd_out_totals(const struct multifd_out *m);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/own.h"
 #include "lib/chan/place.h"
 #include "lib/codec/xbzrle_cache.h"
 #include "lib/codec/zero.h"
@@ -211,6 +212,13 @@ int sender_thread_id(const struct sender *s, size_t index)
     if (index == 0)
         return lane_thread_id(s->lane);
     return s->mapped ? mapped_out_thread_id(s->mapped, index - 1) : 0;
+}
+
+bool sender_halt(struct sender *s)
+{
+    lane_stop(TAKE_PTR(s->lane));
+    /* The last job has left, even if it was not taken from the queue any more. */
+    return s->job_count == 0 || (s->job_count == 1 && s->ended && s->iov_first == s->iov_count);
 }
 
 /* --- The lane's side --- */
@@ -649,6 +657,7 @@ static int sender_send(struct sender *s, struct lane_want *want, struct ferry_er
             return 0;
         }
         n = chan_send(s->params.chan, s->iov + s->iov_first, s->iov_count - s->iov_first, err);
+        atomic_store(&s->counters.blocked, n == -EAGAIN);
         if (n == -EAGAIN) {
             want->fd = chan_fd(s->params.chan);
             want->events = POLLOUT;

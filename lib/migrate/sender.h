@@ -38,12 +38,13 @@ struct sender_params {
     void *opaque;
 };
 
-/* Any thread; only grow. */
+/* Any thread; numbers only grow. */
 struct sender_counters {
     atomic_uint_fast64_t bytes;
     atomic_uint_fast64_t zero_pages;
     atomic_uint_fast64_t normal_pages;
     atomic_uint_fast64_t pages_done; /* taken from pending */
+    atomic_bool blocked;             /* the peer takes nothing now */
     atomic_uint_fast64_t xbzrle_pages, xbzrle_bytes, xbzrle_misses, xbzrle_overflows;
 };
 
@@ -65,6 +66,8 @@ void sender_ram(struct sender *s, enum wire_item type);
 void sender_finish(struct sender *s);
 /* Or the failure. */
 int sender_state(struct sender *s, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Ends the thread, for good, wherever it is. Had everything left by then? */
+bool sender_halt(struct sender *s);
 /* Bytes per second; 0 = no limit. Any time. */
 void sender_set_rate(struct sender *s, uint64_t rate_bps);
 const struct sender_counters *sender_counters(const struct sender *s);

@@ -232,7 +232,7 @@ static int stream_accepted(struct source *base)
     if (s->peer == FERRY_MIGRATE_PEER_FERRY && chan_traits(s->chan)->both_ways && !s->ferry)
         return err_set(&s->base.m.err, EINVAL, "the target is not ferry");
     source_trace(s, FERRY_MIGRATE_ACCEPTED);
-    s->base.m.deadline_ns = INT64_MAX;
+    mover_allow(&base->m, source_now(s), base->prepare_timeout_ns);
     s->lanes_awaited = s->multifd && !multifd_out_complete(s->multifd);
     return s->lanes_awaited ? 0 : source_begin_ram(s);
 }

@@ -53,6 +53,7 @@ struct ferry_migrate_source {
     struct return_path_in back;    /* messages of the target */
     struct return_message message; /* the one an event is about */
     bool gone, ferry;
+    enum move_event early; /* what the target said before this side knew that all is sent */
     struct wire_config config;
     struct guest_ram guest;
     struct sender *sender;
@@ -71,7 +72,9 @@ struct ferry_migrate_source {
     uint64_t pending_pages; /* at the begin of the round */
     uint64_t done_before;   /* pages_done then */
     uint64_t bytes_before;
-    uint64_t seen_progress;
+    int64_t stall_timeout_ns;
+    uint64_t seen_progress; /* when the clock was looked at last */
+    bool seen_blocked;
     int64_t begin_ns, asked_ns, active_ns, round_ns, saved_ns, sent_ns, commit_ns, end_ns;
     uint64_t precopy_bytes;
     struct source_totals totals; /* of the sender that is gone */

@@ -17,6 +17,7 @@
 
 #define SOURCE_SETUP_NS INT64_C(30000000000)
 #define SOURCE_PAUSE_NS INT64_C(10000000000)
+#define SOURCE_STALL_NS INT64_C(60000000000)
 
 /* --- Events from outside --- */
 
@@ -28,7 +29,10 @@ static enum move_event source_event_of(struct ferry_migrate_source *s)
     case WIRE_RP_PONG:
         if (s->message.value == SOURCE_PING_ROUND)
             s->round_awaited = false;
-        return s->message.value == WIRE_PING_FERRY ? MOVE_EV_ANSWER : MOVE_EV_NONE;
+        /* Once RAM moves it answers nothing any more. */
+        return s->message.value == WIRE_PING_FERRY && s->base.m.state < SOURCE_ACTIVE
+                   ? MOVE_EV_ANSWER
+                   : MOVE_EV_NONE;
     case WIRE_RP_FERRY_HELLO:
         return MOVE_EV_HELLO;
     case WIRE_RP_FERRY_ACCEPT:
@@ -56,11 +60,24 @@ static void source_notice_sent(struct ferry_migrate_source *s)
         mover_fire(&s->base.m, MOVE_EV_SENT);
 }
 
+/*
+ * Nobody can have it all before everything was sent, whatever they say: such a word counts when
+ * that is so.
+ */
+static bool source_too_early(struct ferry_migrate_source *s, enum move_event event)
+{
+    if (event != MOVE_EV_LOADED && (event != MOVE_EV_STARTED || s->ferry))
+        return false;
+    source_notice_sent(s);
+    return s->base.m.state == SOURCE_SEND;
+}
+
 static void source_hear(struct ferry_migrate_source *s)
 {
     uint8_t data[4096];
 
-    while (s->chan && !s->gone && s->base.m.state > SOURCE_CONNECT && !mover_ended(&s->base.m)) {
+    while (s->chan && !s->early && !s->gone && s->base.m.state > SOURCE_CONNECT &&
+           !mover_ended(&s->base.m)) {
         ssize_t n = chan_recv(s->chan, data, sizeof(data), &s->base.m.err);
         struct rd bytes;
         int r;
@@ -79,9 +96,15 @@ static void source_hear(struct ferry_migrate_source *s)
             return;
         }
         bytes = rd_make(data, (size_t)n);
-        while (s->chan && /* as long as anything matters */
-               (r = return_path_in_next(&s->back, &bytes, &s->message, &s->base.m.err)) != 0)
-            mover_fire(&s->base.m, r < 0 ? MOVE_EV_FAULT : source_event_of(s));
+        while (s->chan && !s->early && /* as long as anything matters */
+               (r = return_path_in_next(&s->back, &bytes, &s->message, &s->base.m.err)) != 0) {
+            enum move_event event = r < 0 ? MOVE_EV_FAULT : source_event_of(s);
+
+            if (source_too_early(s, event))
+                s->early = event; /* nothing that matters can follow it */
+            else
+                mover_fire(&s->base.m, event);
+        }
     }
 }
 
@@ -109,6 +132,9 @@ static void source_send_some(struct ferry_migrate_source *s)
                ((s->base.m.state == SOURCE_ACTIVE && !s->lanes_awaited && !s->round_awaited) ||
                 s->base.m.state == SOURCE_SEND)) {
         mover_fire(&s->base.m, MOVE_EV_SENT);
+        if (s->early && !mover_ended(&s->base.m))
+            mover_fire(&s->base.m, s->early);
+        s->early = MOVE_EV_NONE;
     }
 }
 
@@ -162,17 +188,44 @@ static void source_watch(struct ferry_migrate_source *s)
                               (s->want.fd == chan_fd(s->chan) ? s->want.events : 0)));
 }
 
-/* As long as something moves, a pause may last. */
+/* It is a peer's turn to take bytes: not that of one who is not given any, nor of a command. */
+static bool source_blocked(const struct ferry_migrate_source *s)
+{
+    struct ferry_err ignored;
+
+    return chan_traits(s->chan)->both_ways &&
+           (atomic_load(&sender_counters(s->sender)->blocked) ||
+            (s->multifd && multifd_out_blocked(s->multifd)) ||
+            (s->round_awaited && sender_state(s->sender, &ignored) == SENDER_IDLE));
+}
+
+/* Grows with what the peer was given and with what it has taken, also from the kernel's queues. */
+static uint64_t source_progress(const struct ferry_migrate_source *s)
+{
+    uint64_t queued = chan_queued_bytes(s->chan);
+
+    if (s->multifd)
+        queued += multifd_out_queued_bytes(s->multifd);
+    return 2 * source_totals(s).bytes - queued;
+}
+
+/* As long as something moves, RAM and a pause may take their time. */
 static void source_look_at_clock(struct ferry_migrate_source *s)
 {
     int64_t now = source_now(s);
 
-    if (s->sender && s->base.m.state == SOURCE_SEND) {
-        uint64_t bytes = source_totals(s).bytes;
+    if (s->sender && (s->base.m.state == SOURCE_SEND || s->base.m.state == SOURCE_ACTIVE) &&
+        !s->lanes_awaited) {
+        uint64_t progress = source_progress(s);
+        bool blocked = source_blocked(s);
 
-        if (bytes != s->seen_progress)
+        if (s->base.m.state == SOURCE_SEND && progress != s->seen_progress)
             mover_allow(&s->base.m, now, s->base.pause_timeout_ns);
-        s->seen_progress = bytes;
+        if (s->base.m.state == SOURCE_ACTIVE &&
+            (progress != s->seen_progress || !blocked || !s->seen_blocked))
+            mover_allow(&s->base.m, now, s->stall_timeout_ns);
+        s->seen_progress = progress;
+        s->seen_blocked = blocked;
     }
     mover_look_at_clock(&s->base.m, now);
 }
@@ -220,6 +273,7 @@ static int source_set_up(struct ferry_migrate_source *s,
         params->setup_timeout_ns ? params->setup_timeout_ns : SOURCE_SETUP_NS;
     s->base.pause_timeout_ns =
         params->pause_timeout_ns ? params->pause_timeout_ns : SOURCE_PAUSE_NS;
+    s->stall_timeout_ns = params->stall_timeout_ns ? params->stall_timeout_ns : SOURCE_STALL_NS;
     s->no_threads = params->no_threads;
     s->throttle = params->throttle;
     s->deactivate = params->deactivate;
@@ -371,7 +425,8 @@ int ferry_migrate_source_cancel(struct ferry_migrate_source *s, struct ferry_err
 
     /* Who starts the guest unasked may have everything. */
     if (s->base.m.state == SOURCE_SEND && !s->ferry &&
-        sender_state(s->sender, &ignored) == SENDER_IDLE)
+        (chan_traits(s->chan)->both_ways ? sender_halt(s->sender)
+                                         : sender_state(s->sender, &ignored) == SENDER_IDLE))
         return err_set(err, EBUSY, "too late to cancel: the target may run the guest");
     return source_cancel(&s->base, err);
 }

@@ -59,7 +59,7 @@ void mover_fire(struct mover *m, enum move_event event)
 
 void mover_allow(struct mover *m, int64_t from_ns, int64_t limit_ns)
 {
-    m->deadline_ns = from_ns + limit_ns;
+    m->deadline_ns = limit_ns > INT64_MAX - from_ns ? INT64_MAX : from_ns + limit_ns;
     m->limit_ns = limit_ns;
 }
 

@@ -149,6 +149,16 @@ static int source_stuck(void *self)
     return MOVE_EV_FAULT;
 }
 
+static int source_stalled(void *self)
+{
+    struct source *s = self;
+
+    err_set(&s->m.err, ETIMEDOUT,
+            "the target took nothing for %" PRId64 " ms while the source was %s",
+            s->m.limit_ns / 1000000, mover_doing(&s->m));
+    return MOVE_EV_FAULT;
+}
+
 /* To where the guest was. */
 static int source_returned(void *self)
 {
@@ -243,6 +253,7 @@ static const struct machine_rule source_rules[] = {
     SOURCE_CAN_FAIL(SOURCE_AGREE),
     {SOURCE_AGREE,     MOVE_EV_DUE,         SOURCE_AGREE,     mover_late},
     SOURCE_CAN_FAIL(SOURCE_ACTIVE),
+    {SOURCE_ACTIVE,    MOVE_EV_DUE,         SOURCE_ACTIVE,    source_stalled},
     SOURCE_CAN_FAIL(SOURCE_QUIESCE),
     {SOURCE_QUIESCE,   MOVE_EV_DUE,         SOURCE_QUIESCE,   source_stuck},
     SOURCE_CAN_FAIL(SOURCE_HOLD),

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/own.h"
+#include "tests/send_fds.h"
 #include "tests/vmm/backend/chardev_user.h"
 #include "vmm/backend/chardev.h"
 
@@ -462,22 +463,13 @@ static void note_fds(void *arg, const int *fds, size_t count)
         fds_got[fds_count++] = fds[i];
 }
 
-static void send_fds(int fd, const char *text, int sent, size_t count)
+static void send_copies(int socket, const char *text, int fd, size_t count)
 {
-    char control[CMSG_SPACE(253 * sizeof(int))] = {0};
-    struct iovec iov = {.iov_base = (char *)(uintptr_t)text, .iov_len = strlen(text)};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control,
-                         .msg_controllen = CMSG_SPACE(count * sizeof(int))};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    int fds[SEND_FDS_MAX];
 
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(count * sizeof(int));
     for (size_t i = 0; i < count; i++)
-        memcpy(CMSG_DATA(c) + i * sizeof(int), &sent, sizeof(int));
-    assert_int_equal(sendmsg(fd, &msg, 0), (int)strlen(text));
+        fds[i] = fd;
+    send_fds(socket, text, fds, count);
 }
 
 /* Whether all copies of the pipe's end but the sender's are closed. */
@@ -510,7 +502,7 @@ static void fds_are_for_a_frontend_that_asks(void **state)
     /* At most so many; what the kernel keeps back it closes. Bytes come as ever. */
     assert_int_equal(pipe(ends), 0);
     fds_count = 0;
-    send_fds(fd, "abc", ends[1], 200);
+    send_copies(fd, "abc", ends[1], 200);
     user_turn(u, SHORT_NS);
     assert_int_equal(fds_count, CHARDEV_FDS_MAX);
     assert_int_equal(u->got_bytes, 3);
@@ -524,7 +516,7 @@ static void fds_are_for_a_frontend_that_asks(void **state)
     frontend.receive_fds = NULL;
     assert_int_equal(pipe(ends), 0);
     fds_count = 0;
-    send_fds(fd, "def", ends[1], 5);
+    send_copies(fd, "def", ends[1], 5);
     user_turn(u, SHORT_NS);
     assert_int_equal(fds_count, 0);
     assert_int_equal(u->got_bytes, 6);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "tests/send_fds.h"
 #include "tests/vmm/qmp/talk.h"
 #include "vmm/qmp/session.h"
 
@@ -87,15 +88,15 @@ static void names(void **state)
 
     client_send(a, GETFD("f0"));
     ASSERT_SAYS(&b->talk, a, NO_FD);
-    client_send_fds(a, GETFD("9f"), &b->file, 1);
+    send_fds(a, GETFD("9f"), &b->file, 1);
     ASSERT_SAYS(&b->talk, a, ERROR("Parameter 'fdname' expects a name not starting with a digit"));
     client_send(a, CLOSEFD("f0"));
     ASSERT_SAYS(&b->talk, a, ERROR("File descriptor named 'f0' not found"));
-    client_send_fds(a, GETFD("f0"), &b->file, 1);
+    send_fds(a, GETFD("f0"), &b->file, 1);
     ASSERT_SAYS(&b->talk, a, OK);
     assert_named(b, "f0", true);
     /* Used again: the old one is closed. */
-    client_send_fds(a, GETFD("f0"), &b->file, 1);
+    send_fds(a, GETFD("f0"), &b->file, 1);
     ASSERT_SAYS(&b->talk, a, OK);
     assert_int_equal(open_files(), b->before + 5); /* both ends of two clients, f0 */
     /* The table is the VM's: it outlives its client, and all may use it. */
@@ -113,21 +114,28 @@ static void an_fd_before_its_command(void **state)
     struct bench *b = *state;
     int fd = talk_client(&b->talk);
 
-    client_send_fds(fd, " ", &b->file, 1);
+    send_fds(fd, " ", &b->file, 1);
     ASSERT_SAYS(&b->talk, fd, "");
     client_send(fd, GETFD("f0"));
     ASSERT_SAYS(&b->talk, fd, OK);
-    client_send_fds(fd, "{\"execute\":\"getfd\",", &b->file, 1);
+    send_fds(fd, "{\"execute\":\"getfd\",", &b->file, 1);
     ASSERT_SAYS(&b->talk, fd, "");
     client_send(fd, "\"arguments\":{\"fdname\":\"f1\"}}");
     ASSERT_SAYS(&b->talk, fd, OK);
     /* One each, sent before either is answered. */
-    client_send_fds(fd, GETFD("f2"), &b->file, 1);
-    client_send_fds(fd, GETFD("f3"), &b->file, 1);
+    send_fds(fd, GETFD("f2"), &b->file, 1);
+    send_fds(fd, GETFD("f3"), &b->file, 1);
     ASSERT_SAYS(&b->talk, fd, OK OK);
     client_send(fd, GETFD("f4"));
     ASSERT_SAYS(&b->talk, fd, NO_FD);
     assert_named(b, "f3", true);
+    /* What no command has taken is not kept for one that sends none. */
+    send_fds(fd, " ", &b->file, 1);
+    ASSERT_SAYS(&b->talk, fd, "");
+    send_fds(fd, " ", &b->file, 1);
+    ASSERT_SAYS(&b->talk, fd, "");
+    client_send(fd, GETFD("f3") GETFD("f4"));
+    ASSERT_SAYS(&b->talk, fd, OK NO_FD);
     leave(b, fd);
     assert_int_equal(open_files(), b->before + 4);
 }
@@ -142,13 +150,13 @@ static void sets(void **state)
     ASSERT_SAYS(&b->talk, fd, "{\"return\": []}\r\n");
     client_send(fd, ADD(""));
     ASSERT_SAYS(&b->talk, fd, NO_FD);
-    client_send_fds(fd, ADD("\"fdset-id\":-1"), &b->file, 1);
+    send_fds(fd, ADD("\"fdset-id\":-1"), &b->file, 1);
     ASSERT_SAYS(&b->talk, fd, ERROR("Parameter 'fdset-id' expects a non-negative value"));
-    client_send_fds(fd, ADD("\"opaque\":\"rw\""), &b->file, 1);
+    send_fds(fd, ADD("\"opaque\":\"rw\""), &b->file, 1);
     turn(b->talk.loop);
     client_read(fd, said, sizeof(said));
     assert_int_equal(sscanf(said, "{\"return\": {\"fdset-id\": 0, \"fd\": %d}}", &first), 1);
-    client_send_fds(fd, ADD("\"fdset-id\":0"), &b->file, 1);
+    send_fds(fd, ADD("\"fdset-id\":0"), &b->file, 1);
     turn(b->talk.loop);
     client_read(fd, said, sizeof(said));
     assert_int_equal(sscanf(said, "{\"return\": {\"fdset-id\": 0, \"fd\": %d}}", &second), 1);
@@ -179,7 +187,7 @@ static void with_and_without_direct(void **state)
     struct ferry_err err;
     char path[32];
 
-    client_send_fds(fd, ADD("\"fdset-id\":3"), &b->file, 1);
+    send_fds(fd, ADD("\"fdset-id\":3"), &b->file, 1);
     turn(b->talk.loop);
     got = names.open_set(names.opaque, 3, O_RDWR, &err);
     assert_true(got >= 0);
@@ -190,7 +198,7 @@ static void with_and_without_direct(void **state)
     direct = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
     if (direct >= 0) { /* not every kernel's memory has it */
         client_send(fd, REMOVE("\"fdset-id\":3"));
-        client_send_fds(fd, ADD("\"fdset-id\":3"), &direct, 1);
+        send_fds(fd, ADD("\"fdset-id\":3"), &direct, 1);
         turn(b->talk.loop);
         close(direct);
         assert_int_equal(names.open_set(names.opaque, 3, O_RDWR, &err), -EACCES);
@@ -210,13 +218,13 @@ static void more_than_is_asked_for(void **state)
 
     for (size_t i = 0; i < 200; i++)
         many[i] = b->file;
-    client_send_fds(a, GETFD("f0"), many, 200);
+    send_fds(a, GETFD("f0"), many, 200);
     ASSERT_SAYS(&b->talk, a, OK);
     assert_int_equal(open_files(), b->before + 5);
     client_send(a, GETFD("f1"));
     ASSERT_SAYS(&b->talk, a, NO_FD);
     for (size_t i = 0; i < 100; i++) {
-        client_send_fds(a, " ", many, 200);
+        send_fds(a, " ", many, 200);
         turn_ns(b->talk.loop, 100000);
     }
     turn(b->talk.loop);
@@ -239,12 +247,12 @@ static void a_crowd(void **state)
         many[i] = b->file;
     for (size_t i = 0; i < 40; i++) {
         fds[i] = talk_client(&b->talk);
-        client_send_fds(fds[i], " ", many, 16);
+        send_fds(fds[i], " ", many, 16);
         turn_ns(b->talk.loop, 1000000);
     }
     turn(b->talk.loop);
     assert_int_equal(open_files(), b->before + 80 + (int)SESSION_ALL_FDS_MAX);
-    client_send_fds(fds[39], GETFD("late"), many, 1);
+    send_fds(fds[39], GETFD("late"), many, 1);
     ASSERT_SAYS(&b->talk, fds[39], NO_FD);
     for (size_t i = 0; i < 40; i++)
         close(fds[i]);
@@ -261,7 +269,7 @@ static void a_full_table(void **state)
 
     for (unsigned i = 0; i <= FD_TABLE_MAX; i++) {
         snprintf(request, sizeof(request), GETFD("n%u"), i);
-        client_send_fds(fd, request, &b->file, 1);
+        send_fds(fd, request, &b->file, 1);
         turn_ns(b->talk.loop, 200000);
     }
     turn(b->talk.loop);

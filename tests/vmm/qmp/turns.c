@@ -50,23 +50,6 @@ void client_send(int fd, const char *text)
     assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
 }
 
-void client_send_fds(int fd, const char *text, const int *fds, size_t count)
-{
-    char control[CMSG_SPACE(253 * sizeof(int))] = {0};
-    struct iovec iov = {.iov_base = (char *)(uintptr_t)text, .iov_len = strlen(text)};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control,
-                         .msg_controllen = CMSG_SPACE(count * sizeof(int))};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(count * sizeof(int));
-    memcpy(CMSG_DATA(c), fds, count * sizeof(int));
-    assert_int_equal(sendmsg(fd, &msg, MSG_NOSIGNAL), strlen(text));
-}
-
 const char *client_read(int fd, char *ret, size_t bytes)
 {
     size_t n = 0;

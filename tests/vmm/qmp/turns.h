@@ -13,8 +13,6 @@ void turn(struct loop *loop);
 /* Non-blocking. */
 int client_new(const char *path);
 void client_send(int fd, const char *text);
-/* The text and copies of these in one message. */
-void client_send_fds(int fd, const char *text, const int *fds, size_t count);
 /* All there is to read; "" when nothing, "EOF" at the end. */
 const char *client_read(int fd, char *ret, size_t bytes);
 

@@ -14,17 +14,21 @@
 /* A Debian kernel and its user space decode to some 20 MiB over their life; the working set is a
  * tenth of that. */
 #define ARENA_BYTES      (16u << 20)
+#define ENTER_BYTES      (512u << 10)
 #define HASH_BUCKETS     (1u << 15)
 #define SOURCE_BYTES_MAX (BLOCK_INSNS_MAX * 4)
 #define HASH_BYTES       (HASH_BUCKETS * sizeof(struct block *))
 
 const struct block block_nowhere = {.epoch = 0};
 
-/* Zeroed and in the page tables already: the first instructions of a guest take no page faults. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Zeroed. */
 static void *map_memory(size_t bytes)
 {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
-                   -1, 0);
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     return p == MAP_FAILED ? NULL : p;
 }
@@ -43,6 +47,20 @@ int block_cache_init(struct hart *h, struct ferry_err *err)
                        h->r.mhartid, (ARENA_BYTES + HASH_BYTES) >> 20);
     }
     return 0;
+}
+
+bool block_cache_enter(struct hart *h)
+{
+    struct block_cache *c = &h->blocks;
+
+    if (c->entered_bytes == 0)
+        (void)madvise(c->hash, HASH_BYTES, MADV_POPULATE_WRITE);
+    /* A kernel before 5.14 does not know it; then they come one by one, when they are needed. */
+    if (c->entered_bytes == ARENA_BYTES ||
+        madvise(c->arena + c->entered_bytes, ENTER_BYTES, MADV_POPULATE_WRITE) < 0)
+        return false;
+    c->entered_bytes += ENTER_BYTES;
+    return true;
 }
 
 void block_cache_free(struct hart *h)

@@ -14,6 +14,11 @@
 #include "vmm/cpu/core.h"
 
 int block_cache_init(struct hart *h, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * The hart's thread, before it runs: enters a piece of the memory in the page tables, so that the
+ * first instructions take no page faults; some 100 us. false: there is no more.
+ */
+bool block_cache_enter(struct hart *h);
 void block_cache_free(struct hart *h);
 
 /*

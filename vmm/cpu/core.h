@@ -210,7 +210,8 @@ struct trap {
 struct block_cache {
     uint8_t *arena;
     size_t used_bytes;
-    uint64_t generation; /* counts how often the arena was emptied */
+    size_t entered_bytes; /* in the page tables; the hart's thread only */
+    uint64_t generation;  /* counts how often the arena was emptied */
     struct block **hash;
     struct block *draft; /* where blocks are decoded; run from there if they cannot be kept */
     uint32_t insns_max;  /* BLOCK_INSNS_MAX; 1 to step */

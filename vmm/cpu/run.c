@@ -160,6 +160,21 @@ static void wait_for_run(struct hart *h)
     set_policy(SCHED_OTHER);
 }
 
+/*
+ * In turns with whoever runs here: a guest that is about to be handed over to this process would
+ * else stand still for whole ticks of the host's scheduler. Not finished if the hart is to run.
+ */
+static void enter_cache(struct hart *h)
+{
+    int64_t begin_ns = clock_monotonic_ns(), end_ns;
+
+    while (atomic_load(&h->state) == HART_PARKED && block_cache_enter(h)) {
+        end_ns = clock_monotonic_ns();
+        futex_wait(&h->state, HART_PARKED, end_ns + (end_ns - begin_ns));
+        begin_ns = clock_monotonic_ns();
+    }
+}
+
 void *run_thread(void *arg)
 {
     struct hart *h = arg;
@@ -169,6 +184,7 @@ void *run_thread(void *arg)
     prctl(PR_SET_TIMERSLACK, 1);
     atomic_store(&h->thread_id, (uint32_t)syscall(SYS_gettid));
     futex_wake_all(&h->thread_id);
+    enter_cache(h);
     while (atomic_load(&h->command) != HART_EXIT) {
         if (atomic_load(&h->state) == HART_PARKED) {
             wait_for_run(h);

@@ -27,8 +27,11 @@
 /* A process that dies closes its files one by one: its socket may go before its lock. */
 #define TARGET_GRACE_NS       (INT64_C(2) * 1000000000)
 #define TARGET_RETRY_NS       (INT64_C(2) * 1000000)
-/* A millisecond or two of page tables, then the caller's loop has its turn. */
-#define TARGET_PREFAULT_BYTES (UINT64_C(16) << 20)
+/*
+ * Some 300 us of page tables, then the guest has its turn: on a host with no processor to spare it
+ * would else stand still for whole ticks of the host's scheduler (measured: 4 ms each).
+ */
+#define TARGET_PREFAULT_BYTES (UINT64_C(4) << 20)
 
 struct ferry_live_target {
     struct target base;
@@ -151,12 +154,14 @@ static void target_rehearse(struct ferry_live_target *t)
 static int live_prefault(struct target *base)
 {
     struct ferry_live_target *t = live_of(base);
+    int64_t begin_ns = clock_monotonic_ns(), end_ns;
     int r = ferry_ram_prefault(ferry_vm_ram(t->base.m.vm), TARGET_PREFAULT_BYTES, &t->base.m.err);
 
     if (r < 0)
         return r;
     if (r > 0) {
-        t->base.m.deadline_ns = 0;
+        end_ns = clock_monotonic_ns();
+        t->base.m.deadline_ns = end_ns + (end_ns - begin_ns);
         return 0;
     }
     target_rehearse(t);

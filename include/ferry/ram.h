@@ -39,7 +39,7 @@ FERRY_API int ferry_ram_add(struct ferry_ram *ram, const char *name, uint64_t si
 /*
  * The same in a file that somebody else can map, too: a regular file, open for reading and writing,
  * empty (then it gets that length) or long enough. Nobody may make it shorter. Takes *fd on
- * success, and a lock on the file if no other open file has one (ferry_ram_is_ours).
+ * success. A lock on the file lets the next one who opens it know (ferry_ram_is_ours).
  */
 FERRY_API int ferry_ram_add_file(struct ferry_ram *ram, const char *name, uint64_t size_bytes,
                                  int *fd, struct ferry_ram_region **ret,
@@ -71,7 +71,7 @@ FERRY_API struct ferry_ram_region *ferry_ram_at(const struct ferry_ram *ram, siz
 
 /* It is a file's memory (ferry_ram_add_file). */
 FERRY_API bool ferry_ram_is_file(const struct ferry_ram_region *region);
-/* False: it is a file's memory, and somebody else (whose guest may run) has mapped it before. */
+/* False: it is a file's memory, which somebody else (whose guest may run) had mapped before. */
 FERRY_API bool ferry_ram_is_ours(const struct ferry_ram_region *region);
 /* Where the guest sees it; 0 until it was said. */
 FERRY_API void ferry_ram_set_gpa(struct ferry_ram_region *region, uint64_t gpa);

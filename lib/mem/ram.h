@@ -21,7 +21,7 @@ struct ferry_ram_region {
     uint64_t gpa;
     int fd;    /* owned */
     bool file; /* that the user named; else a memfd */
-    bool ours; /* nobody else had locked the file */
+    bool ours; /* nobody else had the file */
     dev_t dev;
     ino_t ino;
     uint8_t *host;

@@ -236,12 +236,18 @@ static int region_verify_file(const struct ferry_ram *ram, struct ferry_ram_regi
     return region_know(ram, region, &st, err);
 }
 
-/* It goes with the open file, so that a handover keeps it. Some file systems have none. */
+/*
+ * Whoever has the file mapped has a lock for readers on it, which goes with the open file, so that
+ * a handover keeps it. Who could have one for writers was alone. Some file systems have no locks.
+ */
 static bool region_lock(int fd)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool alone = fcntl(fd, F_OFD_SETLK, &lock) == 0 || (errno != EAGAIN && errno != EACCES);
 
-    return fcntl(fd, F_OFD_SETLK, &lock) == 0 || (errno != EAGAIN && errno != EACCES);
+    lock.l_type = F_RDLCK;
+    (void)!fcntl(fd, F_OFD_SETLK, &lock);
+    return alone;
 }
 
 static int ram_add_fd(struct ferry_ram *ram, const char *name, uint64_t size_bytes, bool file,

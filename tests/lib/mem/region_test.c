@@ -182,12 +182,13 @@ static int file_of(char path[static 64], off_t bytes)
 
 static void a_file_is_memory_of_two(void **state)
 {
-    struct ferry_ram *one = ram_new(), *other = ram_new();
-    struct ferry_ram_region *a, *b, *memfd;
+    struct ferry_ram *one = ram_new(), *other = ram_new(), *third = ram_new();
+    struct ferry_ram_region *a, *b, *c, *memfd;
     struct ferry_err err;
     struct stat st;
     char path[64];
     int fd = file_of(path, 0), again = open(path, O_RDWR | O_CLOEXEC);
+    int once_more = open(path, O_RDWR | O_CLOEXEC);
 
     assert_int_equal(ferry_ram_add_file(one, "a", MIB, &fd, &a, &err), 0);
     assert_int_equal(fd, -1);
@@ -204,8 +205,12 @@ static void a_file_is_memory_of_two(void **state)
     assert_true(ferry_ram_is_ours(memfd));
     ferry_ram_set_gpa(a, 0x1000);
     assert_int_equal(ferry_ram_gpa(a), 0x1000);
+    /* The first one goes: the second still has it. */
     ferry_ram_free(one);
+    assert_int_equal(ferry_ram_add_file(third, "a", MIB, &once_more, &c, &err), 0);
+    assert_false(ferry_ram_is_ours(c));
     ferry_ram_free(other);
+    ferry_ram_free(third);
     unlink(path);
 }
 

@@ -34,7 +34,8 @@ int guest_ram_init(struct guest_ram *g, struct ferry_ram *ram, bool ignore_share
 int guest_ram_check_ours(const struct guest_ram *g, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
  * Finds out which pages are backed; those that are not were never touched. Where a guest runs, only
- * with its log on: what it touches from then on is backed by the harvest that finds it.
+ * with its log on: what it touches from then on is backed by the harvest that finds it. The kernel
+ * looks at every page that is (20 ms per GiB). The lane's, or the main thread's while none works.
  */
 void guest_ram_find_backed(struct guest_ram *g);
 void guest_ram_free(struct guest_ram *g);

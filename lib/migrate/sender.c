@@ -66,6 +66,7 @@ struct sender {
     uint64_t round;
     uint8_t copies[SENDER_COPIES][WIRE_PAGE_BYTES]; /* pages and deltas that must not change */
     size_t copy_count;
+    bool found_backed; /* takes 20 ms per GiB: not for the main thread */
     bool began, ended;
     uint64_t unflushed_bytes; /* of a file */
     size_t block;
@@ -577,6 +578,9 @@ static int sender_fill(struct sender *s, const struct job *job, struct ferry_err
             sender_put(s, job->bytes.data, job->bytes.len_bytes);
         return job->bytes.len_bytes ? 1 : 0;
     case JOB_RAM:
+        if (!s->found_backed)
+            guest_ram_find_backed(s->params.guest);
+        s->found_backed = true;
         if (s->params.multifd)
             return sender_fill_multifd(s, job->type, err);
         if (s->mapped)

@@ -250,7 +250,6 @@ int source_begin_ram(struct ferry_migrate_source *s)
     if (r < 0)
         return r;
     s->logging = true;
-    guest_ram_find_backed(&s->guest);
     if (s->capabilities.mapped_ram) {
         sender_ram(s->sender, WIRE_SECTION_START);
         source_round_begins(s, guest_ram_all(&s->guest));

@@ -182,7 +182,8 @@ static void source_watch(struct ferry_migrate_source *s)
     if (s->connect && !s->chan)
         session_watch(&s->session, SESSION_MAIN, chan_connect_fd(s->connect),
                       chan_connect_events(s->connect));
-    else if (s->chan)
+    else if (s->chan && (chan_traits(s->chan)->both_ways || s->no_threads))
+        /* What goes one way is the sender's, who closes it before a command's end. */
         session_watch(&s->session, SESSION_MAIN, chan_fd(s->chan),
                       (short)((chan_traits(s->chan)->both_ways && !s->gone ? POLLIN : 0) |
                               (s->want.fd == chan_fd(s->chan) ? s->want.events : 0)));

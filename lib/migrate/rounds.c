@@ -7,7 +7,7 @@
 #define ROUNDS_DOWNTIME_NS   INT64_C(300000000)
 /* How long the guest is watched before it is slowed down further. */
 #define ROUNDS_PERIOD_NS     ROUNDS_SECOND_NS
-/* Less than this says nothing about a bandwidth. */
+/* Less than this says little about a bandwidth. */
 #define ROUNDS_MEASURE_BYTES (256u << 10)
 
 void rounds_set(struct rounds *r, const struct ferry_migrate_parameters *p)
@@ -31,9 +31,21 @@ static uint64_t per_second(uint64_t n, int64_t duration_ns)
 void rounds_account(struct rounds *r, uint64_t sent_bytes, int64_t duration_ns,
                     uint64_t dirty_pages)
 {
+    uint64_t bps = per_second(sent_bytes, duration_ns);
+
     r->count++;
+    /*
+     * A short round is mostly its latency, so a slow one proves nothing. One that was faster than
+     * what is known does: else a link that was slow once is never trusted again by a guest that
+     * writes little. By twice at most, as it may have filled a buffer only.
+     */
     if (sent_bytes >= ROUNDS_MEASURE_BYTES || !r->bandwidth_bps)
-        r->bandwidth_bps = per_second(sent_bytes, duration_ns);
+        r->bandwidth_bps = bps;
+    else if (bps > r->bandwidth_bps)
+        r->bandwidth_bps = bps / 2 < r->bandwidth_bps ? bps : r->bandwidth_bps * 2;
+    /* A round ends with an answer. One that once took long, as the first may, need not again. */
+    if (duration_ns >= 0 && duration_ns < r->answer_ns)
+        r->answer_ns = duration_ns;
     r->dirty_pages_rate = per_second(dirty_pages, duration_ns);
     r->period_ns += duration_ns;
     r->period_sent_bytes += sent_bytes;
@@ -43,11 +55,12 @@ void rounds_account(struct rounds *r, uint64_t sent_bytes, int64_t duration_ns,
 bool rounds_enough(struct rounds *r, uint64_t sent_pages, uint64_t left_pages)
 {
     uint64_t bps = r->given_bps ? r->given_bps : r->bandwidth_bps;
+    int64_t fixed_ns = r->fixed_ns + 3 * r->answer_ns;
     __uint128_t send_ns =
         (__uint128_t)left_pages * WIRE_PAGE_BYTES * (uint64_t)ROUNDS_SECOND_NS / (bps ? bps : 1);
 
     r->expected_ns = send_ns > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)send_ns;
-    r->expected_ns += r->fixed_ns;
+    r->expected_ns += fixed_ns;
     /* With nothing left, waiting longer does not help. */
     if (left_pages == 0)
         return true;
@@ -57,7 +70,7 @@ bool rounds_enough(struct rounds *r, uint64_t sent_pages, uint64_t left_pages)
      * What may last so long may still be shorter. As long as each round is at most half of the one
      * before, all that follow take no longer than the last one did.
      */
-    return send_ns <= (uint64_t)r->fixed_ns || left_pages > sent_pages / 2;
+    return send_ns <= (uint64_t)fixed_ns || left_pages > sent_pages / 2;
 }
 
 /* What the guest may keep of the time, so that it writes no more than the goal. */

@@ -16,6 +16,8 @@ struct rounds {
     int64_t downtime_limit_ns;
     uint64_t given_bps; /* bandwidth of the switchover as the operator says; 0: measured */
     int64_t fixed_ns;   /* of the pause, whatever is left to send */
+    int64_t answer_ns;  /* until the target answers: in the pause there are two questions, and the
+                           way of the last page */
 
     uint64_t bandwidth_bps;
     uint64_t dirty_pages_rate;

@@ -177,8 +177,7 @@ static int stream_greeted(struct source *base)
                        s->message.text, s->message.oldest, s->message.protocol, WIRE_FERRY_OLDEST,
                        WIRE_FERRY_PROTOCOL);
     s->ferry = base->commits = true;
-    /* In the pause there are two questions, and the way of the last page. */
-    s->rounds.fixed_ns += 3 * (now - s->asked_ns);
+    s->rounds.answer_ns = now - s->asked_ns;
     mover_allow(&base->m, now, base->prepare_timeout_ns);
     r = source_send_hello(s, &out);
     if (r < 0) {

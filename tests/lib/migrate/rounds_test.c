@@ -68,6 +68,44 @@ static void a_short_round_says_nothing_about_the_bandwidth(void **state)
     assert_int_equal(r.bandwidth_bps, 1000000000);
 }
 
+/* The link was slow while most was sent, and is not any more. */
+static void fast_short_rounds_make_up_for_a_slow_one(void **state)
+{
+    const struct ferry_migrate_parameters p = {.downtime_limit_ns = 300 * MS};
+    unsigned rounds = 0;
+    struct rounds r;
+
+    rounds_init(&r, &p);
+    rounds_account(&r, 1000000, 100000 * MS, 0); /* 10 kB/s */
+    while (!rounds_enough(&r, 3, 3) && rounds < 100) {
+        uint64_t before_bps = r.bandwidth_bps;
+
+        rounds_account(&r, 3 * 4096, MS / 10, 3);
+        assert_in_range(r.bandwidth_bps, before_bps, 2 * before_bps);
+        rounds++;
+    }
+    assert_in_range(rounds, 1, 10);
+    for (unsigned i = 0; i < 100; i++)
+        rounds_account(&r, 3 * 4096, MS / 10, 3);
+    assert_int_equal(r.bandwidth_bps, 122880000); /* no more than it was */
+}
+
+/* It was busy when it was asked first, or the link was. */
+static void a_late_first_answer_is_forgotten(void **state)
+{
+    struct rounds r = measured();
+
+    r.answer_ns = 1000 * MS;
+    assert_false(rounds_enough(&r, 100, 99));
+    rounds_account(&r, 100000000, 100 * MS, 99); /* which has an answer in it */
+    assert_false(rounds_enough(&r, 100, 99));
+    rounds_account(&r, 4096, 2 * MS, 99);
+    assert_true(rounds_enough(&r, 100, 99));
+    assert_in_range(r.expected_ns, 6 * MS, 20 * MS);
+    rounds_account(&r, 4096, 50 * MS, 99);
+    assert_int_equal(r.answer_ns, 2 * MS);
+}
+
 static void no_number_is_too_large(void **state)
 {
     const struct ferry_migrate_parameters p = {.avail_switchover_bandwidth_bps = 1};
@@ -182,6 +220,8 @@ int main(void)
         cmocka_unit_test(what_takes_no_longer_than_the_rest_is_enough),
         cmocka_unit_test(a_given_bandwidth_is_believed),
         cmocka_unit_test(a_short_round_says_nothing_about_the_bandwidth),
+        cmocka_unit_test(fast_short_rounds_make_up_for_a_slow_one),
+        cmocka_unit_test(a_late_first_answer_is_forgotten),
         cmocka_unit_test(no_number_is_too_large),
         cmocka_unit_test(test_every_second_bad_second_raises_it),
         cmocka_unit_test(test_half_as_much_as_is_sent_may_be_written),

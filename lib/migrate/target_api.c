@@ -234,7 +234,8 @@ static void target_watch(struct ferry_migrate_target *t)
 /* --- <ferry/migrate.h> --- */
 
 static int target_set_up(struct ferry_migrate_target *t,
-                         const struct ferry_migrate_target_params *params, struct ferry_err *err)
+                         const struct ferry_migrate_target_params *params, bool listens,
+                         struct ferry_err *err)
 {
     int r;
 
@@ -264,7 +265,7 @@ static int target_set_up(struct ferry_migrate_target *t,
     if (r == 0)
         r = support_codec(&params->parameters, &t->codec, err);
     if (r == 0 && params->capabilities.multifd && !params->capabilities.mapped_ram &&
-        !params->any_file) {
+        (listens || !params->any_file)) {
         t->channels = support_channels(&params->parameters);
         t->arrived = calloc(t->channels + 1, sizeof(struct ferry_chan *));
         if (!t->arrived)
@@ -292,7 +293,7 @@ int ferry_migrate_target_new(struct ferry_migrate_target **ret,
     if (!t)
         return err_set(err, ENOMEM, "no memory for a migration");
     t->session.epoll = t->session.notify = -1;
-    r = target_set_up(t, params, err);
+    r = target_set_up(t, params, listener != NULL, err);
     if (r < 0) {
         ferry_migrate_target_free(t);
         return r;

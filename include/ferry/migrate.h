@@ -17,8 +17,10 @@
  * QEMU starts the guest when the description at the end has come, and says SHUT. On a one-way
  * transport the source is done when everything is written.
  *
- * Until the point of no return (COMMIT, or with QEMU the last byte) every failure and cancel leaves
- * the guest running in the source. After it the source never resumes it.
+ * Until the point of no return (COMMIT, or with QEMU, or a command or pipe that may lead to one,
+ * the end mark of the stream) every failure and cancel leaves the guest running in the source.
+ * After it the source never resumes it, unless the target says that it failed, or the command does
+ * by its status. In a file nobody starts it: there every failure leads back.
  *
  * What only one side can have at a time, as the locks of disk images, the source gives up when it
  * is paused (deactivate) and the target takes before it says LOADED (activate): a target that

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "base/own.h"
 #include "lib/chan/place.h"
 #include "lib/codec/xbzrle_cache.h"
 #include "lib/codec/zero.h"
@@ -35,7 +34,7 @@
 /* Of a file, between two calls that have it written. */
 #define SENDER_FLUSH_BYTES (UINT64_C(8) << 20)
 
-enum job_kind { JOB_BYTES = 1, JOB_RAM, JOB_FINISH };
+enum job_kind { JOB_BYTES = 1, JOB_RAM, JOB_LAST, JOB_FINISH };
 
 struct job {
     enum job_kind kind;
@@ -55,6 +54,8 @@ struct sender {
     size_t job_count;
     bool failed;
     struct ferry_err err;
+    bool halted;    /* nothing leaves any more */
+    bool last_left; /* some of JOB_LAST's bytes, or they are leaving now */
 
     /* The lane's: the batch under way, and how far the first job is. */
     struct iovec iov[SENDER_VECTORS];
@@ -174,6 +175,24 @@ void sender_bytes(struct sender *s, struct buf *bytes)
     sender_queue(s, job);
 }
 
+void sender_last(struct sender *s, struct buf *bytes)
+{
+    struct job job = {.kind = JOB_LAST, .bytes = *bytes};
+
+    *bytes = (struct buf){.limit_bytes = bytes->limit_bytes};
+    sender_queue(s, job);
+}
+
+bool sender_halt(struct sender *s)
+{
+    bool halted;
+
+    pthread_mutex_lock(&s->lock);
+    halted = s->halted = !s->last_left;
+    pthread_mutex_unlock(&s->lock);
+    return halted;
+}
+
 void sender_ram(struct sender *s, enum wire_item type)
 {
     sender_queue(s, (struct job){.kind = JOB_RAM, .type = type});
@@ -215,13 +234,6 @@ int sender_thread_id(const struct sender *s, size_t index)
     return s->mapped ? mapped_out_thread_id(s->mapped, index - 1) : 0;
 }
 
-bool sender_halt(struct sender *s)
-{
-    lane_stop(TAKE_PTR(s->lane));
-    /* The last job has left, even if it was not taken from the queue any more. */
-    return s->job_count == 0 || (s->job_count == 1 && s->ended && s->iov_first == s->iov_count);
-}
-
 /* --- The lane's side --- */
 
 static void sender_notify(struct sender *s)
@@ -236,6 +248,9 @@ static void sender_fail(struct sender *s, const struct ferry_err *err)
     pthread_mutex_lock(&s->lock);
     s->failed = true;
     s->err = *err;
+    /* A command that ended badly says itself that it has not passed everything on. */
+    if (s->jobs[0].kind == JOB_FINISH)
+        s->last_left = false;
     pthread_mutex_unlock(&s->lock);
     sender_notify(s);
 }
@@ -573,6 +588,7 @@ static int sender_fill(struct sender *s, const struct job *job, struct ferry_err
     s->paced = job->kind == JOB_RAM;
     switch (job->kind) {
     case JOB_BYTES:
+    case JOB_LAST:
         s->ended = true;
         if (job->bytes.len_bytes)
             sender_put(s, job->bytes.data, job->bytes.len_bytes);
@@ -677,6 +693,29 @@ static int sender_send(struct sender *s, struct lane_want *want, struct ferry_er
     return 1;
 }
 
+/* As sender_send(), but not once it was halted; what has left by then cannot be called back. */
+static int sender_send_last(struct sender *s, struct lane_want *want, struct ferry_err *err)
+{
+    uint64_t before = atomic_load(&s->counters.bytes);
+    bool halted, began;
+    int r;
+
+    pthread_mutex_lock(&s->lock);
+    halted = s->halted;
+    began = s->last_left;
+    s->last_left = !halted;
+    pthread_mutex_unlock(&s->lock);
+    if (halted)
+        return 0;
+    r = sender_send(s, want, err);
+    if (began || atomic_load(&s->counters.bytes) != before)
+        return r;
+    pthread_mutex_lock(&s->lock);
+    s->last_left = false;
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
 static bool sender_pop(struct sender *s)
 {
     bool empty;
@@ -704,7 +743,7 @@ void sender_step(void *self, struct lane_want *want)
         bool idle;
 
         pthread_mutex_lock(&s->lock);
-        idle = s->failed || s->job_count == 0;
+        idle = s->failed || s->halted || s->job_count == 0;
         if (!idle)
             job = s->jobs[0];
         pthread_mutex_unlock(&s->lock);
@@ -723,7 +762,7 @@ void sender_step(void *self, struct lane_want *want)
             return;
         }
         if (r > 0)
-            r = sender_send(s, want, &err);
+            r = job.kind == JOB_LAST ? sender_send_last(s, want, &err) : sender_send(s, want, &err);
         else if (r == 0) {
             if (sender_pop(s))
                 sender_notify(s);

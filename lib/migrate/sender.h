@@ -4,7 +4,7 @@
  * and RAM sections made of the pending pages, sent from where they are. A lane thread drives it, or
  * without threads who calls sender_step().
  *
- *     sender_bytes, sender_ram, sender_finish     queue jobs       main thread
+ *     sender_bytes, _ram, _last, _finish          queue jobs       main thread
  *     sender_state                                are they done?   main thread
  *     the eventfd `notify` is written when the queue is empty or a job failed
  */
@@ -57,6 +57,13 @@ void sender_free(struct sender *s);
 
 /* Takes what is in bytes, which is empty then. */
 void sender_bytes(struct sender *s, struct buf *bytes);
+/* The same for bytes after which the target needs nobody to start the guest. */
+void sender_last(struct sender *s, struct buf *bytes);
+/*
+ * Nothing leaves any more, also not from the thread: true, and the target lacks something. false:
+ * too late, some of what sender_last() was given may be there; nothing was changed.
+ */
+bool sender_halt(struct sender *s) FERRY_MUST_CHECK;
 /*
  * PART or END with all pending pages; the bitmaps are the sender's until it is idle. START: the
  * list of blocks of a mapped-ram file, for which the sender knows places; else it is bytes.
@@ -66,8 +73,6 @@ void sender_ram(struct sender *s, enum wire_item type);
 void sender_finish(struct sender *s);
 /* Or the failure. */
 int sender_state(struct sender *s, struct ferry_err *err) FERRY_MUST_CHECK;
-/* Ends the thread, for good, wherever it is. Had everything left by then? */
-bool sender_halt(struct sender *s);
 /* Bytes per second; 0 = no limit. Any time. */
 void sender_set_rate(struct sender *s, uint64_t rate_bps);
 const struct sender_counters *sender_counters(const struct sender *s);

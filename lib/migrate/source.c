@@ -307,7 +307,8 @@ static int stream_pausing(struct source *base)
     return 0;
 }
 
-static int source_save(struct ferry_migrate_source *s, struct buf *out)
+/* end: what makes the stream a whole one. */
+static int source_save(struct ferry_migrate_source *s, struct buf *out, struct buf *end)
 {
     bool describe = !chan_traits(s->chan)->both_ways;
     struct buf devices = {0}, json = {0};
@@ -321,10 +322,10 @@ static int source_save(struct ferry_migrate_source *s, struct buf *out)
         r = vm_save_description(&json, &s->config, &devices, &s->base.m.err);
     if (r == 0) {
         s->ledger.state_bytes = out->len_bytes;
-        stream_put_eof(out);
-        stream_put_description(out, json.data, (uint32_t)json.len_bytes);
-        if (out->failed)
-            r = err_set(&s->base.m.err, out->failed, "no memory for the state");
+        stream_put_eof(end);
+        stream_put_description(end, json.data, (uint32_t)json.len_bytes);
+        if (out->failed || end->failed)
+            r = err_set(&s->base.m.err, ENOMEM, "no memory for the state");
     }
     buf_free(&devices);
     buf_free(&json);
@@ -334,13 +335,14 @@ static int source_save(struct ferry_migrate_source *s, struct buf *out)
 static int stream_send(struct source *base)
 {
     struct ferry_migrate_source *s = stream_of(base);
-    struct buf parts = {0}, command = {0};
+    struct buf parts = {0}, end = {0}, command = {0};
     uint64_t dirty;
     int64_t begin_ns = source_now(s);
-    int r = source_save(s, &parts); /* may write to RAM: before the last harvest */
+    int r = source_save(s, &parts, &end); /* may write to RAM: before the last harvest */
 
     if (r < 0) {
         buf_free(&parts);
+        buf_free(&end);
         return r;
     }
     dirty = guest_ram_harvest(&s->guest);
@@ -359,6 +361,11 @@ static int stream_send(struct source *base)
     sender_bytes(s->sender, &command);
     sender_ram(s->sender, WIRE_SECTION_END);
     sender_bytes(s->sender, &parts);
+    /* Nobody starts the guest that is in a file, and ferry waits for COMMIT. */
+    if (s->ferry || chan_traits(s->chan)->seekable)
+        sender_bytes(s->sender, &end);
+    else
+        sender_last(s->sender, &end);
     if (!chan_traits(s->chan)->both_ways)
         sender_finish(s->sender);
     s->seen_progress = 0;
@@ -467,7 +474,11 @@ static int stream_reclaim(struct source *base)
     struct ferry_err err;
 
     if (!s->bereft_ns) {
+        bool there = s->sender && !base->refused && !sender_halt(s->sender);
+
         stream_end(base);
+        if (there)
+            return MOVE_EV_OWN_UNKNOWN;
         s->bereft_ns = s->end_ns + base->pause_timeout_ns;
     }
     s->end_ns = source_now(s);

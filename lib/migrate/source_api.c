@@ -422,12 +422,8 @@ int ferry_migrate_source_proceed(struct ferry_migrate_source *s, struct ferry_er
 
 int ferry_migrate_source_cancel(struct ferry_migrate_source *s, struct ferry_err *err)
 {
-    struct ferry_err ignored;
-
     /* Who starts the guest unasked may have everything. */
-    if (s->base.m.state == SOURCE_SEND && !s->ferry &&
-        (chan_traits(s->chan)->both_ways ? sender_halt(s->sender)
-                                         : sender_state(s->sender, &ignored) == SENDER_IDLE))
+    if (s->base.m.state == SOURCE_SEND && !sender_halt(s->sender))
         return err_set(err, EBUSY, "too late to cancel: the target may run the guest");
     return source_cancel(&s->base, err);
 }

@@ -130,6 +130,7 @@ static int source_not_started(void *self)
             "the target could not load the guest and says so while the source was %s; its log has "
             "the reason",
             mover_doing(&s->m));
+    s->refused = true;
     return MOVE_EV_FAULT;
 }
 
@@ -284,6 +285,8 @@ static const struct machine_rule source_rules[] = {
     {SOURCE_BACK,      MOVE_EV_DUE,         SOURCE_BACK,      source_reclaim},
     {SOURCE_BACK,      MOVE_EV_RETURNED,    SOURCE_FAILED,    source_returned},
     {SOURCE_BACK,      MOVE_EV_BEREFT,      SOURCE_FAILED,    NULL},
+    /* Only now that nothing more can leave it is known that everything had left. */
+    {SOURCE_BACK,      MOVE_EV_OWN_UNKNOWN, SOURCE_LOST,      source_in_doubt},
     {SOURCE_BACK,      MOVE_EV_FAULT,       SOURCE_BACK,      NULL},
 };
 /* clang-format on */

@@ -76,7 +76,8 @@ struct source_way {
     void (*started)(struct source *s);  /* the guest runs there */
     void (*reason)(struct source *s);   /* of a REFUSE: into m.err */
     /* Hang up, and take back what only one side can have: MOVE_EV_RETURNED, or MOVE_EV_BEREFT: the
-     * guest cannot run on; 0: try again at the deadline. */
+     * guest cannot run on; 0: try again at the deadline. MOVE_EV_OWN_UNKNOWN: too late, the target
+     * may start the guest. */
     int (*reclaim)(struct source *s);
     void (*end)(struct source *s); /* hang up; m.err says why, if it failed */
     void (*reached)(struct source *s, enum source_point point);

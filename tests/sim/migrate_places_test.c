@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -239,6 +240,30 @@ static void test_exec_that_fails(void **state)
     migrate_pair_check_stayed(t->p);
 }
 
+/* It has everything, and for all that is known here has given it to a target. */
+static void test_exec_that_never_ends(void **state)
+{
+    struct places *t = *state;
+    struct migrate_pair *p = t->p;
+    struct ferry_err err;
+
+    p->source_params.pause_timeout_ns = 300000000;
+    snprintf(t->uri, sizeof(t->uri), "exec:cat > /dev/null; > %s; exec tail -f /dev/null", t->path);
+    places_source(p, t->uri);
+    while (p->source_status == FERRY_MIGRATE_BUSY && access(t->path, F_OK) < 0) {
+        struct pollfd wait = {.fd = ferry_migrate_source_fd(p->source), .events = POLLIN};
+
+        assert_true(poll(&wait, 1, 1) >= 0);
+        p->source_status = ferry_migrate_source_step(p->source, &p->source_err);
+    }
+    assert_int_equal(access(t->path, F_OK), 0);
+    assert_int_equal(ferry_migrate_source_cancel(p->source, &err), -EBUSY);
+    places_run(p);
+    assert_int_equal(p->source_status, FERRY_MIGRATE_LOST);
+    assert_non_null(strstr(p->source_err.text, "the target may run the guest"));
+    assert_non_null(strstr(p->source_err.text, "nothing was heard"));
+}
+
 static void test_pipe(void **state)
 {
     struct migrate_pair *p = ((struct places *)*state)->p;
@@ -318,6 +343,7 @@ int main(void)
         PLACE_TEST(test_file_behind_an_offset),
         PLACE_TEST(test_exec),
         PLACE_TEST(test_exec_that_fails),
+        PLACE_TEST(test_exec_that_never_ends),
         PLACE_TEST(test_pipe),
         PLACE_TEST(test_pipe_without_a_reader),
         PLACE_TEST(test_full_disk),

@@ -185,7 +185,7 @@ static int receiver_zero(struct receiver *r, const struct ram_event *event, stru
                        event->offset_bytes);
     atomic_fetch_add(&r->counters.zero_pages, 1);
     /* What nobody touched is zero, and looking would allocate it. */
-    if (guest_bit(g->backed[event->block], page) && !zero_check(to, WIRE_PAGE_BYTES))
+    if (guest_bit_shared(g->backed[event->block], page) && !zero_check(to, WIRE_PAGE_BYTES))
         memset(to, 0, WIRE_PAGE_BYTES);
     return 0;
 }

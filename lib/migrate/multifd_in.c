@@ -24,6 +24,7 @@ struct in_lane {
     uint8_t head[MULTIFD_HEAD_BYTES];
     size_t have_bytes; /* of hello, head or data */
     struct multifd_packet packet;
+    uint8_t *unpacked;  /* owned; a packet's pages that have no memory yet */
     uint64_t waits_for; /* marks that must be passed */
 };
 
@@ -62,8 +63,10 @@ void multifd_in_free(struct multifd_in *m)
 {
     if (!m)
         return;
-    for (unsigned i = 0; i < m->attached; i++)
+    for (unsigned i = 0; i < m->attached; i++) {
         multifd_lane_end(&m->lanes[i].base);
+        free(m->lanes[i].unpacked);
+    }
     free(m->lanes);
     lane_group_free(&m->group);
     free(m);
@@ -84,14 +87,19 @@ int multifd_in_attach(struct multifd_in *m, struct ferry_chan **chan, struct fer
         return err_set(err, EPROTO, "the source opens more than %u channels", m->params.channels);
     l->all = m;
     l->base.coder_free = codec->decompressor_free;
-    if (!codec->plain)
-        r = codec->decompressor_new(&l->base.coder, err);
+    if (!codec->plain) {
+        l->unpacked = malloc(WIRE_MULTIFD_PAGES * WIRE_PAGE_BYTES);
+        r = l->unpacked ? codec->decompressor_new(&l->base.coder, err)
+                        : err_set(err, ENOMEM, "no memory for unpacked pages");
+    }
     /* Its first step needs the lock: it cannot reach a mark before it can be kicked. */
     pthread_mutex_lock(&m->group.lock);
     if (r == 0)
         r = multifd_lane_start(&l->base, chan, m->params.thread, in_step, err);
     m->attached += r == 0;
     pthread_mutex_unlock(&m->group.lock);
+    if (r < 0)
+        free(TAKE_PTR(l->unpacked));
     return r;
 }
 
@@ -304,18 +312,52 @@ static int in_plain(struct in_lane *l, struct lane_want *want, struct ferry_err 
     return 1;
 }
 
+/* To where the pages belong, or, where memory has yet to be found, in runs (ferry_ram_fill). */
+static int in_unpack(struct in_lane *l, struct ferry_err *err)
+{
+    const struct guest_ram *g = l->all->params.guest;
+    const struct multifd_packet *p = &l->packet;
+    uint8_t *pages[WIRE_MULTIFD_PAGES];
+    bool fresh[WIRE_MULTIFD_PAGES];
+    uint32_t n;
+    int r;
+
+    for (uint32_t i = 0; i < p->normal_count; i++) {
+        fresh[i] = !guest_bit_shared(g->backed[p->block], p->offsets[i] / WIRE_PAGE_BYTES);
+        pages[i] = fresh[i] ? l->unpacked + (size_t)i * WIRE_PAGE_BYTES
+                            : guest_ram_page(g, p->block, p->offsets[i]);
+    }
+    r = l->all->params.codec->decompress(l->base.coder, l->base.packed, p->data_bytes, pages,
+                                         p->normal_count, err);
+    for (uint32_t i = 0; r >= 0 && i < p->normal_count; i += n) {
+        struct iovec iov = {.iov_base = pages[i]};
+
+        for (n = 1; fresh[i] && i + n < p->normal_count && fresh[i + n] &&
+                    p->offsets[i + n] == p->offsets[i] + (uint64_t)n * WIRE_PAGE_BYTES;)
+            n++;
+        iov.iov_len = (size_t)n * WIRE_PAGE_BYTES;
+        if (fresh[i])
+            r = ferry_ram_fill(g->regions[p->block], p->offsets[i] / WIRE_PAGE_BYTES, &iov, 1, err);
+    }
+    return r;
+}
+
 static int in_data(struct in_lane *l, struct lane_want *want, struct ferry_err *err)
 {
     const struct guest_ram *g = l->all->params.guest;
     const struct codec_ops *codec = l->all->params.codec;
     const struct multifd_packet *p = &l->packet;
-    uint8_t *pages[WIRE_MULTIFD_PAGES];
     int r;
 
     r = codec->plain ? in_plain(l, want, err)
                      : in_fill(l, l->base.packed, p->data_bytes, want, err);
     if (r <= 0)
         return r;
+    if (!codec->plain && p->normal_count) {
+        r = in_unpack(l, err);
+        if (r < 0)
+            return r;
+    }
     for (uint32_t i = 0; i < p->normal_count + p->zero_count; i++) {
         uint64_t page = p->offsets[i] / WIRE_PAGE_BYTES;
         uint8_t *to = guest_ram_page(g, p->block, p->offsets[i]);
@@ -323,18 +365,11 @@ static int in_data(struct in_lane *l, struct lane_want *want, struct ferry_err *
         if (!to)
             return err_set(err, EINVAL, "a page is not in the block");
         if (i < p->normal_count) {
-            pages[i] = to;
             guest_bit_set_shared(g->backed[p->block], page);
         } else if (guest_bit_shared(g->backed[p->block], page) &&
                    !zero_check(to, WIRE_PAGE_BYTES)) {
             memset(to, 0, WIRE_PAGE_BYTES);
         }
-    }
-    if (!codec->plain && p->normal_count) {
-        r = codec->decompress(l->base.coder, l->base.packed, p->data_bytes, pages, p->normal_count,
-                              err);
-        if (r < 0)
-            return r;
     }
     atomic_fetch_add(&l->base.normal_pages, p->normal_count);
     atomic_fetch_add(&l->base.zero_pages, p->zero_count);

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "vmm/main/commands.h"
+#include "vmm/main/overrides.h"
 #include "vmm/main/receive.h"
 
 static int parse(const struct command *self, int argc, char *const argv[], struct receive *r)
@@ -50,6 +51,12 @@ static int run(const struct command *self, int argc, char *const argv[])
     return status;
 }
 
+static void print_overrides(void)
+{
+    puts("\nWhat is different on this host than it was on the source's:");
+    overrides_print_help(stdout);
+}
+
 const struct command command_receive = {
     .name = "receive",
     .usage = "[URI] [--drive ID=PATH ...] [-qmp unix:PATH,server=on,wait=off]",
@@ -57,16 +64,6 @@ const struct command command_receive = {
     .help = "URI is tcp:HOST:PORT (port 0: any, it is printed), unix:PATH, fd:N, exec:COMMAND or\n"
             "file:PATH. Then, where the VM runs: 'ferry migrate VM URI'. A failure ends this\n"
             "process with status 1 and a sentence; the source goes on.\n\n"
-            "What is different on this host than it was on the source's:\n\n"
-            "  --name NAME           the VM's name here\n"
-            "  --drive ID=PATH       the image of -drive ID is PATH here\n"
-            "  --blockdev NODE=PATH  the image of a block node\n"
-            "  --netdev ID=IFNAME    the TAP of -netdev ID is IFNAME here\n"
-            "  --net-socket ID=PATH  the UNIX socket of -netdev ID, as passt's\n"
-            "  --chardev ID=PATH     the file or socket of -chardev ID\n"
-            "  --serial WHERE        where the UART goes here, as in ferry run -serial\n"
-            "  --bios, --kernel, --initrd FILE\n"
-            "                        what a reset loads\n\n"
             "As the source has it:\n\n"
             "  --channels N       as many channels for RAM besides the main one\n"
             "  --compress METHOD  none, zlib or zstd\n\n"
@@ -78,5 +75,6 @@ const struct command command_receive = {
             "  --fault POINT=kill|stop\n"
             "                   for drills: end or hang at a point of a handover\n"
             "                   (ferry run --help lists them)\n",
+    .print_help = print_overrides,
     .run = run,
 };

@@ -9,9 +9,10 @@
 
 struct command {
     const char *name;
-    const char *usage;   /* what follows the name; NULL = not for people, not listed */
-    const char *summary; /* one line */
-    const char *help;    /* the rest of --help, NULL = nothing more */
+    const char *usage;        /* what follows the name; NULL = not for people, not listed */
+    const char *summary;      /* one line */
+    const char *help;         /* the rest of --help, NULL = nothing more */
+    void (*print_help)(void); /* what of it comes from a table, NULL = nothing */
     int (*run)(const struct command *self, int argc, char *const argv[]);
 };
 

@@ -66,6 +66,8 @@ static int print_command_help(const struct command *c)
     printf("usage: ferry %s %s\n\n%s\n", c->name, c->usage ? c->usage : "", c->summary);
     if (c->help)
         printf("\n%s", c->help);
+    if (c->print_help)
+        c->print_help();
     return 0;
 }
 

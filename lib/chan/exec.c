@@ -66,6 +66,9 @@ static int exec_spawn(const struct ferry_address *a, int theirs, bool out, pid_t
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attr);
     posix_spawn_file_actions_adddup2(&actions, theirs, out ? STDIN_FILENO : STDOUT_FILENO);
+    /* The other one is perhaps the guest's console, or a monitor. */
+    posix_spawn_file_actions_addopen(&actions, out ? STDOUT_FILENO : STDIN_FILENO, "/dev/null",
+                                     O_RDWR, 0);
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setsigdefault(&attr, &all);

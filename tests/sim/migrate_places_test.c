@@ -229,6 +229,33 @@ static void test_exec(void **state)
     store(t, t->uri, from);
 }
 
+static void check_null(const char *path)
+{
+    char text[32] = "";
+    OWN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    assert_true(read(fd, text, sizeof(text) - 1) > 0);
+    assert_string_equal(text, "/dev/null\n");
+    unlink(path);
+}
+
+/* What is this program's own to read and write is not the command's. */
+static void test_exec_has_no_console(void **state)
+{
+    struct places *t = *state;
+    char to[256], from[256], in[80], out[80];
+
+    snprintf(in, sizeof(in), "%s.in", t->path);
+    snprintf(out, sizeof(out), "%s.out", t->path);
+    snprintf(to, sizeof(to), "exec:x=$(readlink /proc/$$/fd/1); echo $x > %s; cat > %s", out,
+             t->path);
+    snprintf(from, sizeof(from), "exec:x=$(readlink /proc/$$/fd/0); echo $x > %s; cat %s", in,
+             t->path);
+    store(t, to, from);
+    check_null(in);
+    check_null(out);
+}
+
 static void test_exec_that_fails(void **state)
 {
     struct places *t = *state;
@@ -342,6 +369,7 @@ int main(void)
         PLACE_TEST(test_file),
         PLACE_TEST(test_file_behind_an_offset),
         PLACE_TEST(test_exec),
+        PLACE_TEST(test_exec_has_no_console),
         PLACE_TEST(test_exec_that_fails),
         PLACE_TEST(test_exec_that_never_ends),
         PLACE_TEST(test_pipe),

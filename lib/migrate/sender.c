@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/iov.h"
 #include "lib/chan/place.h"
 #include "lib/codec/xbzrle_cache.h"
 #include "lib/codec/zero.h"
@@ -611,17 +612,11 @@ static int sender_fill(struct sender *s, const struct job *job, struct ferry_err
 
 static void sender_advance(struct sender *s, size_t n)
 {
-    while (n > 0) {
-        struct iovec *v = &s->iov[s->iov_first];
+    struct iovec *left = s->iov + s->iov_first;
+    size_t count = s->iov_count - s->iov_first;
 
-        if (n < v->iov_len) {
-            v->iov_base = (uint8_t *)v->iov_base + n;
-            v->iov_len -= n;
-            return;
-        }
-        n -= v->iov_len;
-        s->iov_first++;
-    }
+    iov_advance(&left, &count, n);
+    s->iov_first = s->iov_count - count;
 }
 
 /*

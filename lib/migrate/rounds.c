@@ -47,7 +47,8 @@ void rounds_account(struct rounds *r, uint64_t sent_bytes, int64_t duration_ns,
     if (duration_ns >= 0 && duration_ns < r->answer_ns)
         r->answer_ns = duration_ns;
     r->dirty_pages_rate = per_second(dirty_pages, duration_ns);
-    r->period_ns += duration_ns;
+    /* More than a period counts as one. */
+    r->period_ns += duration_ns < ROUNDS_PERIOD_NS ? duration_ns : ROUNDS_PERIOD_NS;
     r->period_sent_bytes += sent_bytes;
     r->period_dirty_pages += dirty_pages;
 }

@@ -55,12 +55,6 @@ void xbzrle_cache_free(struct xbzrle_cache *c)
     free(c);
 }
 
-void xbzrle_cache_clear(struct xbzrle_cache *c)
-{
-    for (size_t i = 0; i <= c->mask; i++)
-        c->slots[i].full = false;
-}
-
 /* Neighbouring pages get neighbouring places: a small working set does not displace itself. */
 static size_t slot_of(const struct xbzrle_cache *c, uint64_t key)
 {

@@ -22,8 +22,6 @@ struct xbzrle_cache;
 int xbzrle_cache_new(struct xbzrle_cache **ret, uint64_t size_bytes,
                      struct ferry_err *err) FERRY_MUST_CHECK;
 void xbzrle_cache_free(struct xbzrle_cache *c);
-/* Forget all: a new migration, or another peer. */
-void xbzrle_cache_clear(struct xbzrle_cache *c);
 
 /* key: any number that stands for one page of one block. NULL if it is not here. */
 uint8_t *xbzrle_cache_find(struct xbzrle_cache *c, uint64_t key, uint64_t round);

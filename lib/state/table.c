@@ -8,6 +8,8 @@
 #include "base/err.h"
 #include "lib/state/state.h"
 
+#define TABLE_PATH_BYTES 256u
+
 static size_t path_append(char *text, size_t used, const char *s)
 {
     int n = snprintf(text + used, TABLE_PATH_BYTES - used, "%s", s);
@@ -39,8 +41,9 @@ static size_t path_print(char *text, const struct table_path *path)
     return path_append_index(text, used, path->index);
 }
 
-void table_path_print(char text[TABLE_PATH_BYTES], const struct table_path *path, const char *field,
-                      int64_t index)
+/* "serial.fifo[3]" for field (may be NULL) and index (-1: none) below path. */
+static void table_path_print(char text[TABLE_PATH_BYTES], const struct table_path *path,
+                             const char *field, int64_t index)
 {
     size_t used = path_print(text, path);
 

@@ -17,11 +17,6 @@ struct table_path {
     int64_t index;  /* element of an array, or -1 */
 };
 
-#define TABLE_PATH_BYTES 256u
-
-/* "serial.fifo[3]" for field (may be NULL) and index (-1: none) below path. */
-void table_path_print(char text[TABLE_PATH_BYTES], const struct table_path *path, const char *field,
-                      int64_t index);
 /* Set err to "<path>: <sentence>"; returns -errnum. */
 int table_refuse(struct ferry_err *err, int errnum, const struct table_path *path,
                  const char *field, int64_t index, const char *fmt, ...)

@@ -128,25 +128,6 @@ const struct ferry_part *vm_find_part(const struct ferry_vm *vm, const char *ids
     return NULL;
 }
 
-int vm_fd_at(const struct ferry_vm *vm, size_t index, struct ferry_named_fd *ret,
-             const struct ferry_part **part)
-{
-    for (size_t i = 0; i < vm->part_count; i++) {
-        const struct ferry_part *p = &vm->parts[i];
-
-        if (!p->ops || !p->ops->fd_at)
-            continue;
-        for (size_t k = 0; p->ops->fd_at(p->obj, k, ret) == 0; k++) {
-            if (index-- > 0)
-                continue;
-            if (part)
-                *part = p;
-            return 0;
-        }
-    }
-    return -ENOENT;
-}
-
 int vm_quiesce_begin(struct ferry_vm *vm, void (*all_drained)(void *arg), void *arg)
 {
     vm->quiescing = true;
@@ -190,11 +171,6 @@ void vm_unquiesce(struct ferry_vm *vm)
 size_t vm_draining(const struct ferry_vm *vm)
 {
     return vm->draining > 0 ? (size_t)vm->draining : 0;
-}
-
-bool vm_quiescing(const struct ferry_vm *vm)
-{
-    return vm->quiescing;
 }
 
 void vm_pause_harts(struct ferry_vm *vm)

@@ -27,7 +27,6 @@ int vm_quiesce_begin(struct ferry_vm *vm, void (*all_drained)(void *arg), void *
 void vm_unquiesce(struct ferry_vm *vm);
 /* How many parts still owe a ferry_vm_drained(); 0 if not quiescing. */
 size_t vm_draining(const struct ferry_vm *vm);
-bool vm_quiescing(const struct ferry_vm *vm);
 
 /* The harts and the guest's clock. */
 void vm_pause_harts(struct ferry_vm *vm);
@@ -44,9 +43,3 @@ const char *vm_machine_name(const struct ferry_vm *vm);
 /* NULL if there is none such. */
 const struct ferry_part *vm_find_part(const struct ferry_vm *vm, const char *idstr,
                                       uint32_t instance_id);
-/*
- * The index-th named fd of all parts together, in part order, and the part that has it (may be
- * NULL); -ENOENT past the last.
- */
-int vm_fd_at(const struct ferry_vm *vm, size_t index, struct ferry_named_fd *ret,
-             const struct ferry_part **part);

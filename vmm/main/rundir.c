@@ -25,7 +25,8 @@ struct rundir_claim {
     bool handed_over;
 };
 
-int rundir_path(char ret[RUNDIR_PATH_BYTES], struct ferry_err *err)
+/* The directory, made if need be and checked to be ours. */
+static int rundir_path(char ret[RUNDIR_PATH_BYTES], struct ferry_err *err)
 {
     const char *base = getenv("XDG_RUNTIME_DIR");
     struct stat st;

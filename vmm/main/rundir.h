@@ -16,9 +16,7 @@
 
 #define RUNDIR_PATH_BYTES 108 /* of a UNIX socket address */
 
-/* The directory, made if need be and checked to be ours. */
-int rundir_path(char ret[RUNDIR_PATH_BYTES], struct ferry_err *err) FERRY_MUST_CHECK;
-/* Path of NAME.SUFFIX in it. */
+/* Path of NAME.SUFFIX in it, which is made if need be and checked to be ours. */
 int rundir_file(char ret[RUNDIR_PATH_BYTES], const char *name, const char *suffix,
                 struct ferry_err *err) FERRY_MUST_CHECK;
 /*

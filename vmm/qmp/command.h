@@ -26,7 +26,6 @@ enum qmp_error_class {
     QMP_DEVICE_NOT_FOUND,
     QMP_KVM_MISSING_CAP,
 };
-const char *qmp_error_class_name(enum qmp_error_class class);
 
 /* One command under way. */
 struct qmp_call {

@@ -20,7 +20,7 @@
 #define QMP_QEMU_MINOR 0
 #define QMP_QEMU_MICRO 2
 
-const char *qmp_error_class_name(enum qmp_error_class class)
+static const char *qmp_error_class_name(enum qmp_error_class class)
 {
     static const char *const names[] = {
         [QMP_GENERIC_ERROR] = "GenericError",        [QMP_COMMAND_NOT_FOUND] = "CommandNotFound",
@@ -53,7 +53,7 @@ void qmp_call_free(struct qmp_call *call)
     free(call);
 }
 
-const struct qmp_command *qmp_find_command(const struct qmp_table *table, const char *name)
+static const struct qmp_command *qmp_find_command(const struct qmp_table *table, const char *name)
 {
     for (const struct qmp_command *c = table->commands; c->name; c++)
         if (!strcmp(c->name, name))

@@ -14,7 +14,6 @@
 struct qmp_call *qmp_call_new(struct monitor *m, struct session *s, struct json_object *message);
 void qmp_call_free(struct qmp_call *call);
 
-const struct qmp_command *qmp_find_command(const struct qmp_table *table, const char *name);
 /* Checks the request and executes it: as a qmp_handler_fn. */
 int qmp_dispatch(struct qmp_call *call, const struct qmp_request *request, bool negotiated,
                  struct json_object **ret, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -10,7 +10,6 @@ struct pump {
     int in_flight;
     bool quiet;
     bool paused;
-    size_t fds;
 };
 
 static int pump_quiesce(void *obj)
@@ -32,20 +31,10 @@ static void pump_resume(void *obj)
 {
     ((struct pump *)obj)->paused = false;
 }
-static int pump_fd_at(void *obj, size_t index, struct ferry_named_fd *ret)
-{
-    struct pump *p = obj;
-
-    if (index >= p->fds)
-        return -ENOENT;
-    *ret = (struct ferry_named_fd){.name = "pump/x", .fd = (int)index};
-    return 0;
-}
 static const struct ferry_part_ops pump_ops = {.quiesce = pump_quiesce,
                                                .unquiesce = pump_unquiesce,
                                                .pause = pump_pause,
-                                               .resume = pump_resume,
-                                               .fd_at = pump_fd_at};
+                                               .resume = pump_resume};
 static const struct ferry_part_ops no_ops;
 
 struct plant {
@@ -94,7 +83,6 @@ static void what_drains_is_waited_for(void **state)
 
     open_plant(&plant);
     assert_int_equal(vm_quiesce_begin(plant.vm, all_drained, &plant), 0);
-    assert_true(vm_quiescing(plant.vm));
     vm_unquiesce(plant.vm);
     plant.pumps[0].in_flight = plant.pumps[2].in_flight = 1;
     assert_int_equal(vm_quiesce_begin(plant.vm, all_drained, &plant), 1);
@@ -107,7 +95,6 @@ static void what_drains_is_waited_for(void **state)
     assert_int_equal(vm_draining(plant.vm), 0);
     vm_unquiesce(plant.vm);
     assert_false(plant.pumps[1].quiet);
-    assert_false(vm_quiescing(plant.vm));
     ferry_vm_free(plant.vm);
 }
 
@@ -180,25 +167,6 @@ static void a_vm_without_harts_pauses_too(void **state)
     assert_int_equal(ferry_vm_new(&(struct ferry_vm *){NULL}, &params, &err), -EINVAL);
 }
 
-static void fds_of_all_parts_are_one_list(void **state)
-{
-    struct ferry_named_fd fd;
-    const struct ferry_part *part;
-    struct plant plant;
-
-    open_plant(&plant);
-    assert_int_equal(vm_fd_at(plant.vm, 0, &fd, NULL), -ENOENT);
-    plant.pumps[0].fds = 2;
-    plant.pumps[2].fds = 1;
-    assert_int_equal(vm_fd_at(plant.vm, 1, &fd, &part), 0);
-    assert_int_equal(fd.fd, 1);
-    assert_ptr_equal(part->obj, &plant.pumps[0]);
-    assert_int_equal(vm_fd_at(plant.vm, 2, &fd, &part), 0);
-    assert_ptr_equal(part->obj, &plant.pumps[2]);
-    assert_int_equal(vm_fd_at(plant.vm, 3, &fd, NULL), -ENOENT);
-    ferry_vm_free(plant.vm);
-}
-
 static void parts_are_named_once_and_sound(void **state)
 {
     static const struct ferry_field outside[] = {
@@ -235,7 +203,6 @@ int main(void)
         cmocka_unit_test(giving_up_while_parts_drain_calls_nobody),
         cmocka_unit_test(harts_and_parts_pause_and_resume),
         cmocka_unit_test(a_vm_without_harts_pauses_too),
-        cmocka_unit_test(fds_of_all_parts_are_one_list),
         cmocka_unit_test(parts_are_named_once_and_sound),
     };
 

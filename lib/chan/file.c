@@ -174,13 +174,21 @@ static int fd_parse(struct ferry_address *a, const char *rest, struct ferry_err 
     return address_describe(a, err, "fd:%s", rest);
 }
 
+static int fd_unknown(const struct ferry_address *a, struct ferry_err *err)
+{
+    return err_set(err, ENOENT,
+                   "File descriptor named '%s' has not been found: no such number is open here, "
+                   "and names come from a monitor's getfd",
+                   a->name);
+}
+
 static int fd_resolve(struct ferry_address *a, const struct ferry_fd_names *names, int flags,
                       struct ferry_err *err)
 {
     if (!a->name)
         return 0;
     if (!names->take)
-        return err_set(err, ENOENT, "File descriptor named '%s' has not been found", a->name);
+        return fd_unknown(a, err);
     a->fd = names->take(names->opaque, a->name, err);
     return a->fd < 0 ? a->fd : 0;
 }
@@ -191,7 +199,7 @@ static int fd_open(const struct ferry_address *a, bool out, struct ferry_chan **
     OWN_FD int fd = a->fd < 0 ? -1 : fcntl(a->fd, F_DUPFD_CLOEXEC, 3);
 
     if (a->fd < 0)
-        return err_set(err, ENOENT, "File descriptor named '%s' has not been found", a->name);
+        return fd_unknown(a, err);
     if (fd < 0)
         return err_sys(err, errno, "%s", a->text);
     return chan_new(ret, &fd, a->text, err);

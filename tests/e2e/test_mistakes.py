@@ -47,7 +47,7 @@ def test_options(guest, words, says):
         (["status"], 2, "usage: ferry status"),
         (["receive"], 2, "usage: ferry receive"),
         (["receive", "carrier-pigeon:1"], 1, "carrier-pigeon"),
-        (["receive", "fd:77"], 1, "fd 77: Bad file descriptor"),
+        (["receive", "fd:77"], 1, "no such number is open here"),
         (["qmp", "nosuch", "stop", "[1]"], 1, "must be a JSON object"),
         (["console", "nosuch"], 1, "no VM named"),
         (["run", "--fault", "nowhere=kill"], 1, "no such point"),

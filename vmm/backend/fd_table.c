@@ -119,7 +119,10 @@ static int table_take(void *opaque, const char *name, struct ferry_err *err)
     int fd;
 
     if (!e)
-        return err_set(err, ENOENT, "File descriptor named '%.255s' has not been found", name);
+        return err_set(err, ENOENT,
+                       "File descriptor named '%.200s' has not been found: getfd gives names, and "
+                       "no such number is open here",
+                       name);
     fd = fcntl(e->fd, F_DUPFD_CLOEXEC, 3);
     return fd < 0 ? err_sys(err, errno, "fd:%.255s", name) : fd;
 }

@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "base/own.h"
 
+#define IMAGE_SEAL_TRIES   20
 #define IMAGE_SEALS        (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define IMAGE_CHUNK_BYTES  (1u << 20)
 #define IMAGE_SEGMENTS_MAX 64u
@@ -29,6 +30,22 @@ static int image_write_all(int fd, const uint8_t *data, size_t n)
         n -= (size_t)written;
     }
     return 0;
+}
+
+/*
+ * While anybody holds a page for a moment, the kernel itself too when it moves or reclaims memory,
+ * a file cannot be sealed against writing: EBUSY, after a wait of 150 ms.
+ */
+static int image_seal(int fd)
+{
+    int r = -1;
+
+    for (unsigned i = 0; i < IMAGE_SEAL_TRIES; i++) {
+        r = fcntl(fd, F_ADD_SEALS, IMAGE_SEALS | F_SEAL_SEAL);
+        if (r == 0 || errno != EBUSY)
+            break;
+    }
+    return r;
 }
 
 int image_read(struct image *i, const char *path, uint64_t limit_bytes, struct ferry_err *err)
@@ -64,7 +81,7 @@ int image_read(struct image *i, const char *path, uint64_t limit_bytes, struct f
         return err_sys(err, errno, "reading %s \"%s\"", i->what, path);
     if (size_bytes == 0)
         return err_set(err, EINVAL, "%s \"%s\" is empty", i->what, path);
-    if (fcntl(fd, F_ADD_SEALS, IMAGE_SEALS | F_SEAL_SEAL) < 0)
+    if (image_seal(fd) < 0)
         return err_sys(err, errno, "sealing %s \"%s\"", i->what, path);
     image_close(i);
     i->fd = take_fd(&fd);

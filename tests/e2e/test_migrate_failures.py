@@ -62,7 +62,7 @@ def test_the_target_dies(small, target):
     there.process.send_signal(signal.SIGSTOP)  # or it would answer
     begin(small, uri, "setup")
     there.process.kill()
-    ends(small, GONE)
+    ends(small)  # whether it was reached before it died is chance
 
     there = target(small, "receive", "tcp:127.0.0.1:0")
     begin(small, there.listening(), "active")

@@ -458,10 +458,15 @@ static void stream_reason(struct source *base)
     err_set(&base->m.err, EREMOTEIO, "%s", stream_of(base)->message.text);
 }
 
-/* What was heard last is all that can be known. */
+/*
+ * What was heard last is all that can be known. A target that refuses says that it never will run
+ * the guest. Who lies about that could as well have run it without a COMMIT: it had everything
+ * before, so believing it gives nothing away, and not to believe it loses the guest of every
+ * target that is honest.
+ */
 static int stream_ascertain(struct source *base)
 {
-    return MOVE_EV_OWN_UNKNOWN;
+    return base->refused ? MOVE_EV_OWN_UNMOVED : MOVE_EV_OWN_UNKNOWN;
 }
 
 /*

@@ -19,6 +19,7 @@
 #define ANSWER   "\0\2\0\4FERY"
 #define ACCEPT   "\x46\2\0\0"
 #define LOADED   "\x46\4\0\0"
+#define REFUSE   "\x46\3\0\2no"
 #define READ     "\0\2\0\4\0\0\0\2" /* the round */
 #define SHUT     "\0\1\0\4\0\0\0\0"
 #define SHUT_BAD "\0\1\0\4\0\0\0\1"
@@ -231,7 +232,6 @@ static void test_out_of_turn(void **state)
         {"51 SHUT while RAM moves", ACTIVE, BYTES(SHUT), "SHUT came to the source"},
         {"51 SHUT without COMMIT", LOAD, BYTES(SHUT), "says that the guest has started"},
         {"51 SHUT of a failure", ACTIVE, BYTES(SHUT_BAD), "could not load the guest"},
-        {"51 REFUSE behind COMMIT", COMMIT, BYTES("\x46\3\0\2no"), "the target may run the guest"},
     };
 
     RUN(rows);
@@ -388,6 +388,53 @@ static void test_qemu_gives_up(void **state)
     liar_free(&l);
 }
 
+/*
+ * So does ferry by REFUSE: when COMMIT did not come in time, or came and could not be followed.
+ * LOADED makes this side send COMMIT; what follows it was said before that could arrive, or after.
+ */
+static void test_refuses_behind_LOADED(void **state)
+{
+    static struct liar l;
+
+    for (int at_once = 0; at_once < 2; at_once++) {
+        liar_new(&l, UINT64_C(16) * FERRY_PAGE_BYTES);
+        bring_to(&l, at_once ? LOAD : COMMIT);
+        if (at_once)
+            say(&l, BYTES(LOADED REFUSE));
+        else
+            say(&l, BYTES(REFUSE));
+        assert_true(passed(&l, FERRY_MIGRATE_COMMITTED));
+        assert_int_equal(l.pair.source_status, FERRY_MIGRATE_FAILED);
+        assert_string_equal(l.pair.source_err.text, "the target refused: no");
+        check_stayed_and_moves(&l);
+        liar_free(&l);
+    }
+}
+
+/* Its end alone says nothing of that, nor does a refusal behind the guest's start. */
+static void test_says_nothing_behind_LOADED(void **state)
+{
+    static struct liar l;
+
+    liar_new(&l, UINT64_C(16) * FERRY_PAGE_BYTES);
+    bring_to(&l, COMMIT);
+    own_close_fd(&l.fd);
+    l.reads = false;
+    for (int i = 0; i < 50; i++)
+        step(&l);
+    assert_int_equal(l.pair.source_status, FERRY_MIGRATE_LOST);
+    assert_non_null(strstr(l.pair.source_err.text, "the target may run the guest"));
+    assert_false(atomic_load(&l.pair.from.running));
+    liar_free(&l);
+
+    liar_new(&l, UINT64_C(16) * FERRY_PAGE_BYTES);
+    bring_to(&l, COMMIT);
+    say(&l, BYTES(SHUT REFUSE));
+    assert_int_equal(l.pair.source_status, FERRY_MIGRATE_DONE);
+    assert_false(atomic_load(&l.pair.from.running));
+    liar_free(&l);
+}
+
 /* 46: the other way round. */
 static void test_pongs_without_end(void **state)
 {
@@ -414,6 +461,8 @@ int main(void)
         cmocka_unit_test(test_takes_nothing_while_RAM_moves),
         cmocka_unit_test(test_is_slow_while_RAM_moves),
         cmocka_unit_test(test_qemu_gives_up),
+        cmocka_unit_test(test_refuses_behind_LOADED),
+        cmocka_unit_test(test_says_nothing_behind_LOADED),
         cmocka_unit_test(test_pongs_without_end),
     };
 

@@ -5,9 +5,13 @@
 #include <sched.h>
 #include <sys/socket.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "lib/live/message.h"
+
+/* The STATE of a large machine, and what may come with it. */
+#define DRIVE_TURN_BYTES (UINT64_C(4) << 20)
 
 int64_t drive_clock(void *opaque)
 {
@@ -47,8 +51,8 @@ static void drive_hear(struct live_drive *d)
     mover_fire(d->mover, event);
 }
 
-/* One thing that is due on the connection; false if nothing is. */
-static bool drive_io(struct live_drive *d)
+/* One thing that is due on the connection; false if nothing is, or it is somebody else's turn. */
+static bool drive_io(struct live_drive *d, struct budget *turn)
 {
     int r = peer_send(&d->peer, &d->mover->err);
 
@@ -63,7 +67,7 @@ static bool drive_io(struct live_drive *d)
         mover_fire(d->mover, MOVE_EV_SENT);
         return true;
     }
-    r = peer_receive(&d->peer, &d->frame_storage, &d->mover->err);
+    r = peer_receive(&d->peer, &d->frame_storage, turn, &d->mover->err);
     if (r < 0) {
         if (!d->gone_told)
             drive_break(d);
@@ -85,19 +89,22 @@ static bool drive_io(struct live_drive *d)
 
 void drive_step(struct live_drive *d)
 {
+    struct budget turn = budget_make(DRIVE_TURN_BYTES, d->spin_ns + BUDGET_TURN_NS);
     bool due_told = false;
+    int64_t now_ns;
 
+    d->more = false;
     while (!mover_ended(d->mover)) {
-        int64_t now_ns;
-
-        if (drive_io(d))
+        d->more = budget_spent(&turn);
+        if (!d->more && drive_io(d, &turn))
             continue;
-        now_ns = clock_monotonic_ns();
+        /* As of when the connection was looked at: a process that slept hears first what came. */
+        now_ns = turn.looked_ns;
         if (!due_told && mover_look_at_clock(d->mover, now_ns)) {
             due_told = true;
             continue;
         }
-        if (now_ns >= d->spin_until_ns)
+        if (d->more || now_ns >= d->spin_until_ns)
             return;
         sched_yield();
     }

@@ -28,6 +28,7 @@ struct live_drive {
     struct frame *frame; /* the one an event is about; NULL outside of such an event */
     bool await_sent;     /* MOVE_EV_SENT is wanted once */
     bool gone_told;
+    bool more; /* the turn was over before all was done: step again, whatever the fd says */
     int64_t spin_ns, spin_until_ns;
 };
 
@@ -36,7 +37,7 @@ void drive_init(struct live_drive *d, struct mover *mover, const enum move_event
                 int64_t spin_ns);
 int64_t drive_clock(void *opaque);     /* CLOCK_MONOTONIC, for a mover */
 void drive_spin(struct live_drive *d); /* from now on, for spin_ns */
-/* Everything that can be done now. */
+/* What can be done now, for one turn of the caller's loop. */
 void drive_step(struct live_drive *d);
 /* Tell the peer why (REFUSE or ABORT; 0 = it knows) if that can be done at once, and hang up. */
 void drive_end(struct live_drive *d, int type);

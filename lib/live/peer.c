@@ -55,7 +55,8 @@ int peer_send(struct live_peer *peer, struct ferry_err *err)
     return 0;
 }
 
-int peer_receive(struct live_peer *peer, struct frame *ret, struct ferry_err *err)
+int peer_receive(struct live_peer *peer, struct frame *ret, struct budget *turn,
+                 struct ferry_err *err)
 {
     for (;;) {
         int fds[UNIXFD_BATCH_MAX], r = frame_in_next(&peer->in, ret, err);
@@ -63,7 +64,7 @@ int peer_receive(struct live_peer *peer, struct frame *ret, struct ferry_err *er
         uint8_t *at;
         ssize_t got;
 
-        if (r != 0 || peer->gone)
+        if (r != 0 || peer->gone || turn->left == 0)
             return r;
         at = frame_in_room(&peer->in, &room);
         if (!at)
@@ -78,6 +79,7 @@ int peer_receive(struct live_peer *peer, struct frame *ret, struct ferry_err *er
             return (int)got;
         if (got == 0)
             peer->gone = true;
+        budget_take(turn, (uint64_t)got);
         r = frame_in_fed(&peer->in, (size_t)got, fds, fd_count, err);
         if (r < 0)
             return r;

@@ -11,6 +11,7 @@
 
 #include <ferry/err.h>
 
+#include "base/budget.h"
 #include "lib/live/frame.h"
 
 struct live_peer {
@@ -27,8 +28,12 @@ void peer_close(struct live_peer *peer);
 
 /* Send what is queued and can be sent now. */
 int peer_send(struct live_peer *peer, struct ferry_err *err) FERRY_MUST_CHECK;
-/* 1 and a frame (a loan until the next call), 0 if none is complete now, or -errno. */
-int peer_receive(struct live_peer *peer, struct frame *ret, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * 1 and a frame (a loan until the next call), 0 if none is complete now, or -errno. What it reads
+ * is taken from turn; 0 also when that is spent.
+ */
+int peer_receive(struct live_peer *peer, struct frame *ret, struct budget *turn,
+                 struct ferry_err *err) FERRY_MUST_CHECK;
 
 /* What to poll(2) for. */
 short peer_events(const struct live_peer *peer);

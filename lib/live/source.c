@@ -385,7 +385,7 @@ short ferry_live_source_events(const struct ferry_live_source *s)
 
 int64_t ferry_live_source_deadline_ns(const struct ferry_live_source *s)
 {
-    return source_due(&s->base) ? 0 : s->base.m.deadline_ns;
+    return source_due(&s->base) || s->drive.more ? 0 : s->base.m.deadline_ns;
 }
 
 enum ferry_live_status ferry_live_source_step(struct ferry_live_source *s, struct ferry_err *err)

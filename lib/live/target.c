@@ -50,6 +50,7 @@ struct ferry_live_target {
     struct ferry_owner *owner; /* owned */
     struct vm_load *load;      /* owned */
     struct buf rehearsal;      /* what was built, saved */
+    bool awake;                /* SOON came */
     struct fdset fds;
     struct state_header header;
     struct live_marks source_marks, marks;
@@ -190,6 +191,10 @@ static int live_soon(struct target *base)
 {
     struct ferry_live_target *t = live_of(base);
 
+    /* Each costs a load of the whole machine. */
+    if (t->awake)
+        return err_set(&base->m.err, EPROTO, "SOON came twice");
+    t->awake = true;
     target_rehearse(t);
     drive_spin(&t->drive);
     return 0;
@@ -447,7 +452,7 @@ short ferry_live_target_events(const struct ferry_live_target *t)
 
 int64_t ferry_live_target_deadline_ns(const struct ferry_live_target *t)
 {
-    return t->base.m.state == TARGET_NEW ? 0 : t->base.m.deadline_ns;
+    return t->base.m.state == TARGET_NEW || t->drive.more ? 0 : t->base.m.deadline_ns;
 }
 
 enum ferry_live_status ferry_live_target_step(struct ferry_live_target *t, struct ferry_err *err)

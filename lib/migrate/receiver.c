@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "base/err.h"
 #include "lib/chan/place.h"
 #include "lib/codec/xbzrle.h"
@@ -18,6 +19,7 @@
 /* Small enough to be copied out of the cache, large enough for few system calls. */
 #define RECEIVER_STAGING_BYTES (256u << 10)
 #define RECEIVER_STEP_BYTES    (4u << 20)
+#define RECEIVER_STEP_NS       INT64_C(10000000)
 #define RECEIVER_RUN_PAGES     (RECEIVER_STAGING_BYTES / WIRE_PAGE_BYTES)
 /* Who waits for others: for all channels, for the pages of a block of a file. */
 #define RECEIVER_AT_MARK       2
@@ -383,11 +385,11 @@ static int receiver_staged(struct receiver *r, struct ferry_err *err)
 /* What is on the channel. 1: done; 0: see want. */
 static int receiver_read(struct receiver *r, struct lane_want *want, struct ferry_err *err)
 {
-    uint64_t budget = RECEIVER_STEP_BYTES;
+    struct budget turn = budget_make(RECEIVER_STEP_BYTES, RECEIVER_STEP_NS);
 
     if (r->staged_used_bytes < r->staged_bytes)
         return receiver_staged(r, err);
-    while (budget > 0) {
+    while (!budget_spent(&turn)) {
         ssize_t n = chan_recv(r->params.chan, r->staging, sizeof(r->staging), err);
         int done;
 
@@ -407,7 +409,7 @@ static int receiver_read(struct receiver *r, struct lane_want *want, struct ferr
         done = receiver_staged(r, err);
         if (done != 0)
             return done;
-        budget -= (uint64_t)n < budget ? (uint64_t)n : budget;
+        budget_take(&turn, (uint64_t)n);
     }
     want->more = true;
     return 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/own.h"
@@ -72,16 +73,20 @@ static bool source_too_early(struct ferry_migrate_source *s, enum move_event eve
     return s->base.m.state == SOURCE_SEND;
 }
 
+/* A target may answer without end: it gets a turn, as the deadlines and everybody else do. */
 static void source_hear(struct ferry_migrate_source *s)
 {
+    struct budget turn = budget_turn();
     uint8_t data[4096];
 
     while (s->chan && !s->early && !s->gone && s->base.m.state > SOURCE_CONNECT &&
-           !mover_ended(&s->base.m)) {
-        ssize_t n = chan_recv(s->chan, data, sizeof(data), &s->base.m.err);
+           !mover_ended(&s->base.m) && !budget_spent(&turn)) {
         struct rd bytes;
+        ssize_t n;
         int r;
 
+        s->heard_ns = source_now(s);
+        n = chan_recv(s->chan, data, sizeof(data), &s->base.m.err);
         if (n == -EAGAIN)
             return;
         if (n <= 0)
@@ -95,6 +100,7 @@ static void source_hear(struct ferry_migrate_source *s)
             mover_fire(&s->base.m, MOVE_EV_GONE);
             return;
         }
+        budget_take(&turn, (uint64_t)n);
         bytes = rd_make(data, (size_t)n);
         while (s->chan && !s->early && /* as long as anything matters */
                (r = return_path_in_next(&s->back, &bytes, &s->message, &s->base.m.err)) != 0) {
@@ -172,6 +178,12 @@ static void source_connect(struct ferry_migrate_source *s)
     mover_fire(&s->base.m, r < 0 ? MOVE_EV_FAULT : MOVE_EV_CONNECTED);
 }
 
+/* What is not read is not waited for: it would be there again and again. */
+static bool source_listens(const struct ferry_migrate_source *s)
+{
+    return chan_traits(s->chan)->both_ways && !s->gone && !s->early;
+}
+
 static void source_watch(struct ferry_migrate_source *s)
 {
     if (mover_ended(&s->base.m))
@@ -185,7 +197,7 @@ static void source_watch(struct ferry_migrate_source *s)
     else if (s->chan && (chan_traits(s->chan)->both_ways || s->no_threads))
         /* What goes one way is the sender's, who closes it before a command's end. */
         session_watch(&s->session, SESSION_MAIN, chan_fd(s->chan),
-                      (short)((chan_traits(s->chan)->both_ways && !s->gone ? POLLIN : 0) |
+                      (short)((source_listens(s) ? POLLIN : 0) |
                               (s->want.fd == chan_fd(s->chan) ? s->want.events : 0)));
 }
 
@@ -210,7 +222,10 @@ static uint64_t source_progress(const struct ferry_migrate_source *s)
     return 2 * source_totals(s).bytes - queued;
 }
 
-/* As long as something moves, RAM and a pause may take their time. */
+/*
+ * As long as something moves, RAM and a pause may take their time. What came while this process
+ * slept is heard before the target is called late.
+ */
 static void source_look_at_clock(struct ferry_migrate_source *s)
 {
     int64_t now = source_now(s);
@@ -228,7 +243,7 @@ static void source_look_at_clock(struct ferry_migrate_source *s)
         s->seen_progress = progress;
         s->seen_blocked = blocked;
     }
-    mover_look_at_clock(&s->base.m, now);
+    mover_look_at_clock(&s->base.m, s->heard_ns);
 }
 
 /* --- <ferry/migrate.h> --- */
@@ -365,6 +380,7 @@ enum ferry_migrate_status ferry_migrate_source_step(struct ferry_migrate_source 
                                                     struct ferry_err *err)
 {
     s->base.m.again = false;
+    s->heard_ns = source_now(s);
     session_noticed(&s->session);
     source_go_on(&s->base);
     if (s->base.m.state == SOURCE_CONNECT && s->connect)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/be.h"
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/own.h"
@@ -14,10 +15,7 @@
 
 #define TARGET_SETUP_NS   INT64_C(30000000000)
 #define TARGET_COMMIT_NS  INT64_C(30000000000)
-/* Read at once by the main thread, which has other things to do. */
 #define TARGET_READ_BYTES (32u << 10)
-/* Items of one step. */
-#define TARGET_STEP_ITEMS 64u
 #define TARGET_LOOK_NS    INT64_C(2000000)
 #define TARGET_GO_BYTES   5u /* the command COMMIT */
 
@@ -106,7 +104,7 @@ static void target_accept(struct ferry_migrate_target *t)
 }
 
 /* 1: some bytes more, 0: none now. */
-static int target_feed(struct ferry_migrate_target *t)
+static int target_feed(struct ferry_migrate_target *t, struct budget *turn)
 {
     uint8_t data[TARGET_READ_BYTES];
     ssize_t n;
@@ -121,6 +119,7 @@ static int target_feed(struct ferry_migrate_target *t)
     if (n > 0) {
         int r = stream_in_feed(t->stream, data, (size_t)n, &t->base.m.err);
 
+        budget_take(turn, (uint64_t)n);
         return r < 0 ? r : 1;
     }
     t->gone = true;
@@ -131,10 +130,15 @@ static int target_feed(struct ferry_migrate_target *t)
 /* Items until bytes are missing, RAM begins, or it is somebody else's turn. */
 static void target_read(struct ferry_migrate_target *t)
 {
-    for (unsigned i = 0; i < TARGET_STEP_ITEMS && t->base.m.state == TARGET_READ; i++) {
+    struct budget turn = budget_turn();
+
+    while (t->base.m.state == TARGET_READ) {
         int r;
 
-        t->base.m.again = false;
+        /* What was read and not looked at yet no fd tells of. */
+        t->base.m.again = budget_spent(&turn);
+        if (t->base.m.again)
+            return;
         r = target_item(t);
         if (r != 0) {
             mover_fire(&t->base.m, r < 0 ? MOVE_EV_FAULT : (enum move_event)r);
@@ -147,12 +151,11 @@ static void target_read(struct ferry_migrate_target *t)
             mover_fire(&t->base.m, MOVE_EV_GONE);
             return;
         }
-        r = target_feed(t);
+        r = target_feed(t, &turn);
         if (r < 0)
             mover_fire(&t->base.m, MOVE_EV_FAULT);
         if (r == 0)
             return;
-        t->base.m.again = true;
     }
 }
 
@@ -174,7 +177,8 @@ static void target_wait_for_go(struct ferry_migrate_target *t)
 {
     static const uint8_t go[TARGET_GO_BYTES] = {WIRE_COMMAND, WIRE_CMD_FERRY_COMMIT >> 8,
                                                 WIRE_CMD_FERRY_COMMIT & 0xff, 0, 0};
-    int r = target_feed(t);
+    struct budget turn = budget_turn();
+    int r = target_feed(t, &turn);
     struct rd in;
 
     if (r < 0) {
@@ -196,18 +200,20 @@ static void target_wait_for_go(struct ferry_migrate_target *t)
 
 static void target_drain(struct ferry_migrate_target *t)
 {
+    struct budget turn = budget_turn();
     uint8_t data[TARGET_READ_BYTES];
     struct ferry_err ignored;
 
     target_answer(t);
-    for (unsigned i = 0; i < TARGET_STEP_ITEMS && t->base.m.state == TARGET_DRAIN; i++) {
+    while (t->base.m.state == TARGET_DRAIN && !budget_spent(&turn)) {
         ssize_t n = chan_recv(t->chan, data, sizeof(data), &ignored);
 
         if (n == -EAGAIN)
             return;
         if (n <= 0)
             mover_fire(&t->base.m, MOVE_EV_GONE);
-        t->base.m.again = true;
+        else
+            budget_take(&turn, (uint64_t)n);
     }
 }
 
@@ -356,6 +362,8 @@ int64_t ferry_migrate_target_deadline_ns(const struct ferry_migrate_target *t)
 enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target *t,
                                                     struct ferry_err *err)
 {
+    int64_t heard_ns = target_now(t); /* what comes from now on is not late */
+
     t->base.m.again = false;
     session_noticed(&t->session);
     target_go_on(&t->base);
@@ -371,7 +379,7 @@ enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target 
     if (t->base.m.state == TARGET_DRAIN)
         target_drain(t);
     target_check_awaited(t);
-    mover_look_at_clock(&t->base.m, target_now(t));
+    mover_look_at_clock(&t->base.m, heard_ns);
     if (!mover_ended(&t->base.m)) {
         target_answer(t);
         target_watch(t);

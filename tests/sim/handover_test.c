@@ -4,7 +4,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "lib/live/format.h"
 #include "tests/sim/pair.h"
 
 static size_t open_fds(void)
@@ -288,12 +290,40 @@ static void source_that_is_not_the_owner_is_refused(void **state)
     pair_free(&p);
 }
 
+/* A frame that the source did not send, in front of the one that it does. */
+static void say_soon(void *arg, enum ferry_live_point point)
+{
+    static const uint8_t soon[LIVE_FRAME_HEADER_BYTES] = {0, 0, 0, LIVE_TYPE_SOON};
+    const struct pair *p = arg;
+
+    if (point == FERRY_LIVE_READY_RECEIVED)
+        assert_int_equal(send(p->wire[1], soon, sizeof(soon), MSG_NOSIGNAL), sizeof(soon));
+}
+
+/* It makes the target load a whole machine, and is twelve bytes long. */
+static void soon_is_said_once(void **state)
+{
+    struct pair p;
+
+    pair_init(&p);
+    p.trace = say_soon;
+    p.trace_arg = &p;
+    pair_start(&p);
+    assert_true(pair_run(&p, 2000));
+    assert_int_equal(p.target_status, FERRY_LIVE_FAILED);
+    assert_non_null(strstr(p.target_err.text, "SOON came twice"));
+    assert_int_equal(p.source_status, FERRY_LIVE_FAILED);
+    pair_check_one_owner(&p);
+    pair_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(guest_goes_over),
         cmocka_unit_test(paused_guest_stays_paused),
         cmocka_unit_test(many_handovers_in_a_row),
+        cmocka_unit_test(soon_is_said_once),
         cmocka_unit_test(waits_for_requests_in_flight),
         cmocka_unit_test(requests_that_never_finish_end_it),
         cmocka_unit_test(cancel_at_any_time_before_commit),

@@ -6,8 +6,10 @@
 #include "tests/unit.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -450,6 +452,57 @@ static void test_pongs_without_end(void **state)
     liar_free(&l);
 }
 
+/* The target has always said more than is read in a turn: as much as the kernel takes. */
+static void step_under_flood(struct liar *l)
+{
+    static char pongs[65536];
+    int queued_bytes = 0;
+
+    for (size_t i = 0; i < sizeof(pongs); i += 8)
+        memcpy(pongs + i, "\0\2\0\4\0\0\0\x63", 8);
+    while (send(l->fd, pongs, sizeof(pongs), MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+        continue;
+    step(l);
+    assert_int_equal(ioctl(l->fd, SIOCOUTQ, &queued_bytes), 0);
+    /* Or it would read for as long as somebody writes. */
+    if (l->pair.source_status == FERRY_MIGRATE_BUSY)
+        assert_true(queued_bytes > 0);
+}
+
+/*
+ * A step ends although the answers do not, and what they say is no progress: the deadline of each
+ * state holds.
+ */
+static void test_answers_without_end(void **state)
+{
+    static const struct {
+        enum stage at;
+        int64_t limit_s;
+    } rows[] = {{GREET, 30}, {AGREE, 30}, {LOAD, 10}, {COMMIT, 10}, {AWAIT, 30}, {HOLD, 0}};
+    static struct liar l;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        enum stage at = rows[i].at;
+        bool doubt = at == COMMIT || at == AWAIT;
+        struct ferry_err err;
+
+        liar_new(&l, UINT64_C(16) * FERRY_PAGE_BYTES);
+        bring_to(&l, at);
+        for (int n = 0; n < 20; n++)
+            step_under_flood(&l);
+        assert_int_equal(l.pair.source_status, FERRY_MIGRATE_BUSY);
+        if (at == HOLD)
+            assert_int_equal(ferry_migrate_source_cancel(l.pair.source, &err), 0);
+        l.pair.now_ns += rows[i].limit_s * INT64_C(1000000000);
+        for (int n = 0; n < 20; n++)
+            step_under_flood(&l);
+        assert_int_equal(l.pair.source_status, doubt ? FERRY_MIGRATE_LOST : FERRY_MIGRATE_FAILED);
+        if (!doubt)
+            check_stayed_and_moves(&l);
+        liar_free(&l);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -464,6 +517,7 @@ int main(void)
         cmocka_unit_test(test_refuses_behind_LOADED),
         cmocka_unit_test(test_says_nothing_behind_LOADED),
         cmocka_unit_test(test_pongs_without_end),
+        cmocka_unit_test(test_answers_without_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

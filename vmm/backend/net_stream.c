@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "base/be.h"
+#include "base/budget.h"
 #include "base/err.h"
 #include "base/num.h"
 #include "base/own.h"
@@ -97,11 +98,17 @@ static int read_ahead(struct net *n)
 
 static const uint8_t *stream_peek(struct net *n, bool fill, size_t *ret_bytes)
 {
-    const uint8_t *frame;
+    const uint8_t *frame = first_frame(n, ret_bytes);
+    struct budget turn;
 
-    do
+    if (frame || !fill)
+        return frame;
+    /* Frames without a byte in them can come without end. */
+    turn = budget_turn();
+    while (!frame && !n->lost && !budget_spent(&turn) && read_ahead(n)) {
+        budget_take(&turn, n->rx_bytes);
         frame = first_frame(n, ret_bytes);
-    while (!frame && fill && !n->lost && read_ahead(n));
+    }
     return frame;
 }
 

@@ -28,7 +28,7 @@ struct net_type {
     void (*set_vnet_hdr)(struct net *n, unsigned bytes, unsigned offloads); /* may be NULL */
     /*
      * The first whole frame in n->rx from n->rx_at on, or NULL. With `fill`, read more if there is
-     * none: until there is, or the fd has no more (n->rx_dry).
+     * none: until there is, or the fd has no more, or one turn of the loop is over.
      */
     const uint8_t *(*peek)(struct net *n, bool fill, size_t *ret_bytes);
     void (*pop)(struct net *n);

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -62,6 +64,25 @@ static void frames_of_nothing_are_skipped(void **state)
 
     connected(f);
     peer_sends(f, zeros, sizeof(zeros));
+    peer_sends_frame(f, 1, 20);
+    run_until(f, &f->card.frames, 1);
+    card_got(&f->card, 1, 20);
+}
+
+/* Looking for a frame ends although what has none in it does not. */
+static void frames_of_nothing_without_end_get_a_turn(void **state)
+{
+    static const uint8_t zeros[65536];
+    struct fix *f = *state;
+    struct net *n = connected(f);
+    int queued_bytes = 0;
+    size_t bytes;
+
+    while (send(f->peer, zeros, sizeof(zeros), MSG_DONTWAIT) > 0)
+        continue;
+    assert_null(net_peek(n, &bytes));
+    assert_int_equal(ioctl(f->peer, SIOCOUTQ, &queued_bytes), 0);
+    assert_true(queued_bytes > 0);
     peer_sends_frame(f, 1, 20);
     run_until(f, &f->card.frames, 1);
     card_got(&f->card, 1, 20);
@@ -458,6 +479,7 @@ int main(void)
         T(frames_go_both_ways),
         T(a_frame_may_come_in_any_pieces),
         T(frames_of_nothing_are_skipped),
+        T(frames_of_nothing_without_end_get_a_turn),
         T(many_frames_read_ahead_all_arrive),
         T(what_was_read_ahead_needs_no_more_from_the_peer),
         T(a_frame_that_cannot_be_ends_the_connection),

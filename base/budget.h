@@ -33,8 +33,7 @@ static inline struct budget budget_make(uint64_t amount, int64_t limit_ns)
 {
     int64_t now_ns = clock_monotonic_ns();
 
-    return (struct budget){
-        .left = amount, .until_ns = now_ns + limit_ns, .looked_ns = now_ns};
+    return (struct budget){.left = amount, .until_ns = now_ns + limit_ns, .looked_ns = now_ns};
 }
 
 /* For one turn of the event loop. */

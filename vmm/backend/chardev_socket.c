@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "vmm/backend/acceptor.h"
 #include "vmm/backend/chardev_type.h"
 #include "vmm/backend/unix_socket.h"
 
@@ -21,7 +22,7 @@ struct chardev_socket {
     struct chardev base;
     int listen_fd; /* owned; -1 = none */
     int client_fd; /* owned; -1 = none */
-    struct loop_watch *listen_watch;
+    struct acceptor *acceptor;
     struct stat path_stat; /* what the path led to: is it still ours to remove? */
     bool path_known;       /* path_stat is set */
 };
@@ -92,35 +93,32 @@ static int socket_adopt(struct chardev *c, const char *what, int *fd, struct fer
     return 0;
 }
 
-static void socket_unwatch(struct chardev_socket *s)
-{
-    loop_watch_free(s->listen_watch);
-    s->listen_watch = NULL;
-}
-
-static void socket_accept(void *arg, short revents)
+static void socket_accepted(void *arg, int *fd)
 {
     struct chardev *c = arg;
     struct chardev_socket *s = arg;
-    OWN_FD int fd = -1;
     struct chardev *client;
     struct ferry_err err;
 
-    if (!c->running) { /* the client is for whoever resumes */
-        socket_unwatch(s);
-        return;
-    }
-    fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0 || !c->frontend)
+    if (!c->frontend)
         return;
     if (!c->frontend->accept) {
-        s->client_fd = take_fd(&fd);
+        s->client_fd = take_fd(fd);
         chardev_use_fds(c, s->client_fd, s->client_fd);
         chardev_update(c);
-    } else if (chardev_new_client(&client, c->loop, &fd, &err) == 0) {
+    } else if (chardev_new_client(&client, c->loop, fd, &err) == 0) {
         c->frontend->accept(c->frontend_arg, client);
     }
 }
+
+/* Whoever connects while it is paused is for the one that resumes. */
+static bool socket_wanted(void *arg)
+{
+    return ((const struct chardev *)arg)->running;
+}
+
+static const struct acceptor_ops socket_acceptor_ops = {.accepted = socket_accepted,
+                                                        .wanted = socket_wanted};
 
 static void socket_update(struct chardev *c)
 {
@@ -131,11 +129,11 @@ static void socket_update(struct chardev *c)
     /* Of a socket that arrived, only now: not while the guest stands still. */
     if (c->running && s->listen_fd >= 0 && !s->path_known)
         s->path_known = lstat(c->config->path, &s->path_stat) == 0;
-    if (s->listen_watch)
-        loop_watch_set(s->listen_watch, listening ? POLLIN : 0);
-    else if (listening && loop_watch_new(&s->listen_watch, c->loop, s->listen_fd, POLLIN,
-                                         socket_accept, c, &err) < 0)
+    if (listening && !s->acceptor &&
+        acceptor_new(&s->acceptor, c->loop, s->listen_fd, &socket_acceptor_ops, c, &err) < 0)
         log_error("chardev \"%s\": no client can connect: %s", c->config->id, err.text);
+    if (s->acceptor)
+        acceptor_set(s->acceptor, listening);
 }
 
 static void socket_start(struct chardev *c)
@@ -156,7 +154,7 @@ static void socket_destroy(struct chardev *c)
     struct chardev_socket *s = (struct chardev_socket *)c;
     struct stat st;
 
-    socket_unwatch(s);
+    acceptor_free(TAKE_PTR(s->acceptor));
     own_close_fd(&s->client_fd);
     if (s->listen_fd >= 0 && !c->handed && s->path_known && lstat(c->config->path, &st) == 0 &&
         st.st_dev == s->path_stat.st_dev && st.st_ino == s->path_stat.st_ino)

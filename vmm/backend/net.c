@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "vmm/backend/acceptor.h"
 #include "vmm/backend/net_type.h"
 
 static const struct net_type *const net_types[] = {&net_tap_type, &net_stream_type};
@@ -34,8 +35,8 @@ static void update_watch(struct net *n)
     }
     if (n->watch)
         loop_watch_set(n->watch, events);
-    if (n->listen_watch)
-        loop_watch_set(n->listen_watch, n->running && n->fd < 0 ? POLLIN : 0);
+    if (n->acceptor)
+        acceptor_set(n->acceptor, n->running && n->fd < 0);
 }
 
 void net_set_link(struct net *n, bool up)
@@ -123,14 +124,14 @@ static void net_rung(void *arg)
     machine_unlock(n->lock);
 }
 
-static void net_accept(void *arg, short revents)
+static void net_accepted(void *arg, int *fd)
 {
     struct net *n = arg;
     struct ferry_err err;
 
     machine_lock(n->lock);
-    n->fd = accept4(n->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (n->fd >= 0 && net_watch(n, &err) < 0) {
+    n->fd = take_fd(fd);
+    if (net_watch(n, &err) < 0) {
         log_warn("netdev \"%s\": %s", n->id, err.text);
         own_close_fd(&n->fd);
     }
@@ -140,10 +141,12 @@ static void net_accept(void *arg, short revents)
     machine_unlock(n->lock);
 }
 
+static const struct acceptor_ops net_acceptor_ops = {.accepted = net_accepted};
+
 int net_watch(struct net *n, struct ferry_err *err)
 {
-    if (n->listen_fd >= 0 && !n->listen_watch) {
-        int rc = loop_watch_new(&n->listen_watch, n->loop, n->listen_fd, 0, net_accept, n, err);
+    if (n->listen_fd >= 0 && !n->acceptor) {
+        int rc = acceptor_new(&n->acceptor, n->loop, n->listen_fd, &net_acceptor_ops, n, err);
 
         if (rc)
             return rc;
@@ -263,7 +266,7 @@ void net_free(struct net *n)
     if (!n)
         return;
     loop_watch_free(n->watch);
-    loop_watch_free(n->listen_watch);
+    acceptor_free(n->acceptor);
     bell_free(n->bell);
     own_close_fd(&n->fd);
     own_close_fd(&n->listen_fd);

@@ -54,7 +54,7 @@ struct net {
     int fd;        /* owned; -1: not attached, or no connection */
     int listen_fd; /* owned; -1: none */
     struct loop_watch *watch;
-    struct loop_watch *listen_watch;
+    struct acceptor *acceptor; /* of listen_fd */
     struct bell *bell;
     bool running; /* between resume and pause */
     bool resumed; /* and the card does not know yet */

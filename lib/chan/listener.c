@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/local_socket.h"
 #include "base/own.h"
 #include "lib/chan/resolve.h"
 #include "lib/chan/socket.h"
@@ -31,13 +32,18 @@ struct ferry_listener {
 static int listener_bind(struct ferry_listener *l, const struct sockaddr *name, socklen_t n)
 {
     OWN_FD int fd = socket(name->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int on = 1;
+    int on = 1, r;
 
     if (fd < 0)
         return -errno;
     if (name->sa_family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
         return -errno;
-    if (bind(fd, name, n) < 0 || listen(fd, LISTENER_BACKLOG) < 0)
+    r = name->sa_family == AF_UNIX ? local_socket_bind(fd, name, n)
+        : bind(fd, name, n) < 0    ? -errno
+                                   : 0;
+    if (r < 0)
+        return r;
+    if (listen(fd, LISTENER_BACKLOG) < 0)
         return -errno;
     l->fd = take_fd(&fd);
     return 0;

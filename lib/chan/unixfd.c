@@ -12,26 +12,12 @@
 
 #include "base/err.h"
 #include "base/fdmsg.h"
+#include "base/local_socket.h"
 
 union control {
     struct cmsghdr align;
     char bytes[CMSG_SPACE(UNIXFD_BATCH_MAX * sizeof(int))];
 };
-
-static int unixfd_check_peer(int fd, struct ferry_err *err)
-{
-    struct ucred peer;
-    socklen_t len = sizeof(peer);
-
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-        return err_sys(err, errno, "cannot tell who is at the other end of fd %d", fd);
-    if (peer.uid != geteuid() && peer.uid != 0 && geteuid() != 0)
-        return err_set(err, EPERM,
-                       "the other end of the socket runs as user %u, this process as %u: a guest "
-                       "is handed over only to the same user or root",
-                       (unsigned)peer.uid, (unsigned)geteuid());
-    return 0;
-}
 
 int unixfd_prepare(int fd, size_t buffer_bytes, struct ferry_err *err)
 {
@@ -54,7 +40,7 @@ int unixfd_prepare(int fd, size_t buffer_bytes, struct ferry_err *err)
     /* The first goes beyond net.core.wmem_max and needs a capability. */
     if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) < 0)
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-    return unixfd_check_peer(fd, err);
+    return local_socket_check_peer(fd, "a guest is handed over between", err);
 }
 
 ssize_t unixfd_send(int fd, const void *data, size_t n, const int *fds, size_t fd_count,

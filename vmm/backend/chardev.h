@@ -59,6 +59,8 @@ struct chardev_frontend {
      * frontend owns it.
      */
     void (*accept)(void *arg, struct chardev *client);
+    /* Who connects to a listening socket must be of this process's user, or root. */
+    bool same_user;
     /* A person types whole lines here: leave a terminal in its line mode. */
     bool line_mode;
 };

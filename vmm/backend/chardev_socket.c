@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/local_socket.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "vmm/backend/acceptor.h"
@@ -93,6 +94,16 @@ static int socket_adopt(struct chardev *c, const char *what, int *fd, struct fer
     return 0;
 }
 
+static bool socket_may_serve(const struct chardev *c, int fd)
+{
+    struct ferry_err err;
+
+    if (!c->frontend->same_user || local_socket_check_peer(fd, "its monitor serves", &err) == 0)
+        return true;
+    log_warn("chardev \"%s\": %s", chardev_id(c), err.text);
+    return false;
+}
+
 static void socket_accepted(void *arg, int *fd)
 {
     struct chardev *c = arg;
@@ -100,7 +111,7 @@ static void socket_accepted(void *arg, int *fd)
     struct chardev *client;
     struct ferry_err err;
 
-    if (!c->frontend)
+    if (!c->frontend || !socket_may_serve(c, *fd))
         return;
     if (!c->frontend->accept) {
         s->client_fd = take_fd(fd);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/local_socket.h"
 #include "base/own.h"
 
 #define LISTEN_BACKLOG 16
@@ -92,8 +93,9 @@ int unix_listen(const char *path, int *ret_fd, struct ferry_err *err)
         rc = name_aside(&addr, path, err);
     if (rc)
         return rc;
-    if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-        return err_sys(err, errno, "Failed to bind socket to '%s'", path);
+    rc = local_socket_bind(fd, (const struct sockaddr *)&addr, sizeof(addr));
+    if (rc < 0)
+        return err_sys(err, -rc, "Failed to bind socket to '%s'", path);
     if (listen(fd, LISTEN_BACKLOG) < 0 || rename(addr.sun_path, path) < 0) {
         rc = err_sys(err, errno, "Failed to listen on '%s'", path);
         unlink(addr.sun_path);

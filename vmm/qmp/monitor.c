@@ -223,6 +223,7 @@ static const struct chardev_frontend listener_frontend = {
     .writable = listener_writable,
     .event = listener_event,
     .accept = listener_accept,
+    .same_user = true,
     .line_mode = true,
 };
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -390,6 +391,28 @@ static void too_many_clients_are_told(void **state)
         close(fds[i]);
 }
 
+/* Whoever can give commands can do all that this process can: exec:, files, other people's VMs. */
+static void another_user_is_not_served(void **state)
+{
+    struct bench *b = *state;
+    char text[200];
+    int fd;
+
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(b->path, 0666), 0);
+    assert_int_equal(seteuid(65534), 0);
+    fd = client_new(b->path);
+    assert_int_equal(seteuid(0), 0);
+    turn(b->loop);
+    assert_string_equal(client_read(fd, text, sizeof(text)), "EOF");
+    close(fd);
+    fd = client_new(b->path);
+    turn(b->loop);
+    assert_string_equal(client_read(fd, text, sizeof(text)), GREETING);
+    close(fd);
+}
+
 /* Without the digits of the time. */
 static void blank_digits(char *text)
 {
@@ -687,6 +710,7 @@ int main(void)
         T(the_split_of_the_input_does_not_matter),
         T(several_clients_at_once),
         T(too_many_clients_are_told),
+        T(another_user_is_not_served),
         T(events_go_to_all_who_negotiated),
         T(answers_keep_their_order),
         T(a_deferred_call_can_fail),

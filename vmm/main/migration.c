@@ -400,7 +400,7 @@ int migration_new(struct migration **ret, struct vm *vm, struct ferry_err *err)
     if (!m)
         return err_set(err, ENOMEM, "out of memory");
     m->vm = vm;
-    m->listen_fd = m->caller_fd = -1;
+    m->listen_fd = -1;
     migration_params_init(&m->params);
     rc = vm_observe(vm, vm_changed, m, err);
     if (!rc)

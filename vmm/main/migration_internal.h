@@ -29,7 +29,7 @@
 #define MIGRATION_ADDRESS_BYTES 256
 
 struct announcer;
-struct loop_watch;
+struct callers;
 struct overrides;
 struct reaper;
 
@@ -82,10 +82,8 @@ struct migration {
     bool images_out; /* the locks of disk images were given up, and are not back */
 
     /* --- where a target waits --- */
-    int listen_fd; /* -1, or a UNIX socket on which both are spoken */
-    struct loop_watch *listen_watch;
-    int caller_fd; /* somebody there who has said nothing yet */
-    struct loop_watch *caller_watch;
+    int listen_fd;           /* -1, or a UNIX socket on which both are spoken */
+    struct callers *callers; /* those who have said nothing yet */
     char listen_path[108];
     char listen_text[MIGRATION_ADDRESS_BYTES]; /* of listen_fd: "unix:/run/move"; "" = nowhere */
 };

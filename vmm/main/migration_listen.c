@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,32 +12,25 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/local_socket.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "vmm/backend/unix_socket.h"
-#include "vmm/machine/loop.h"
+#include "vmm/main/callers.h"
 #include "vmm/main/migration_internal.h"
 #include "vmm/main/vm_internal.h"
 
 /* Of a name on the command line, before anything runs. */
 #define LOOKUP_MS 5000
 
-static const char stream_magic[4] = {'Q', 'E', 'V', 'M'};
-
-static void hang_up(struct migration *m)
-{
-    if (m->caller_watch)
-        loop_watch_free(m->caller_watch);
-    m->caller_watch = NULL;
-    own_close_fd(&m->caller_fd);
-}
+/* What each begins with: the stream's header, and a handover's first frame, which is HELLO. */
+#define MAGIC_BYTES 4
+static const char stream_magic[MAGIC_BYTES] = {'Q', 'E', 'V', 'M'};
+static const char handover_magic[MAGIC_BYTES] = {0, 0, 0, 1};
 
 void migration_stop_listening(struct migration *m)
 {
-    hang_up(m);
-    if (m->listen_watch)
-        loop_watch_free(m->listen_watch);
-    m->listen_watch = NULL;
+    callers_free(TAKE_PTR(m->callers));
     if (m->listen_fd >= 0)
         unlink(m->listen_path);
     own_close_fd(&m->listen_fd);
@@ -57,53 +49,49 @@ static int take_stream(struct migration *m, int *fd, struct ferry_err *err)
     return rc;
 }
 
-static void caller_spoke(void *arg, short revents)
+/* 1: a stream, 0: a handover, or who it is that must not be in a source's way. */
+static int recognise(int fd, struct ferry_err *err)
+{
+    char magic[MAGIC_BYTES];
+    ssize_t n = recv(fd, magic, sizeof(magic), MSG_PEEK | MSG_DONTWAIT);
+
+    /* Neither sends less than four bytes at once. */
+    if (n == sizeof(magic) && !memcmp(magic, stream_magic, sizeof(magic)))
+        return 1;
+    if (n != sizeof(magic) || memcmp(magic, handover_magic, sizeof(magic)) != 0)
+        return err_set(err, EPROTO,
+                       "what connected is no source of a VM: it begins with neither a migration "
+                       "stream nor a handover");
+    return local_socket_check_peer(fd, "a guest is handed over between", err);
+}
+
+static void caller_spoke(void *arg, int *fd)
 {
     struct migration *m = arg;
-    OWN_FD int fd = -1;
-    char magic[sizeof(stream_magic)];
-    ssize_t n = recv(m->caller_fd, magic, sizeof(magic), MSG_PEEK | MSG_DONTWAIT);
-    int rc;
+    int stream = recognise(*fd, &m->error), rc;
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0) {
-        /* It looked whether somebody listens. */
-        hang_up(m);
-        if (m->listen_watch) {
-            loop_watch_set(m->listen_watch, POLLIN);
-            return;
-        }
-        err_set(&m->error, ECONNRESET, "the source has closed the connection");
-        migration_target_failed(m);
+    if (stream < 0 && m->listen_fd >= 0) {
+        log_warn("receiving a VM: %s", m->error.text);
         return;
     }
-    fd = take_fd(&m->caller_fd);
     migration_stop_listening(m);
-    /* Neither sends less than four bytes at once; a caller that does is neither. */
-    if (n == sizeof(magic) && !memcmp(magic, stream_magic, sizeof(magic)))
-        rc = take_stream(m, &fd, &m->error);
-    else
-        rc = migration_live_incoming(m, &fd, &m->error);
+    rc = stream < 0    ? stream
+         : stream == 1 ? take_stream(m, fd, &m->error)
+                       : migration_live_incoming(m, fd, &m->error);
     if (rc < 0)
         migration_target_failed(m);
 }
 
-static void caller_came(void *arg, short revents)
+static void caller_gone(void *arg)
 {
     struct migration *m = arg;
-    OWN_FD int fd = accept4(m->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    struct ferry_err err;
 
-    if (fd < 0)
-        return;
-    if (loop_watch_new(&m->caller_watch, vm_loop(m->vm), fd, POLLIN, caller_spoke, m, &err) < 0) {
-        log_error("receiving a VM: %s", err.text);
-        return;
-    }
-    m->caller_fd = take_fd(&fd);
-    loop_watch_set(m->listen_watch, 0);
+    err_set(&m->error, ECONNRESET, "the source has closed the connection");
+    migration_stop_listening(m);
+    migration_target_failed(m);
 }
+
+static const struct callers_ops caller_ops = {.spoke = caller_spoke, .gone = caller_gone};
 
 static int listen_for_both(struct migration *m, const char *path, struct ferry_err *err)
 {
@@ -111,7 +99,7 @@ static int listen_for_both(struct migration *m, const char *path, struct ferry_e
     int rc = unix_listen(path, &fd, err);
 
     if (!rc)
-        rc = loop_watch_new(&m->listen_watch, vm_loop(m->vm), fd, POLLIN, caller_came, m, err);
+        rc = callers_new(&m->callers, vm_loop(m->vm), fd, &caller_ops, m, err);
     if (rc < 0)
         return rc;
     snprintf(m->listen_path, sizeof(m->listen_path), "%s", path);
@@ -160,11 +148,14 @@ static int take_socket(const char *uri)
 
 static int listen_on_socket(struct migration *m, int *fd, struct ferry_err *err)
 {
-    int rc = loop_watch_new(&m->caller_watch, vm_loop(m->vm), *fd, POLLIN, caller_spoke, m, err);
+    int rc = callers_new(&m->callers, vm_loop(m->vm), -1, &caller_ops, m, err);
 
-    if (rc < 0)
+    if (!rc)
+        rc = callers_add(m->callers, fd, err);
+    if (rc < 0) {
+        migration_stop_listening(m);
         return rc;
-    m->caller_fd = take_fd(fd);
+    }
     migration_begin(m, true);
     return 0;
 }

@@ -52,6 +52,14 @@ void session_watch(struct session *s, enum session_slot slot, int fd, short even
     s->slots[slot].events = events;
 }
 
+void session_watch_edge(struct session *s, int fd, bool on)
+{
+    struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.u32 = SESSION_SLOTS};
+
+    /* Fails for what is not waited for. */
+    (void)!epoll_ctl(s->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, fd, &e);
+}
+
 void session_noticed(struct session *s)
 {
     uint64_t count;

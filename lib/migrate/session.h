@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <ferry/migrate.h>
@@ -28,6 +29,9 @@ int session_init(struct session *s, ferry_migrate_clock_fn *clock, void *opaque,
 void session_free(struct session *s);
 /* fd -1 or no events: wait for nothing. Before an fd is closed this must be told. */
 void session_watch(struct session *s, enum session_slot slot, int fd, short events);
+/* Besides those: to be told once of what is new on fd, a connection whose bytes are not read yet.
+ */
+void session_watch_edge(struct session *s, int fd, bool on);
 /* The lanes' messages up to now are being looked at. */
 void session_noticed(struct session *s);
 /* A ferry_migrate_clock_fn whose opaque is the struct session; any thread. */

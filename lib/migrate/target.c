@@ -168,11 +168,7 @@ static void stream_late(struct target *base)
     struct ferry_migrate_target *t = stream_of(base);
     int64_t ms = base->m.limit_ns / 1000000;
 
-    if (!t->chan)
-        err_set(&base->m.err, ETIMEDOUT,
-                "something connected and did not say within %" PRId64 " ms which channel it is",
-                ms);
-    else if (!t->has_config || !t->channels)
+    if (!t->has_config || !t->channels)
         err_set(&base->m.err, ETIMEDOUT,
                 "the source connected and said nothing within %" PRId64 " ms", ms);
     else

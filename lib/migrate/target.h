@@ -23,6 +23,11 @@
 /* Answers that the source does not read: then it asks for too much. */
 #define TARGET_ANSWERS_MAX_BYTES (64u << 10)
 
+struct target_arrival {
+    struct ferry_chan *chan; /* owned */
+    int64_t until_ns;        /* it may be silent */
+};
+
 struct ferry_migrate_target {
     struct target base;
     struct session session;
@@ -47,8 +52,8 @@ struct ferry_migrate_target {
     struct ferry_listener *listener; /* owned */
     struct ferry_chan *chan;
     const struct codec_ops *codec;
-    unsigned channels;           /* besides the main one; 0: none */
-    struct ferry_chan **arrived; /* owned array of channels + 1, and what is in it: not yet known */
+    unsigned channels;              /* besides the main one; 0: none */
+    struct target_arrival *arrived; /* owned; those who have not said yet what they are */
     unsigned arrived_count, taken_count;
     struct multifd_in *multifd; /* NULL: none, or not yet */
     bool awaited;               /* something that connected has not said what it is */

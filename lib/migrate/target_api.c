@@ -16,10 +16,14 @@
 #define TARGET_SETUP_NS   INT64_C(30000000000)
 #define TARGET_COMMIT_NS  INT64_C(30000000000)
 #define TARGET_READ_BYTES (32u << 10)
-#define TARGET_LOOK_NS    INT64_C(2000000)
+/* Of those who connected, besides the channels: a source finds room whoever else is there. */
+#define TARGET_SILENT_MAX 16u
 #define TARGET_GO_BYTES   5u /* the command COMMIT */
 
-/* Which channel is it? Its first bytes tell. 1: it is taken, 0: not yet. */
+/* --- Who connects --- */
+
+/* Which channel is it? Its first bytes tell. 1: it is taken, 0: not yet, -ECONNRESET: it is gone.
+ */
 static int target_sort(struct ferry_migrate_target *t, struct ferry_chan **chan)
 {
     uint32_t magic;
@@ -28,9 +32,10 @@ static int target_sort(struct ferry_migrate_target *t, struct ferry_chan **chan)
     if (r < 0)
         return r == -EAGAIN ? 0 : r;
     magic = be32_load(&magic);
-    if (magic == WIRE_MULTIFD_MAGIC) {
+    if (t->channels && magic == WIRE_MULTIFD_MAGIC) {
         if (!t->multifd)
             return 0;
+        session_watch_edge(&t->session, chan_fd(*chan), false);
         r = multifd_in_attach(t->multifd, chan, &t->base.m.err);
         t->taken_count++;
         return r < 0 ? r : 1;
@@ -42,34 +47,81 @@ static int target_sort(struct ferry_migrate_target *t, struct ferry_chan **chan)
     return 1;
 }
 
-static int target_accept_many(struct ferry_migrate_target *t)
+/* The others keep their order: the first has been here for longest. */
+static void target_forget(struct ferry_migrate_target *t, unsigned i)
 {
-    for (unsigned i = 0; i < t->arrived_count;) {
-        int r = target_sort(t, &t->arrived[i]);
+    struct target_arrival *a = &t->arrived[i];
 
-        if (r < 0)
+    ferry_chan_free(a->chan);
+    t->arrived_count--;
+    memmove(a, a + 1, (t->arrived_count - i) * sizeof(*a));
+}
+
+/*
+ * Who connects and goes, or says nothing for long, was not the source. Once that is known it may
+ * be one of its channels.
+ */
+static int target_look_at_arrived(struct ferry_migrate_target *t)
+{
+    int64_t now_ns = target_now(t);
+
+    for (unsigned i = 0; i < t->arrived_count;) {
+        int r = target_sort(t, &t->arrived[i].chan);
+
+        if (r < 0 && (r != -ECONNRESET || t->chan))
             return r;
-        if (r > 0)
-            t->arrived[i] = t->arrived[--t->arrived_count];
+        if (r != 0 || now_ns >= t->arrived[i].until_ns)
+            target_forget(t, i);
         else
             i++;
     }
-    while (t->listener && t->arrived_count <= t->channels) {
-        int r = listener_accept(t->listener, &t->arrived[t->arrived_count], &t->base.m.err);
+    return 0;
+}
+
+static int target_accept(struct ferry_migrate_target *t)
+{
+    /* As many in one turn as there is room for. */
+    for (unsigned i = 0; i < t->channels + TARGET_SILENT_MAX; i++) {
+        struct ferry_chan *chan = NULL;
+        bool only = listener_fd(t->listener) < 0;
+        int r = listener_accept(t->listener, &chan, &t->base.m.err);
 
         if (r <= 0)
             return r;
-        t->arrived_count++;
         t->base.m.again = true;
-        if (!t->awaited)
-            mover_allow(&t->base.m, target_now(t), t->setup_timeout_ns);
-        t->awaited = true;
-    }
-    if (t->chan && t->taken_count == t->channels && t->listener) {
-        session_watch(&t->session, SESSION_LANES, -1, 0);
-        ferry_listener_free(TAKE_PTR(t->listener));
+        /* A file, a command, an fd: nobody else can come. */
+        if (only && !t->channels) {
+            t->chan = chan;
+            return 0;
+        }
+        if (t->arrived_count == t->channels + TARGET_SILENT_MAX)
+            target_forget(t, 0);
+        t->arrived[t->arrived_count++] =
+            (struct target_arrival){.chan = chan, .until_ns = target_now(t) + t->setup_timeout_ns};
+        session_watch_edge(&t->session, chan_fd(chan), true);
     }
     return 0;
+}
+
+static void target_meet(struct ferry_migrate_target *t)
+{
+    bool met = t->chan != NULL;
+    int r = target_look_at_arrived(t);
+
+    if (r == 0 && (!t->chan || t->channels))
+        r = target_accept(t);
+    if (r < 0) {
+        mover_fire(&t->base.m, MOVE_EV_FAULT);
+        return;
+    }
+    if (t->chan && t->taken_count == t->channels) {
+        session_watch(&t->session, SESSION_LANES, -1, 0);
+        ferry_listener_free(TAKE_PTR(t->listener));
+        while (t->arrived_count)
+            target_forget(t, 0);
+    }
+    if (t->chan && !met)
+        mover_fire(&t->base.m, MOVE_EV_CONNECTED);
 }
 
 /* All channels are there and have said which they are: from here on they may be silent. */
@@ -83,25 +135,7 @@ static void target_check_awaited(struct ferry_migrate_target *t)
         t->base.m.deadline_ns = INT64_MAX;
 }
 
-static void target_accept(struct ferry_migrate_target *t)
-{
-    int r;
-
-    if (t->channels) {
-        r = target_accept_many(t);
-        if (r < 0)
-            mover_fire(&t->base.m, MOVE_EV_FAULT);
-        else if (t->chan && t->base.m.state == TARGET_LISTEN)
-            mover_fire(&t->base.m, MOVE_EV_CONNECTED);
-        return;
-    }
-    r = listener_accept(t->listener, &t->chan, &t->base.m.err);
-    if (r == 0)
-        return;
-    session_watch(&t->session, SESSION_MAIN, -1, 0);
-    ferry_listener_free(TAKE_PTR(t->listener));
-    mover_fire(&t->base.m, r < 0 ? MOVE_EV_FAULT : MOVE_EV_CONNECTED);
-}
+/* --- What comes --- */
 
 /* 1: some bytes more, 0: none now. */
 static int target_feed(struct ferry_migrate_target *t, struct budget *turn)
@@ -221,12 +255,8 @@ static void target_watch(struct ferry_migrate_target *t)
 {
     short events = POLLIN;
 
-    if (t->channels && t->listener)
+    if (t->listener)
         session_watch(&t->session, SESSION_LANES, listener_fd(t->listener), POLLIN);
-    if (t->base.m.state == TARGET_LISTEN && t->listener && !t->channels) {
-        session_watch(&t->session, SESSION_MAIN, listener_fd(t->listener), POLLIN);
-        return;
-    }
     if (!t->chan)
         return;
     /* The receiver's thread reads it. */
@@ -273,7 +303,9 @@ static int target_set_up(struct ferry_migrate_target *t,
     if (r == 0 && params->capabilities.multifd && !params->capabilities.mapped_ram &&
         (listens || !params->any_file)) {
         t->channels = support_channels(&params->parameters);
-        t->arrived = calloc(t->channels + 1, sizeof(struct ferry_chan *));
+    }
+    if (r == 0 && listens) {
+        t->arrived = calloc(t->channels + TARGET_SILENT_MAX, sizeof(*t->arrived));
         if (!t->arrived)
             r = err_set(err, ENOMEM, "no memory for %u channels", t->channels);
     }
@@ -338,14 +370,6 @@ int ferry_migrate_target_fd(const struct ferry_migrate_target *t)
     return t->session.epoll;
 }
 
-static int64_t target_look_ns(const struct ferry_migrate_target *t)
-{
-    int64_t now = t->session.clock ? t->session.clock(t->session.opaque) : clock_monotonic_ns();
-    int64_t look = now + TARGET_LOOK_NS;
-
-    return look < t->base.m.deadline_ns ? look : t->base.m.deadline_ns;
-}
-
 int64_t ferry_migrate_target_deadline_ns(const struct ferry_migrate_target *t)
 {
     bool file = t->chan && chan_traits(t->chan)->seekable && t->base.m.state == TARGET_READ;
@@ -353,9 +377,10 @@ int64_t ferry_migrate_target_deadline_ns(const struct ferry_migrate_target *t)
     if (t->base.m.state == TARGET_NEW || t->base.m.again || t->want.more || file ||
         (t->base.m.state == TARGET_LISTEN && t->listener && listener_fd(t->listener) < 0))
         return 0;
-    /* Whose first bytes have not come is not waited for with poll(2). */
-    if (t->arrived_count && t->base.m.state < TARGET_DRAIN)
-        return target_look_ns(t);
+    /* The first of them came first. */
+    if (t->arrived_count && t->base.m.state < TARGET_DRAIN &&
+        t->arrived[0].until_ns < t->base.m.deadline_ns)
+        return t->arrived[0].until_ns;
     return t->base.m.deadline_ns;
 }
 
@@ -367,13 +392,17 @@ enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target 
     t->base.m.again = false;
     session_noticed(&t->session);
     target_go_on(&t->base);
-    if (t->listener && t->base.m.state > TARGET_NEW && t->base.m.state < TARGET_DRAIN &&
-        (t->channels || t->base.m.state == TARGET_LISTEN))
-        target_accept(t);
+    if (t->listener && t->base.m.state > TARGET_NEW && t->base.m.state < TARGET_DRAIN)
+        target_meet(t);
     if (t->base.m.state == TARGET_RAM)
         target_ram(t);
-    if (t->base.m.state == TARGET_READ)
+    if (t->base.m.state == TARGET_READ) {
+        bool multifd = t->multifd != NULL;
+
         target_read(t);
+        /* Channels that wait for it have said all that they will say. */
+        t->base.m.again |= !multifd && t->multifd && t->arrived_count;
+    }
     if (t->base.m.state == TARGET_COMMIT)
         target_wait_for_go(t);
     if (t->base.m.state == TARGET_DRAIN)
@@ -446,7 +475,7 @@ void ferry_migrate_target_free(struct ferry_migrate_target *t)
     receiver_free(t->receiver);
     multifd_in_free(t->multifd);
     for (unsigned i = 0; i < t->arrived_count; i++)
-        ferry_chan_free(t->arrived[i]);
+        ferry_chan_free(t->arrived[i].chan);
     free(t->arrived);
     vm_load_free(t->load);
     stream_in_free(t->stream);

@@ -107,8 +107,10 @@ static void cut_wire(const struct kind *kind, unsigned wire, int way, size_t byt
 {
     struct migrate_pair *p = NULL;
     size_t ends[4] = {0};
+    /* Who goes before it has said what it is was not the source: hostile_multifd. */
+    size_t first = kind->channels && wire == 0 && way == PAIR_THERE ? kind->stride_bytes : 0;
 
-    for (size_t at = 0; at < bytes; at += kind->stride_bytes) {
+    for (size_t at = first; at < bytes; at += kind->stride_bytes) {
         bool over = false; /* the guest is no more where it was */
 
         if (!p)

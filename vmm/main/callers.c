@@ -41,8 +41,7 @@ static struct caller *callers_oldest(struct callers *all)
     struct caller *oldest = NULL;
 
     for (size_t i = 0; i < CALLERS_MAX; i++)
-        if (all->callers[i].fd >= 0 &&
-            (!oldest || all->callers[i].until_ns < oldest->until_ns))
+        if (all->callers[i].fd >= 0 && (!oldest || all->callers[i].until_ns < oldest->until_ns))
             oldest = &all->callers[i];
     return oldest;
 }

@@ -43,7 +43,8 @@ int chardev_new(struct chardev **ret, const struct chardev_params *params, struc
     c->config = params->config;
     c->escape = params->escape;
     c->quit = params->quit;
-    c->quit_arg = params->quit_arg;
+    c->client_came = params->client_came;
+    c->arg = params->arg;
     if (snprintf(c->idstr, sizeof(c->idstr), "chardev/%s", c->config->id) >=
         (int)sizeof(c->idstr) - 9) { /* "/terminal" must fit behind the id, too */
         chardev_free(c);
@@ -97,6 +98,11 @@ int chardev_open(struct chardev *c, struct ferry_err *err)
     int rc = c->type->open ? c->type->open(c, err) : 0;
 
     return rc < 0 ? err_prefix(err, "chardev \"%s\"", c->config->id) : 0;
+}
+
+bool chardev_awaits_client(const struct chardev *c)
+{
+    return c->awaits_client;
 }
 
 /* --- The frontend --- */

@@ -70,7 +70,9 @@ struct chardev_params {
     struct loop *loop;
     bool escape;             /* Ctrl-a is a command key on stdio: x quits, h helps */
     void (*quit)(void *arg); /* Ctrl-a x */
-    void *quit_arg;
+    /* Nobody is awaited any more (chardev_awaits_client). Main thread; NULL: nothing. */
+    void (*client_came)(void *arg);
+    void *arg;
 };
 
 /* Opens nothing. */
@@ -81,8 +83,13 @@ int chardev_new(struct chardev **ret, const struct chardev_params *params,
  * handed over: paused and not resumed. NULL is fine. The loop must still exist.
  */
 void chardev_free(struct chardev *c);
-/* Fresh start: open host resources. A server socket with wait=on blocks until a client connects. */
+/* Fresh start: open host resources. Waits for nobody. */
 int chardev_open(struct chardev *c, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * A server socket with wait=on was opened, and its first client has not connected: the machine
+ * shall not start yet. Whoever starts it looks at this, and again at client_came().
+ */
+bool chardev_awaits_client(const struct chardev *c);
 /* Its part: named fds, adopt, pause, resume. No section in the stream. */
 struct ferry_part chardev_part(struct chardev *c);
 

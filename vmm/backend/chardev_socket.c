@@ -4,7 +4,6 @@
  * wait stay in the kernel's backlog. A frontend with accept() gets every client at once.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -36,18 +35,6 @@ static int socket_create(struct chardev *c, struct ferry_err *err)
     return 0;
 }
 
-static int socket_wait(struct chardev_socket *s, struct ferry_err *err)
-{
-    struct pollfd p = {.fd = s->listen_fd, .events = POLLIN};
-
-    log_warn("chardev \"%s\" waits for a client on '%s' (wait=on) before the machine starts",
-             s->base.config->id, s->base.config->path);
-    while (poll(&p, 1, -1) < 0)
-        if (errno != EINTR)
-            return err_sys(err, errno, "waiting for a client");
-    return 0;
-}
-
 static int socket_open(struct chardev *c, struct ferry_err *err)
 {
     struct chardev_socket *s = (struct chardev_socket *)c;
@@ -59,7 +46,11 @@ static int socket_open(struct chardev *c, struct ferry_err *err)
     if (rc < 0)
         return rc;
     s->path_known = lstat(c->config->path, &s->path_stat) == 0;
-    return c->config->wait ? socket_wait(s, err) : 0;
+    c->awaits_client = c->config->wait;
+    if (c->awaits_client)
+        log_warn("chardev \"%s\" waits for a client on '%s' (wait=on) before the machine starts",
+                 c->config->id, c->config->path);
+    return 0;
 }
 
 static int socket_fd_at(struct chardev *c, size_t index, const char **what, int *fd)
@@ -111,15 +102,20 @@ static void socket_accepted(void *arg, int *fd)
     struct chardev *client;
     struct ferry_err err;
 
-    if (!c->frontend || !socket_may_serve(c, *fd))
+    if (c->frontend && !socket_may_serve(c, *fd))
         return;
-    if (!c->frontend->accept) {
+    if (!c->frontend || !c->frontend->accept) {
         s->client_fd = take_fd(fd);
         chardev_use_fds(c, s->client_fd, s->client_fd);
         chardev_update(c);
     } else if (chardev_new_client(&client, c->loop, fd, &err) == 0) {
         c->frontend->accept(c->frontend_arg, client);
     }
+    if (!c->awaits_client)
+        return;
+    c->awaits_client = false;
+    if (c->client_came)
+        c->client_came(c->arg);
 }
 
 /* Whoever connects while it is paused is for the one that resumes. */
@@ -134,7 +130,8 @@ static const struct acceptor_ops socket_acceptor_ops = {.accepted = socket_accep
 static void socket_update(struct chardev *c)
 {
     struct chardev_socket *s = (struct chardev_socket *)c;
-    bool listening = c->running && c->frontend && s->listen_fd >= 0 && s->client_fd < 0;
+    bool listening =
+        c->running && (c->frontend || c->awaits_client) && s->listen_fd >= 0 && s->client_fd < 0;
     struct ferry_err err;
 
     /* Of a socket that arrived, only now: not while the guest stands still. */

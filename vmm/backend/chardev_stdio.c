@@ -260,7 +260,7 @@ static void stdio_command(struct chardev_stdio *s, uint8_t key)
                                "Ctrl-a Ctrl-a  send Ctrl-a to the guest\n";
 
     if (key == 'x' && s->base.quit)
-        s->base.quit(s->base.quit_arg);
+        s->base.quit(s->base.arg);
     else if (key == 'h' || key == '?')
         (void)chardev_write(&s->base, help, sizeof(help) - 1); /* a full terminal shows less */
 }

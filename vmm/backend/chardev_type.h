@@ -46,7 +46,8 @@ struct chardev {
     struct loop *loop;
     bool escape;
     void (*quit)(void *arg);
-    void *quit_arg;
+    void (*client_came)(void *arg);
+    void *arg;
     char idstr[FERRY_FD_NAME_BYTES]; /* of its part */
 
     /* Main thread. */
@@ -56,7 +57,8 @@ struct chardev {
     bool handed;  /* paused after it ran, or adopted and not yet running: what it did to the
                      host is now somebody else's to undo */
     bool freed;
-    int in_fd; /* loan from the type; -1 = none */
+    bool awaits_client; /* the first one; then client_came() */
+    int in_fd;          /* loan from the type; -1 = none */
     bool in_is_socket;
     bool told_open; /* of this peer */
     bool input_over;

@@ -56,7 +56,7 @@ struct config_chardev {
     enum config_chardev_type type;
     char *path; /* file, socket */
     bool server;
-    bool wait;   /* server: block start-up until the first client */
+    bool wait;   /* server: the machine starts when the first client is there */
     bool append; /* file */
     bool signal; /* stdio: Ctrl-C ends the VM instead of reaching the guest */
 };

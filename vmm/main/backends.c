@@ -16,7 +16,8 @@ int backends_new(struct backends *b, const struct backends_params *params, struc
             .loop = params->loop,
             .escape = c->escape && is_serial,
             .quit = params->quit,
-            .quit_arg = params->quit_arg,
+            .client_came = params->client_came,
+            .arg = params->arg,
         };
         int rc = chardev_new(&b->chardevs[i], &chardev_params, err);
 
@@ -51,7 +52,6 @@ void backends_free(struct backends *b)
         chardev_free(b->chardevs[--b->chardev_count]);
 }
 
-/* Chardevs last: one that waits for its first client should wait for nothing that then fails. */
 static int open_with(struct backends *b, int (*open_drive)(struct block *, struct ferry_err *),
                      struct ferry_err *err)
 {
@@ -97,6 +97,14 @@ int backends_take_locks(struct backends *b, struct ferry_err *err)
         }
     }
     return 0;
+}
+
+bool backends_await_client(const struct backends *b)
+{
+    for (size_t i = 0; i < b->chardev_count; i++)
+        if (chardev_awaits_client(b->chardevs[i]))
+            return true;
+    return false;
 }
 
 int backends_add_parts(struct backends *b, struct ferry_vm *vm, struct ferry_err *err)

@@ -27,8 +27,9 @@ struct backends_params {
     const struct vm_config *config; /* loans for the life of the backends */
     struct loop *loop;
     struct machine_lock *lock;
-    void (*quit)(void *arg); /* Ctrl-a x on the serial line */
-    void *quit_arg;
+    void (*quit)(void *arg);        /* Ctrl-a x on the serial line */
+    void (*client_came)(void *arg); /* backends_await_client() may say no now */
+    void *arg;
 };
 
 /* *b is all zeros before. On failure backends_free() is still to be called. */
@@ -42,6 +43,8 @@ int backends_open_unlocked(struct backends *b, struct ferry_err *err) FERRY_MUST
 /* The locks of all images, or none: then it is as if they had not been tried. */
 int backends_take_locks(struct backends *b, struct ferry_err *err) FERRY_MUST_CHECK;
 void backends_give_locks(struct backends *b, bool claim);
+/* A chardev with wait=on still has no client: the machine shall not start. */
+bool backends_await_client(const struct backends *b);
 int backends_add_parts(struct backends *b, struct ferry_vm *vm,
                        struct ferry_err *err) FERRY_MUST_CHECK;
 

@@ -341,7 +341,8 @@ static int board_build(struct board *b, struct ferry_err *err)
         .loop = b->params.loop,
         .lock = &b->lock,
         .quit = b->params.quit,
-        .quit_arg = b->params.machine,
+        .client_came = b->params.client_came,
+        .arg = b->params.machine,
     };
     struct dev *plic = NULL;
     int rc;
@@ -450,6 +451,11 @@ int board_open_incoming(struct board *b, struct ferry_err *err)
     if (!rc)
         rc = backends_open_unlocked(&b->backends, err);
     return rc;
+}
+
+bool board_awaits_client(const struct board *b)
+{
+    return backends_await_client(&b->backends);
 }
 
 int board_take_locks(struct board *b, struct ferry_err *err)

@@ -44,6 +44,8 @@ struct board_params {
     void (*reset)(void *machine);
     /* The operator typed Ctrl-a x on the serial line; main thread. */
     void (*quit)(void *machine);
+    /* board_awaits_client() may say no now; main thread. */
+    void (*client_came)(void *machine);
     /* A device that answered 1 to quiesce has nothing in flight any more; main thread. */
     void (*on_drained)(void *machine);
     void *machine;
@@ -59,6 +61,8 @@ int board_open(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
  * until board_take_locks().
  */
 int board_open_incoming(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/* A chardev with wait=on still has no client: the machine shall not start. */
+bool board_awaits_client(const struct board *b);
 int board_take_locks(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
 void board_give_locks(struct board *b, bool claim);
 /* Percent of the time in which the harts shall not run. */

@@ -242,6 +242,11 @@ int migration_may_start(struct migration *m, struct ferry_err *err)
     if (vm_run_state(m->vm) == RUN_STATE_POSTMIGRATE)
         return err_set(err, EINVAL,
                        "Can't migrate the vm that was paused due to previous migration");
+    /* Where it arrives it would never start. */
+    if (vm_starts_with_client(m->vm))
+        return err_set(err, EINVAL,
+                       "the machine has not started: it waits for the first client of a chardev "
+                       "with wait=on; connect, or say cont");
     return 0;
 }
 

@@ -49,6 +49,7 @@ struct vm {
         void *arg;
     } observers[OBSERVERS_MAX];
     size_t observer_count;
+    bool starts_with_client; /* launched, and a chardev with wait=on has none yet */
     int exit_status;
 };
 
@@ -119,6 +120,7 @@ int vm_stop(struct vm *vm, struct ferry_err *err)
 {
     if (vm->state == RUN_STATE_INMIGRATE)
         vm->on_arrival = ARRIVAL_STAY;
+    vm->starts_with_client = false;
     if (vm->state != RUN_STATE_RUNNING)
         return 0;
     board_stop(vm->board);
@@ -128,6 +130,7 @@ int vm_stop(struct vm *vm, struct ferry_err *err)
 
 static void start_harts(struct vm *vm)
 {
+    vm->starts_with_client = false;
     board_start(vm->board);
     vm_set_run_state(vm, RUN_STATE_RUNNING);
 }
@@ -301,6 +304,14 @@ static void board_asks_reset(void *machine)
 static void board_quit(void *machine)
 {
     vm_request_shutdown(machine, SHUTDOWN_CAUSE_HOST_SIGNAL, 0);
+}
+
+static void board_client_came(void *machine)
+{
+    struct vm *vm = machine;
+
+    if (vm->starts_with_client && !board_awaits_client(vm->board))
+        start_harts(vm);
 }
 
 static void board_drained(void *machine)
@@ -497,6 +508,7 @@ int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
         .power_off = board_power_off,
         .reset = board_asks_reset,
         .quit = board_quit,
+        .client_came = board_client_came,
         .on_drained = board_drained,
         .machine = vm,
     };
@@ -549,7 +561,10 @@ int vm_launch(struct vm *vm, struct ferry_err *err)
         if (part->ops && part->ops->resume)
             part->ops->resume(part->obj);
     }
-    if (!vm->config.start_paused)
+    if (vm->config.start_paused)
+        return 0;
+    vm->starts_with_client = board_awaits_client(vm->board);
+    if (!vm->starts_with_client)
         start_harts(vm);
     return 0;
 }
@@ -594,6 +609,11 @@ struct loop *vm_loop(const struct vm *vm)
 enum run_state vm_run_state(const struct vm *vm)
 {
     return vm->state;
+}
+
+bool vm_starts_with_client(const struct vm *vm)
+{
+    return vm->starts_with_client;
 }
 
 size_t vm_hart_count(const struct vm *vm)

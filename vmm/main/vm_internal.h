@@ -48,6 +48,8 @@ int vm_activate(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 void vm_deactivate(struct vm *vm, bool claim);
 /* Also takes the ownership lock. Harts run unless the options say -S. */
 int vm_launch(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+/* It will, as soon as each chardev with wait=on has one: until then it is in prelaunch. */
+bool vm_starts_with_client(const struct vm *vm);
 /* Until vm_exit(); returns the exit status. */
 int vm_run(struct vm *vm);
 void vm_exit(struct vm *vm, int status);

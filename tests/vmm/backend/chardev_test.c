@@ -256,6 +256,42 @@ static void a_path_that_became_somebody_elses_stays(void **state)
     unlink(path);
 }
 
+/* wait=on is the machine's business; nothing here blocks. With and without a user of the line. */
+static void the_first_client_is_awaited(void **state)
+{
+    struct user *u = *state;
+    char path[96];
+    struct config_chardev config = socket_config(path);
+
+    config.wait = true;
+    for (int used = 0; used < 2; used++) {
+        int fd;
+
+        temp_path(path, sizeof(path), "wait");
+        user_new(u, &config, false);
+        assert_false(chardev_awaits_client(u->chardev));
+        user_open(u);
+        assert_true(chardev_awaits_client(u->chardev));
+        if (used)
+            user_start(u, &user_frontend);
+        else
+            user_resume(u);
+        user_turn(u, SHORT_NS);
+        assert_true(chardev_awaits_client(u->chardev));
+        u->came = 0;
+        fd = connect_to(path);
+        user_until(u, &u->came, 1);
+        assert_false(chardev_awaits_client(u->chardev));
+        close(fd);
+        fd = connect_to(path);
+        user_turn(u, SHORT_NS);
+        assert_int_equal(u->came, 1);
+        close(fd);
+        chardev_free(u->chardev);
+        u->chardev = NULL;
+    }
+}
+
 static void a_client_stays_connected_over_a_handover(void **state)
 {
     struct user *u = *state;
@@ -579,6 +615,7 @@ int main(void)
         T(who_waits_to_write_is_told_when_the_peer_goes),
         T(a_write_that_finds_nobody_makes_way_for_the_next),
         T(a_path_that_became_somebody_elses_stays),
+        T(the_first_client_is_awaited),
         T(a_client_stays_connected_over_a_handover),
         T(a_failed_handover_goes_on_in_the_old_process),
         T(what_arrives_is_verified),

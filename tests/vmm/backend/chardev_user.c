@@ -69,6 +69,14 @@ static void user_quit(void *arg)
     ((struct user *)arg)->quits++;
 }
 
+static void user_client_came(void *arg)
+{
+    struct user *u = arg;
+
+    u->came++;
+    user_check(u);
+}
+
 const struct chardev_frontend user_frontend = {
     .can_receive = user_can_receive,
     .receive = user_receive,
@@ -107,8 +115,12 @@ void user_until(struct user *u, const int *counter, int wanted)
 
 void user_new(struct user *u, const struct config_chardev *config, bool escape)
 {
-    struct chardev_params params = {
-        .config = &u->config, .loop = u->loop, .escape = escape, .quit = user_quit, .quit_arg = u};
+    struct chardev_params params = {.config = &u->config,
+                                    .loop = u->loop,
+                                    .escape = escape,
+                                    .quit = user_quit,
+                                    .client_came = user_client_came,
+                                    .arg = u};
     struct ferry_err err;
 
     u->config = *config;

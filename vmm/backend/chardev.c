@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "vmm/backend/chardev_type.h"
+#include "vmm/backend/writer.h"
 
 /* --- Life --- */
 
@@ -44,6 +45,7 @@ int chardev_new(struct chardev **ret, const struct chardev_params *params, struc
     c->escape = params->escape;
     c->quit = params->quit;
     c->client_came = params->client_came;
+    c->drained = params->drained;
     c->arg = params->arg;
     if (snprintf(c->idstr, sizeof(c->idstr), "chardev/%s", c->config->id) >=
         (int)sizeof(c->idstr) - 9) { /* "/terminal" must fit behind the id, too */
@@ -150,6 +152,29 @@ void chardev_filename(const struct chardev *c, char *ret, size_t n)
 
 /* --- The part --- */
 
+static int chardev_part_quiesce(void *obj)
+{
+    struct chardev *c = obj;
+
+    pthread_mutex_lock(&c->lock);
+    c->quiesced = true;
+    pthread_mutex_unlock(&c->lock);
+    c->drain_wanted = c->writer && !writer_is_idle(c->writer);
+    return c->drain_wanted;
+}
+
+static void chardev_part_unquiesce(void *obj)
+{
+    struct chardev *c = obj;
+
+    c->drain_wanted = false;
+    pthread_mutex_lock(&c->lock);
+    c->quiesced = false;
+    if (c->want_writable)
+        chardev_kick(c);
+    pthread_mutex_unlock(&c->lock);
+}
+
 static void chardev_part_pause(void *obj)
 {
     struct chardev *c = obj;
@@ -172,6 +197,7 @@ static void chardev_part_resume(void *obj)
         c->type->start(c);
     /* The rest from the loop: other parts may not have been resumed yet. */
     pthread_mutex_lock(&c->lock);
+    c->quiesced = false;
     c->want_writable = true;
     chardev_kick(c);
     pthread_mutex_unlock(&c->lock);
@@ -205,6 +231,8 @@ static int chardev_part_adopt(void *obj, const char *name, int *fd, struct ferry
 }
 
 static const struct ferry_part_ops chardev_part_ops = {
+    .quiesce = chardev_part_quiesce,
+    .unquiesce = chardev_part_unquiesce,
     .pause = chardev_part_pause,
     .resume = chardev_part_resume,
     .fd_at = chardev_part_fd_at,

@@ -4,9 +4,10 @@
  *
  * A chardev is a part of the VM without saved state. It is created from its description, then
  * opened (fresh start) or given named fds (its part's adopt, in a handover), and runs between its
- * part's resume and pause. It keeps no bytes: what the frontend does not take stays in the kernel,
- * what the kernel does not take stays with the frontend. So a console client stays connected over
- * a handover and nothing is lost or repeated.
+ * part's resume and pause. It keeps no bytes in a pause: what the frontend does not take stays in
+ * the kernel, what the kernel does not take stays with the frontend. So a console client stays
+ * connected over a handover and nothing is lost or repeated. What is on its way to a file is in
+ * flight, as a disk's request is, until quiesce.
  *
  * Named fds: "<id>/in", "<id>/out", "<id>/terminal" (stdio), "<id>/file", "<id>/listen",
  * "<id>/client" (socket).
@@ -72,6 +73,8 @@ struct chardev_params {
     void (*quit)(void *arg); /* Ctrl-a x */
     /* Nobody is awaited any more (chardev_awaits_client). Main thread; NULL: nothing. */
     void (*client_came)(void *arg);
+    /* What its part answered 1 to quiesce for is done. Main thread. */
+    void (*drained)(void *arg);
     void *arg;
 };
 

@@ -8,7 +8,10 @@
 #include <unistd.h>
 
 #include "base/fdmsg.h"
+#include "base/log.h"
+#include "base/own.h"
 #include "vmm/backend/chardev_type.h"
+#include "vmm/backend/writer.h"
 
 /* --- Bytes --- */
 
@@ -40,14 +43,30 @@ void chardev_input_ready(struct chardev *c)
     pthread_mutex_unlock(&c->lock);
 }
 
+/* Under c->lock. The writer is made by the loop's thread, when it is first needed. */
+static size_t chardev_put(struct chardev *c, const void *data, size_t n)
+{
+    size_t taken = c->writer && !c->quiesced ? writer_put(c->writer, data, n) : 0;
+
+    if (taken < n) {
+        c->want_writable = true;
+        chardev_kick(c);
+    }
+    return taken;
+}
+
 size_t chardev_write(struct chardev *c, const void *data, size_t n)
 {
     const uint8_t *at = data;
     size_t taken = 0;
 
     pthread_mutex_lock(&c->lock);
-    if (c->out_fd < 0 || c->broken)
+    if (c->out_fd < 0 || c->broken) {
         taken = n;
+    } else if (c->out_is_file) {
+        taken = chardev_put(c, data, n);
+        n = taken;
+    }
     while (taken < n) {
         ssize_t r = c->out_is_socket
                         ? send(c->out_fd, at + taken, n - taken, MSG_NOSIGNAL | MSG_DONTWAIT)
@@ -208,8 +227,55 @@ static int chardev_watch(struct chardev *c, struct loop_watch **watch, int fd, s
     return 0;
 }
 
+/* The writer has written what it had, or has room again, or failed. */
+static void chardev_written(void *arg)
+{
+    struct chardev *c = arg;
+
+    if (writer_has_failed(c->writer)) {
+        pthread_mutex_lock(&c->lock);
+        c->broken = true;
+        pthread_mutex_unlock(&c->lock);
+    }
+    if (c->drain_wanted && writer_is_idle(c->writer)) {
+        c->drain_wanted = false;
+        if (c->drained)
+            c->drained(c->arg);
+    }
+    chardev_update(c);
+}
+
+static void chardev_update_writer(struct chardev *c, int out_fd, bool want_writable)
+{
+    struct writer *writer = NULL;
+    struct ferry_err err;
+    bool broken;
+
+    if (!want_writable)
+        return;
+    if (!c->writer) {
+        broken = writer_new(&writer, c->loop, out_fd, chardev_written, c, &err) < 0;
+        if (broken)
+            log_error("chardev \"%s\": its output is lost: %s", chardev_id(c), err.text);
+        pthread_mutex_lock(&c->lock);
+        c->writer = writer;
+        c->broken = broken;
+        pthread_mutex_unlock(&c->lock);
+        if (broken) {
+            chardev_input_ready(c);
+            return;
+        }
+    }
+    if (!c->quiesced && writer_has_room(c->writer))
+        chardev_writable(c);
+}
+
 static void chardev_update_out(struct chardev *c, int out_fd, bool want_writable)
 {
+    if (c->out_is_file) {
+        chardev_update_writer(c, out_fd, want_writable);
+        return;
+    }
     if (out_fd >= 0 && chardev_watch(c, &c->out_watch, out_fd, want_writable ? POLLOUT : 0,
                                      chardev_out_event) == 0)
         return;
@@ -284,6 +350,7 @@ void chardev_use_fds(struct chardev *c, int in_fd, int out_fd)
     pthread_mutex_lock(&c->lock);
     c->out_fd = out_fd;
     c->out_is_socket = out_fd >= 0 && fstat(out_fd, &st) == 0 && S_ISSOCK(st.st_mode);
+    c->out_is_file = out_fd >= 0 && fstat(out_fd, &st) == 0 && S_ISREG(st.st_mode);
     c->broken = false;
     pthread_mutex_unlock(&c->lock);
 }
@@ -297,6 +364,8 @@ void chardev_unwatch(struct chardev *c)
 
 void chardev_drop_fds(struct chardev *c)
 {
+    struct writer *writer;
+
     chardev_unwatch(c);
     c->in_fd = -1;
     c->told_open = false;
@@ -304,5 +373,7 @@ void chardev_drop_fds(struct chardev *c)
     pthread_mutex_lock(&c->lock);
     c->out_fd = -1;
     c->broken = false;
+    writer = TAKE_PTR(c->writer);
     pthread_mutex_unlock(&c->lock);
+    writer_free(writer);
 }

@@ -47,6 +47,7 @@ struct chardev {
     bool escape;
     void (*quit)(void *arg);
     void (*client_came)(void *arg);
+    void (*drained)(void *arg);
     void *arg;
     char idstr[FERRY_FD_NAME_BYTES]; /* of its part */
 
@@ -57,6 +58,7 @@ struct chardev {
     bool handed;  /* paused after it ran, or adopted and not yet running: what it did to the
                      host is now somebody else's to undo */
     bool freed;
+    bool drain_wanted;  /* drained() has to be called when the writer is idle */
     bool awaits_client; /* the first one; then client_came() */
     int in_fd;          /* loan from the type; -1 = none */
     bool in_is_socket;
@@ -70,9 +72,12 @@ struct chardev {
     pthread_mutex_t lock;
     int out_fd; /* loan from the type; -1 = no peer */
     bool out_is_socket;
-    bool want_writable; /* a write was short */
-    bool broken;        /* a write found that the peer is gone */
-    bool kicked;        /* an update is posted to the loop */
+    bool out_is_file;      /* written to by a thread */
+    struct writer *writer; /* owned; its; NULL: not needed yet. Changed by the main thread */
+    bool want_writable;    /* a write was short */
+    bool broken;           /* a write found that the peer is gone */
+    bool quiesced;         /* the writer gets nothing more */
+    bool kicked;           /* an update is posted to the loop */
     /* The owner, a posted update and a running callback each hold one: the struct goes last. */
     unsigned refs;
 };

@@ -17,6 +17,7 @@ int backends_new(struct backends *b, const struct backends_params *params, struc
             .escape = c->escape && is_serial,
             .quit = params->quit,
             .client_came = params->client_came,
+            .drained = params->drained,
             .arg = params->arg,
         };
         int rc = chardev_new(&b->chardevs[i], &chardev_params, err);

@@ -29,6 +29,7 @@ struct backends_params {
     struct machine_lock *lock;
     void (*quit)(void *arg);        /* Ctrl-a x on the serial line */
     void (*client_came)(void *arg); /* backends_await_client() may say no now */
+    void (*drained)(void *arg);     /* a part that answered 1 to quiesce has nothing in flight */
     void *arg;
 };
 

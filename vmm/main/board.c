@@ -342,6 +342,7 @@ static int board_build(struct board *b, struct ferry_err *err)
         .lock = &b->lock,
         .quit = b->params.quit,
         .client_came = b->params.client_came,
+        .drained = b->params.on_drained,
         .arg = b->params.machine,
     };
     struct dev *plic = NULL;

@@ -46,7 +46,7 @@ struct board_params {
     void (*quit)(void *machine);
     /* board_awaits_client() may say no now; main thread. */
     void (*client_came)(void *machine);
-    /* A device that answered 1 to quiesce has nothing in flight any more; main thread. */
+    /* A part that answered 1 to quiesce has nothing in flight any more; main thread. */
     void (*on_drained)(void *machine);
     void *machine;
 };

@@ -74,6 +74,8 @@ static void a_file_goes_on_where_the_old_process_stopped(void **state)
     hand_over(&u[0], &u[1]);
     user_start(&u[1], &user_frontend);
     assert_int_equal(chardev_write(u[1].chardev, "two", 3), 3);
+    chardev_free(u[1].chardev);
+    u[1].chardev = NULL;
     fd = open(path, O_RDONLY);
     assert_int_equal(read(fd, got, sizeof(got)), 7);
     assert_string_equal(got, "one two");

@@ -77,6 +77,14 @@ static void user_client_came(void *arg)
     user_check(u);
 }
 
+static void user_drained(void *arg)
+{
+    struct user *u = arg;
+
+    u->drained++;
+    user_check(u);
+}
+
 const struct chardev_frontend user_frontend = {
     .can_receive = user_can_receive,
     .receive = user_receive,
@@ -120,6 +128,7 @@ void user_new(struct user *u, const struct config_chardev *config, bool escape)
                                     .escape = escape,
                                     .quit = user_quit,
                                     .client_came = user_client_came,
+                                    .drained = user_drained,
                                     .arg = u};
     struct ferry_err err;
 
@@ -163,6 +172,9 @@ void hand_over(struct user *from, struct user *to)
     struct ferry_named_fd named;
     struct ferry_err err = {0};
 
+    from->drained = 0;
+    if (old.ops->quiesce(old.obj))
+        user_until(from, &from->drained, 1);
     old.ops->pause(old.obj);
     for (size_t i = 0; old.ops->fd_at(old.obj, i, &named) == 0; i++) {
         int copy;

@@ -20,7 +20,7 @@ struct user {
     char got[4096];
     size_t got_bytes;
     int opened, closed, writables, quits;
-    int came;               /* client_came() */
+    int came, drained;      /* how often client_came(), drained() were called */
     struct chardev *client; /* the last one that accept() gave */
     int accepted;
     const int *watched; /* stop the loop when this counter ... */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,14 +12,17 @@ __attribute__((format(printf, 2, 0))) static void log_line(const char *prefix, c
 {
     char line[1024];
     size_t used;
-    ssize_t ignored;
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    ssize_t ignored = 0;
 
     snprintf(line, sizeof(line), "%s", prefix);
     used = strlen(line);
     vsnprintf(line + used, sizeof(line) - used - 1, fmt, ap);
     used = strlen(line);
     line[used++] = '\n';
-    ignored = write(STDERR_FILENO, line, used);
+    /* Who reads it may have stopped: then a line is lost, not the thread. A line fits a pipe. */
+    if (poll(&p, 1, 0) == 1 && p.revents & POLLOUT)
+        ignored = write(STDERR_FILENO, line, used);
     (void)ignored;
 }
 

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/sockios.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,20 +77,43 @@ int ferry_chan_pair(struct ferry_chan *ret[2], struct ferry_err *err)
     return 0;
 }
 
+static void *chan_wait_for(void *pidfd)
+{
+    OWN_FD int fd = (int)(intptr_t)pidfd;
+    siginfo_t info;
+
+    (void)!waitid(P_PIDFD, (id_t)fd, &info, WEXITED);
+    return NULL;
+}
+
+/*
+ * A command that lost its stream has nothing more to do; it must not stay a zombie. Even a killed
+ * one ends only when the kernel lets it (a file server that is gone): a thread waits for that.
+ */
+static void chan_bury(int *pidfd)
+{
+    pthread_t thread;
+    sigset_t all, before;
+
+    (void)!syscall(SYS_pidfd_send_signal, *pidfd, SIGKILL, NULL, 0);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(&thread, NULL, chan_wait_for, (void *)(intptr_t)*pidfd) == 0) {
+        pthread_detach(thread);
+        *pidfd = -1; /* the thread's */
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    own_close_fd(pidfd);
+}
+
 void ferry_chan_free(struct ferry_chan *c)
 {
     if (!c)
         return;
     own_close_fd(&c->fd);
     own_close_fd(&c->direct_fd);
-    if (c->pidfd >= 0) {
-        siginfo_t info;
-
-        /* A command that lost its stream has nothing more to do; it must not stay a zombie. */
-        (void)!syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
-        (void)!waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED);
-    }
-    own_close_fd(&c->pidfd);
+    if (c->pidfd >= 0)
+        chan_bury(&c->pidfd);
     free(c->name);
     free(c);
 }

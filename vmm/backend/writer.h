@@ -31,7 +31,8 @@ int writer_new(struct writer **ret, struct loop *loop, int fd, loop_fn *changed,
 size_t writer_put(struct writer *w, const void *data, size_t n);
 bool writer_has_room(struct writer *w);
 bool writer_is_idle(struct writer *w); /* everything that was put is written */
-/* For good: there is nobody to write to. A full disk is not: what comes while it is full is lost. */
+/* For good: there is nobody to write to. A full disk is not: what comes while it is full is lost.
+ */
 bool writer_has_failed(struct writer *w);
 /* Waits WRITER_GRACE_NS at most; what is not written by then is lost, if it is not under way. */
 void writer_free(struct writer *w);

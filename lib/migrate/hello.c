@@ -9,7 +9,7 @@
 #include "base/be.h"
 #include "base/differences.h"
 #include "base/err.h"
-#include "lib/state/text.h"
+#include "base/text.h"
 
 static const struct {
     uint32_t bit;

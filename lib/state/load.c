@@ -12,9 +12,9 @@
 
 #include "base/be.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "lib/state/state.h"
 #include "lib/state/table.h"
-#include "lib/state/text.h"
 
 #define SUBSECTION_BYTE 0x05u
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "lib/state/text.h"
+#include "base/text.h"
 
 #define UUID_TEXT_BYTES 37
 

@@ -6,7 +6,7 @@
 
 #include "base/be.h"
 #include "base/err.h"
-#include "lib/state/text.h"
+#include "base/text.h"
 
 /* Where things are in a head. */
 #define AT_FLAGS     8u

@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 #include "base/num.h"
-#include "lib/state/text.h"
+#include "base/text.h"
 
 #define FLAGS_MASK (WIRE_PAGE_BYTES - 1u)
 

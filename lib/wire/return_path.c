@@ -7,7 +7,7 @@
 #include "base/be.h"
 #include "base/err.h"
 #include "base/num.h"
-#include "lib/state/text.h"
+#include "base/text.h"
 
 #define HEAD_BYTES 4u
 

@@ -8,8 +8,8 @@
 #include "base/be.h"
 #include "base/err.h"
 #include "base/own.h"
+#include "base/text.h"
 #include "lib/state/state.h"
-#include "lib/state/text.h"
 
 /* Sections of an ordinary machine: room that is there before a handover begins. */
 #define SECTIONS_AHEAD 64u

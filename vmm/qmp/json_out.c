@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/qmp/json_string.h"
+#include "base/utf8.h"
 
 struct json_out {
     struct buf *out;
@@ -49,7 +49,7 @@ static void out_string(struct buf *out, const char *text, size_t n)
             n--;
         } else {
             /* What is not valid UTF-8 becomes the replacement character. */
-            out_unicode(out, json_string_next(&at, &n, &c) < 0 ? 0xfffd : c);
+            out_unicode(out, utf8_next(&at, &n, &c) < 0 ? 0xfffd : c);
         }
     }
     buf_u8(out, '"');

@@ -2,45 +2,9 @@
 #include "vmm/qmp/json_string.h"
 
 #include <errno.h>
-#include <stdbool.h>
 
 #include "base/err.h"
-
-/* Those that stand for a character: not half a surrogate pair, not a noncharacter. */
-static bool code_point_ok(uint32_t c)
-{
-    return c <= 0x10ffff && !(c >= 0xd800 && c <= 0xdfff) && !(c >= 0xfdd0 && c <= 0xfdef) &&
-           (c & 0xfffe) != 0xfffe;
-}
-
-int json_string_next(const uint8_t **text, size_t *n, uint32_t *code_point)
-{
-    static const uint32_t smallest[] = {0, 0x80, 0x800, 0x10000};
-    const uint8_t *at = *text;
-    size_t more = at[0] < 0x80 ? 0 : at[0] < 0xe0 ? 1 : at[0] < 0xf0 ? 2 : 3;
-    uint32_t c = at[0] < 0x80 ? at[0] : at[0] & (0x3fu >> more);
-
-    *code_point = 0;
-    if ((at[0] >= 0x80 && at[0] < 0xc0) || at[0] >= 0xf8 || more >= *n)
-        goto invalid;
-    for (size_t i = 1; i <= more; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            goto invalid;
-        c = c << 6 | (at[i] & 0x3f);
-    }
-    if (c < smallest[more] && !(c == 0 && more == 1))
-        goto invalid;
-    if (!code_point_ok(c))
-        goto invalid;
-    *text += more + 1;
-    *n -= more + 1;
-    *code_point = c;
-    return 0;
-invalid:
-    *text += 1;
-    *n -= 1;
-    return -EINVAL;
-}
+#include "base/utf8.h"
 
 static void put_code_point(struct buf *out, uint32_t c)
 {
@@ -94,9 +58,9 @@ static int decode_unicode(const uint8_t *at, size_t n, uint32_t *ret)
             low < 0xdc00 || low > 0xdfff)
             return -EINVAL;
         *ret = 0x10000 + ((*ret & 0x3ff) << 10 | (low & 0x3ff));
-        return code_point_ok(*ret) ? 10 : -EINVAL;
+        return utf8_is_character(*ret) ? 10 : -EINVAL;
     }
-    return code_point_ok(*ret) ? 4 : -EINVAL;
+    return utf8_is_character(*ret) ? 4 : -EINVAL;
 }
 
 /* at[0] is the backslash; the number of bytes used. */
@@ -140,7 +104,7 @@ int json_string_decode(struct buf *out, const char *text, size_t n, struct ferry
             n -= (size_t)used;
             continue;
         }
-        if (json_string_next(&at, &n, &c) < 0)
+        if (utf8_next(&at, &n, &c) < 0)
             return err_set(err, EINVAL, "JSON parse error, invalid UTF-8 sequence in string");
         buf_put(out, begin, (size_t)(at - begin));
     }

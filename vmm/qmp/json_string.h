@@ -12,8 +12,3 @@
 /* text: n bytes between the quotes. Appends the decoded bytes to out. */
 int json_string_decode(struct buf *out, const char *text, size_t n,
                        struct ferry_err *err) FERRY_MUST_CHECK;
-/*
- * One code point of the n bytes at text (n > 0), which move on. -EINVAL and one byte on if they
- * are not valid UTF-8; C0 80 is U+0000.
- */
-int json_string_next(const uint8_t **text, size_t *n, uint32_t *code_point);

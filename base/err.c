@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 int err_set(struct ferry_err *err, int errnum, const char *fmt, ...)
 {
     va_list ap;
@@ -14,6 +16,7 @@ int err_set(struct ferry_err *err, int errnum, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof(err->text), fmt, ap);
     va_end(ap);
+    text_make_printable(err->text);
     return -errnum;
 }
 
@@ -30,6 +33,7 @@ int err_sys(struct ferry_err *err, int errnum, const char *fmt, ...)
     va_end(ap);
     used = strlen(err->text);
     snprintf(err->text + used, sizeof(err->text) - used, ": %s", strerror(errnum));
+    text_make_printable(err->text);
     return -errnum;
 }
 
@@ -47,5 +51,6 @@ int err_prefix(struct ferry_err *err, const char *fmt, ...)
     va_end(ap);
     used = strlen(err->text);
     snprintf(err->text + used, sizeof(err->text) - used, ": %s", inner);
+    text_make_printable(err->text);
     return -err->errnum;
 }

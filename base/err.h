@@ -3,7 +3,8 @@
  * Setting and extending a struct ferry_err (declared in <ferry/err.h>).
  *
  * The layer that detects a fault says what is wrong (err_set); each layer above adds one clause of
- * where (err_prefix); nobody repeats. Any thread; the error belongs to the caller.
+ * where (err_prefix); nobody repeats. Whatever is quoted in it, the text ends up printable
+ * (base/text.h). Any thread; the error belongs to the caller.
  */
 #pragma once
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 __attribute__((format(printf, 2, 0))) static void log_line(const char *prefix, const char *fmt,
                                                            va_list ap)
 {
@@ -18,7 +20,7 @@ __attribute__((format(printf, 2, 0))) static void log_line(const char *prefix, c
     snprintf(line, sizeof(line), "%s", prefix);
     used = strlen(line);
     vsnprintf(line + used, sizeof(line) - used - 1, fmt, ap);
-    used = strlen(line);
+    used = strlen(text_make_printable(line));
     line[used++] = '\n';
     /* Who reads it may have stopped: then a line is lost, not the thread. A line fits a pipe. */
     if (poll(&p, 1, 0) == 1 && p.revents & POLLOUT)

@@ -7,6 +7,7 @@
 #include "base/be.h"
 #include "base/err.h"
 #include "base/own.h"
+#include "base/text.h"
 
 static void put_text8(struct frame_out *out, const char *text)
 {
@@ -174,9 +175,7 @@ void message_get_reason(struct frame *frame, struct ferry_err *why)
     }
     /* Somebody else's errno: kept if it could be one. */
     why->errnum = errnum > 0 && errnum < 4096 ? (int)errnum : EPROTO;
-    for (size_t i = 0; i < n; i++)
-        why->text[i] = at[i] < 0x20 || at[i] == 0x7f ? '?' : (char)at[i];
-    why->text[n] = 0;
+    text_copy(why->text, sizeof(why->text), at, n);
 }
 
 void message_put_fds(struct frame_out *out, const struct ferry_named_fd *names, size_t count,

@@ -60,9 +60,7 @@ static void get_sentence(struct rd *in, size_t n, char text[static WIRE_RP_TEXT_
 {
     const uint8_t *from = rd_take(in, n);
 
-    for (size_t i = 0; from && i < n; i++)
-        text[i] = from[i] >= 0x20 && from[i] <= 0x7e ? (char)from[i] : '?';
-    text[n] = 0;
+    text_copy(text, WIRE_RP_TEXT_MAX_BYTES + 1, from, from ? n : 0);
 }
 
 static int get_name(struct rd *in, struct return_message *m, struct ferry_err *err)

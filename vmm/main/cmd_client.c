@@ -4,13 +4,18 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/err.h"
+#include "base/own.h"
+#include "base/text.h"
 #include "vmm/main/props.h"
 #include "vmm/main/rundir.h"
 #include "vmm/qmp/client.h"
+#include "vmm/qmp/json_out.h"
 
 #define NAMES_MAX  64
 /* A VM that does not greet within this hangs; a command may take as long as it takes. */
@@ -99,8 +104,14 @@ static struct json_object *find(struct json_object *object, const char *path)
 const char *client_text(struct json_object *object, const char *path)
 {
     struct json_object *found = find(object, path);
+    OWN_MEM char *text = found ? strdup(json_object_get_string(found)) : NULL;
 
-    return found ? json_object_get_string(found) : "";
+    if (!text)
+        return "";
+    /* The member keeps what is returned. */
+    if (json_object_is_type(found, json_type_string))
+        json_object_set_string(found, text_make_printable(text));
+    return json_object_get_string(found);
 }
 
 long long client_number(struct json_object *object, const char *path)
@@ -108,4 +119,19 @@ long long client_number(struct json_object *object, const char *path)
     struct json_object *found = find(object, path);
 
     return found ? json_object_get_int64(found) : 0;
+}
+
+size_t client_length(struct json_object *list)
+{
+    return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+}
+
+void client_print_json(struct json_object *object, bool pretty)
+{
+    OWN(buf_free) struct buf out = {0};
+
+    json_out_line(&out, object, pretty);
+    for (size_t i = 0; i < out.len_bytes; i++)
+        if (out.data[i] != '\r') /* a line end of QMP's; in strings it is escaped */
+            putchar(out.data[i]);
 }

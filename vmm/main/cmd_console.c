@@ -30,7 +30,7 @@ static int find_serial(const char *vm, char *ret, size_t n, struct ferry_err *er
                  "the serial line of VM '%s' is not a socket: start it with -serial "
                  "unix:PATH,server=on,wait=off to have a console that can be attached",
                  vm);
-    for (size_t i = 0; i < json_object_array_length(list); i++) {
+    for (size_t i = 0; i < client_length(list); i++) {
         struct json_object *chardev = json_object_array_get_idx(list, i);
         const char *name = client_text(chardev, "filename");
         const char *at = strstr(name, prefix);

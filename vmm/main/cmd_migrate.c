@@ -191,9 +191,9 @@ static void print_end(const struct migrate_options *o, struct json_object *info,
 
 static void print_json(struct json_object *info, struct json_object *ledger)
 {
-    json_object_object_add(info, "ledger", json_object_get(ledger));
-    puts(json_object_to_json_string_ext(info,
-                                        JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    if (json_object_is_type(info, json_type_object))
+        json_object_object_add(info, "ledger", json_object_get(ledger));
+    client_print_json(info, false);
 }
 
 static int move(const struct migrate_options *o, struct json_object **info,

@@ -25,15 +25,15 @@ static void print_ledger(const char *vm, struct json_object *ledger)
     printf("VM '%s' runs in process %lld now. The guest was paused for %.1f us:\n\n", vm,
            client_number(ledger, "pid"), (double)total_ns / 1000);
     if (json_object_object_get_ex(ledger, "phases", &list))
-        for (size_t i = 0; i < json_object_array_length(list); i++) {
+        for (size_t i = 0; i < client_length(list); i++) {
             struct json_object *entry = json_object_array_get_idx(list, i);
 
             print_line(client_text(entry, "phase"), "", client_number(entry, "duration-ns"),
                        total_ns);
         }
-    if (json_object_object_get_ex(ledger, "parts", &list) && json_object_array_length(list)) {
+    if (json_object_object_get_ex(ledger, "parts", &list) && client_length(list)) {
         printf("\nof which, by part:\n\n");
-        for (size_t i = 0; i < json_object_array_length(list) && i < 12; i++) {
+        for (size_t i = 0; i < client_length(list) && i < 12; i++) {
             struct json_object *entry = json_object_array_get_idx(list, i);
 
             print_line(client_text(entry, "phase"), client_text(entry, "part"),
@@ -93,8 +93,7 @@ static int run(const struct command *self, int argc, char *const argv[])
     if (client_execute(vm, "ferry-update", arguments, &ledger, &err) < 0)
         return command_fail(self, "%s", err.text);
     if (json)
-        puts(json_object_to_json_string_ext(ledger, JSON_C_TO_STRING_PLAIN |
-                                                        JSON_C_TO_STRING_NOSLASHESCAPE));
+        client_print_json(ledger, false);
     else
         print_ledger(vm, ledger);
     json_object_put(ledger);

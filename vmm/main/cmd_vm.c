@@ -75,7 +75,7 @@ static int run_status(const struct command *self, int argc, char *const argv[])
         return command_fail(self, "%s", err.text);
     printf("name       %s\n", vm);
     printf("status     %s\n", client_text(status, "status"));
-    printf("harts      %zu\n", json_object_array_length(cpus));
+    printf("harts      %zu\n", client_length(cpus));
     printf("memory     %lld MiB\n", client_number(memory, "base-memory") >> 20);
     if (*client_text(migrate, "status"))
         printf("migration  %s\n", client_text(migrate, "status"));
@@ -151,8 +151,7 @@ static int run_qmp(const struct command *self, int argc, char *const argv[])
     }
     if (client_execute(argv[0], argv[1], arguments, &reply, &err) < 0)
         return command_fail(self, "%s", err.text);
-    puts(json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                   JSON_C_TO_STRING_NOSLASHESCAPE));
+    client_print_json(reply, true);
     json_object_put(reply);
     return 0;
 }

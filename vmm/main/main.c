@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <ferry/err.h>
 #include <ferry/ferry.h>
 
+#include "base/text.h"
 #include "vmm/main/commands.h"
 #include "vmm/main/props.h"
 
@@ -21,15 +23,23 @@ static const char *command_candidate(const void *arg, size_t i)
     return commands[i] && commands[i]->usage ? commands[i]->name : NULL;
 }
 
+/* "ferry NAME: sentence", whose words may be a VM's, a peer's or a file's. */
+__attribute__((format(printf, 2, 0))) static void complain(const struct command *self,
+                                                           const char *fmt, va_list ap)
+{
+    char sentence[2 * FERRY_ERR_TEXT_BYTES];
+
+    vsnprintf(sentence, sizeof(sentence), fmt, ap);
+    fprintf(stderr, "ferry %s: %s\n", self->name, text_make_printable(sentence));
+}
+
 int command_fail(const struct command *self, const char *fmt, ...)
 {
     va_list ap;
 
-    fprintf(stderr, "ferry %s: ", self->name);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    complain(self, fmt, ap);
     va_end(ap);
-    fputc('\n', stderr);
     return 1;
 }
 
@@ -37,11 +47,10 @@ int command_misused(const struct command *self, const char *fmt, ...)
 {
     va_list ap;
 
-    fprintf(stderr, "ferry %s: ", self->name);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    complain(self, fmt, ap);
     va_end(ap);
-    fprintf(stderr, "\nusage: ferry %s %s\n", self->name, self->usage ? self->usage : "");
+    fprintf(stderr, "usage: ferry %s %s\n", self->name, self->usage ? self->usage : "");
     return 2;
 }
 

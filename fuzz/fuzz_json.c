@@ -2,18 +2,20 @@
 /*
  * JSON input of the monitor. Input: one byte that chooses the split, then what a client sends. In
  * pieces and at once it must give the same values and errors; a value that was written out must
- * read back as the same text.
+ * read back as the same text; and what was counted as held is given back.
  */
 #include <string.h>
 
 #include "base/buf.h"
 #include "fuzz/fuzz.h"
+#include "vmm/qmp/json_budget.h"
 #include "vmm/qmp/json_in.h"
 #include "vmm/qmp/json_out.h"
 
 static void check_round_trip(const struct buf *text)
 {
-    struct json_in *j = json_in_new();
+    struct json_budget budget = {.max_bytes = SIZE_MAX};
+    struct json_in *j = json_in_new(&budget);
     struct json_in_result r;
     struct buf again = {0};
     size_t used = json_in_feed(j, text->data, text->len_bytes, &r);
@@ -30,7 +32,7 @@ static void check_round_trip(const struct buf *text)
     json_in_free(j);
 }
 
-static void note(struct buf *out, struct json_in_result *r)
+static void note(struct buf *out, struct json_budget *budget, struct json_in_result *r)
 {
     struct buf text = {0};
 
@@ -40,6 +42,7 @@ static void note(struct buf *out, struct json_in_result *r)
     }
     json_out_value(&text, r->value);
     json_object_put(r->value);
+    json_budget_return(budget, r->held_bytes);
     check_round_trip(&text);
     buf_put(out, text.data, text.len_bytes);
     buf_free(&text);
@@ -47,7 +50,8 @@ static void note(struct buf *out, struct json_in_result *r)
 
 static void run(const uint8_t *data, size_t n, size_t piece, struct buf *out)
 {
-    struct json_in *j = json_in_new();
+    struct json_budget budget = {.max_bytes = 16 << 20};
+    struct json_in *j = json_in_new(&budget);
     struct json_in_result r;
 
     for (size_t pos = 0; pos < n;) {
@@ -59,12 +63,13 @@ static void run(const uint8_t *data, size_t n, size_t piece, struct buf *out)
             FUZZ_CHECK(used <= end - pos, "uses what there is");
             pos += used;
             if (r.kind != JSON_IN_NOTHING)
-                note(out, &r);
+                note(out, &budget, &r);
         }
     }
     for (json_in_end(j, &r); r.kind != JSON_IN_NOTHING; json_in_end(j, &r))
-        note(out, &r);
+        note(out, &budget, &r);
     json_in_free(j);
+    FUZZ_CHECK(budget.held_bytes == 0, "all that was counted is given back");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

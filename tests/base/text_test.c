@@ -21,15 +21,24 @@ static const struct {
     {"", "", ""},
     {"a\033]0;title\007b", "a?]0;title?b", "a\\x1b]0;title\\x07b"},
     {"\033[2J", "?[2J", "\\x1b[2J"},
-    {"\x9b""2J", "?2J", "\\x9b2J"},                             /* CSI in one byte */
-    {"\xc2\x9b""2J", "??2J", "\\xc2\\x9b2J"},                   /* and in UTF-8 */
+    {"\x9b"
+     "2J",
+     "?2J", "\\x9b2J"}, /* CSI in one byte */
+    {"\xc2\x9b"
+     "2J",
+     "??2J", "\\xc2\\x9b2J"}, /* and in UTF-8 */
     {"one\ntwo\rthree\x7f", "one?two?three?", "one\\x0atwo\\x0dthree\\x7f"},
-    {"\xe2\x80\xae""cod.exe", "???cod.exe", "\\xe2\\x80\\xaecod.exe"}, /* right to left */
-    {"a\xe2\x80\x8b""b", "a???b", "a\\xe2\\x80\\x8bb"},         /* without width */
-    {"\xf3\xa0\x81\x81", "????", "\\xf3\\xa0\\x81\\x81"},       /* a tag */
-    {"\xc3\xa9t\xc3\xa9 \xe2\x82\xac \xf0\x9f\x9a\xa2", "\xc3\xa9t\xc3\xa9 \xe2\x82\xac \xf0\x9f\x9a\xa2",
+    {"\xe2\x80\xae"
+     "cod.exe",
+     "???cod.exe", "\\xe2\\x80\\xaecod.exe"}, /* right to left */
+    {"a\xe2\x80\x8b"
+     "b",
+     "a???b", "a\\xe2\\x80\\x8bb"},                       /* without width */
+    {"\xf3\xa0\x81\x81", "????", "\\xf3\\xa0\\x81\\x81"}, /* a tag */
+    {"\xc3\xa9t\xc3\xa9 \xe2\x82\xac \xf0\x9f\x9a\xa2",
+     "\xc3\xa9t\xc3\xa9 \xe2\x82\xac \xf0\x9f\x9a\xa2",
      "\xc3\xa9t\xc3\xa9 \xe2\x82\xac \xf0\x9f\x9a\xa2"},
-    {"\xc0\x80", "??", "\\xc0\\x80"},                           /* a NUL */
+    {"\xc0\x80", "??", "\\xc0\\x80"}, /* a NUL */
     {"\xff\xc3", "??", "\\xff\\xc3"},
     {"\\x41", "\\x41", "\\x5cx41"},
 };

@@ -13,21 +13,33 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/own.h"
+#include "vmm/qmp/json_budget.h"
 #include "vmm/qmp/json_build.h"
 #include "vmm/qmp/json_in.h"
 #include "vmm/qmp/json_out.h"
 #include "vmm/qmp/type.h"
 
-#define NS_PER_MS         1000000
-#define CLIENT_EVENTS_MAX 4096 /* the oldest are dropped */
+#define NS_PER_MS               1000000
+#define CLIENT_EVENTS_MAX       4096 /* the oldest are dropped */
+/* What a VM may make its client hold: half of it one message, half of it events not asked for. */
+#define CLIENT_MEMORY_MAX_BYTES (64u << 20)
+
+/* With what it holds of the budget. */
+struct held_message {
+    struct json_object *message; /* owned */
+    size_t held_bytes;
+};
 
 struct qmp_client {
     int fd; /* owned */
+    struct json_budget budget;
     struct json_in *json;
     uint8_t in[65536];
     size_t in_pos, in_end;
     struct json_object *greeting;
-    struct json_object *events; /* array: not yet asked for */
+    struct held_message events[CLIENT_EVENTS_MAX]; /* a ring */
+    size_t event_first, event_count;
+    size_t events_held_bytes;
     int64_t last_id;
 };
 
@@ -111,7 +123,7 @@ static int client_fill(struct qmp_client *c, int64_t deadline_ns, struct ferry_e
 }
 
 /* The next message: an object. */
-static int client_message(struct qmp_client *c, int64_t deadline_ns, struct json_object **ret,
+static int client_message(struct qmp_client *c, int64_t deadline_ns, struct held_message *ret,
                           struct ferry_err *err)
 {
     for (;;) {
@@ -127,33 +139,59 @@ static int client_message(struct qmp_client *c, int64_t deadline_ns, struct json
         if (r.kind == JSON_IN_NOTHING)
             continue;
         if (r.kind == JSON_IN_VALUE && json_object_is_type(r.value, json_type_object)) {
-            *ret = r.value;
+            *ret = (struct held_message){.message = r.value, .held_bytes = r.held_bytes};
             return 0;
         }
         json_object_put(r.value);
-        return err_set(err, EPROTO, "what answers is not a QMP monitor");
+        json_budget_return(&c->budget, r.held_bytes);
+        return err_set(err, EPROTO, "what answers is not a QMP monitor%s%s",
+                       r.kind == JSON_IN_ERROR ? ": " : "",
+                       r.kind == JSON_IN_ERROR ? r.err.text : "");
     }
 }
 
-static void client_keep_event(struct qmp_client *c, struct json_object *event)
+static bool client_pop_event(struct qmp_client *c, struct json_object **ret)
 {
-    if (json_object_array_length(c->events) >= CLIENT_EVENTS_MAX)
-        json_object_array_del_idx(c->events, 0, 1);
-    json_append(c->events, event);
+    struct held_message *e = &c->events[c->event_first];
+
+    if (!c->event_count)
+        return false;
+    c->event_first = (c->event_first + 1) % CLIENT_EVENTS_MAX;
+    c->event_count--;
+    c->events_held_bytes -= e->held_bytes;
+    json_budget_return(&c->budget, e->held_bytes);
+    *ret = TAKE_PTR(e->message);
+    return true;
 }
 
-/* The next message that is not an event. */
+static void client_keep_event(struct qmp_client *c, struct held_message event)
+{
+    struct json_object *oldest;
+
+    c->events_held_bytes += event.held_bytes;
+    while ((c->event_count == CLIENT_EVENTS_MAX ||
+            c->events_held_bytes > CLIENT_MEMORY_MAX_BYTES / 2) &&
+           client_pop_event(c, &oldest))
+        json_object_put(oldest);
+    c->events[(c->event_first + c->event_count++) % CLIENT_EVENTS_MAX] = event;
+}
+
+/* The next message that is not an event. It is the caller's, who asks for one at a time. */
 static int client_reply(struct qmp_client *c, int64_t deadline_ns, struct json_object **ret,
                         struct ferry_err *err)
 {
     for (;;) {
-        int rc = client_message(c, deadline_ns, ret, err);
+        struct held_message m;
+        int rc = client_message(c, deadline_ns, &m, err);
 
         if (rc < 0)
             return rc;
-        if (!json_object_object_get_ex(*ret, "event", NULL))
+        if (!json_object_object_get_ex(m.message, "event", NULL)) {
+            json_budget_return(&c->budget, m.held_bytes);
+            *ret = m.message;
             return 0;
-        client_keep_event(c, *ret);
+        }
+        client_keep_event(c, m);
     }
 }
 
@@ -217,10 +255,10 @@ int qmp_client_new(struct qmp_client **ret, const char *path, int64_t timeout_ns
     if (!c)
         return err_set(err, ENOMEM, "no memory for a monitor's client");
     c->fd = -1;
-    c->json = json_in_new();
-    c->events = json_object_new_array();
-    rc = c->json && c->events ? client_connect(c, path, err)
-                              : err_set(err, ENOMEM, "no memory for a monitor's client");
+    c->budget.max_bytes = CLIENT_MEMORY_MAX_BYTES;
+    c->json = json_in_new(&c->budget);
+    rc = c->json ? client_connect(c, path, err)
+                 : err_set(err, ENOMEM, "no memory for a monitor's client");
     if (!rc)
         rc = client_begin(c, timeout_ns, err);
     if (rc < 0) {
@@ -233,12 +271,15 @@ int qmp_client_new(struct qmp_client **ret, const char *path, int64_t timeout_ns
 
 void qmp_client_free(struct qmp_client *c)
 {
+    struct json_object *event;
+
     if (!c)
         return;
     own_close_fd(&c->fd);
+    while (client_pop_event(c, &event))
+        json_object_put(event);
     json_in_free(c->json);
     json_object_put(c->greeting);
-    json_object_put(c->events);
     free(c);
 }
 
@@ -291,16 +332,18 @@ int qmp_client_event(struct qmp_client *c, int64_t timeout_ns, struct json_objec
 {
     int64_t deadline_ns = deadline_of(timeout_ns);
 
-    if (json_object_array_length(c->events) > 0) {
-        *ret = json_object_get(json_object_array_get_idx(c->events, 0));
-        json_object_array_del_idx(c->events, 0, 1);
+    if (client_pop_event(c, ret))
         return 0;
-    }
     for (;;) {
-        int rc = client_message(c, deadline_ns, ret, err);
+        struct held_message m;
+        int rc = client_message(c, deadline_ns, &m, err);
 
-        if (rc < 0 || json_object_object_get_ex(*ret, "event", NULL))
+        if (rc < 0)
             return rc;
+        json_budget_return(&c->budget, m.held_bytes);
+        *ret = m.message;
+        if (json_object_object_get_ex(*ret, "event", NULL))
+            return 0;
         json_object_put(*ret); /* the late reply of a request that was given up */
     }
 }

@@ -8,6 +8,7 @@
 #include <ferry/ferry.h>
 
 #include "base/err.h"
+#include "base/own.h"
 #include "vmm/qmp/json_build.h"
 #include "vmm/qmp/monitor.h"
 #include "vmm/qmp/session.h"
@@ -51,6 +52,13 @@ void qmp_call_free(struct qmp_call *call)
         return;
     json_object_put(call->id);
     free(call);
+}
+
+void qmp_call_forget_session(struct qmp_call *call)
+{
+    call->session = NULL;
+    call->has_id = false;
+    json_object_put(TAKE_PTR(call->id));
 }
 
 static const struct qmp_command *qmp_find_command(const struct qmp_table *table, const char *name)

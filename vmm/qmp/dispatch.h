@@ -10,9 +10,13 @@
 #include "vmm/qmp/command.h"
 #include "vmm/qmp/request.h"
 
+struct json_budget;
+
 /* Keeps the message's id, if it is an object that has one. NULL: no memory. */
 struct qmp_call *qmp_call_new(struct monitor *m, struct session *s, struct json_object *message);
 void qmp_call_free(struct qmp_call *call);
+/* Nobody waits for its answer any more: it goes on, and keeps nothing of the message. */
+void qmp_call_forget_session(struct qmp_call *call);
 
 /* Checks the request and executes it: as a qmp_handler_fn. */
 int qmp_dispatch(struct qmp_call *call, const struct qmp_request *request, bool negotiated,
@@ -29,5 +33,7 @@ struct json_object *qmp_version(void);
 void monitor_add_deferred(struct monitor *m, struct qmp_call *call);
 void monitor_remove_deferred(struct monitor *m, struct qmp_call *call);
 void monitor_reap(struct monitor *m);
+/* What its sessions share. */
+struct json_budget *monitor_budget(struct monitor *m);
 /* File descriptors of all its clients that no command has taken yet. */
 size_t monitor_fds_waiting(const struct monitor *m);

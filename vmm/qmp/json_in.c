@@ -16,9 +16,14 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/num.h"
 #include "base/own.h"
+#include "vmm/qmp/json_budget.h"
 #include "vmm/qmp/json_lex.h"
 #include "vmm/qmp/json_string.h"
+
+/* Between two looks at the budget. */
+#define IN_PIECE_BYTES 4096u
 
 enum json_expect {
     EXPECT_VALUE = 0,
@@ -37,7 +42,9 @@ struct json_frame {
 };
 
 struct json_in {
+    struct json_budget *budget; /* loan */
     struct json_lex lex;
+    size_t text_held_bytes; /* of the budget: the lexer's text */
 
     /* The value under way. */
     struct json_frame *frames; /* owned */
@@ -45,6 +52,8 @@ struct json_in {
     struct json_object *done; /* owned; when depth is 0 again */
     long braces, brackets;    /* open ones; negative: one closed that was never opened */
     size_t token_count, token_bytes;
+    size_t held_bytes; /* of the budget: what was created */
+    bool over_budget;
     bool failed;
     struct ferry_err err; /* of the first failure */
 
@@ -52,12 +61,14 @@ struct json_in {
     size_t debt; /* closers that a broken value may still have */
 };
 
-struct json_in *json_in_new(void)
+struct json_in *json_in_new(struct json_budget *budget)
 {
     struct json_in *j = calloc(1, sizeof(*j));
 
-    if (j)
-        j->lex.text_max_bytes = JSON_IN_BYTES_MAX;
+    if (!j)
+        return NULL;
+    j->budget = budget;
+    j->lex.text_max_bytes = JSON_IN_BYTES_MAX;
     return j;
 }
 
@@ -71,6 +82,8 @@ static void in_drop_frames(struct json_in *j)
     }
     json_object_put(j->done);
     j->done = NULL;
+    json_budget_return(j->budget, j->held_bytes);
+    j->held_bytes = 0;
 }
 
 static void in_reset(struct json_in *j)
@@ -79,7 +92,7 @@ static void in_reset(struct json_in *j)
     j->braces = j->brackets = 0;
     j->token_count = j->token_bytes = 0;
     j->lex.text_max_bytes = JSON_IN_BYTES_MAX;
-    j->failed = false;
+    j->failed = j->over_budget = false;
 }
 
 void json_in_free(struct json_in *j)
@@ -89,6 +102,7 @@ void json_in_free(struct json_in *j)
     in_drop_frames(j);
     free(j->frames);
     json_lex_free(&j->lex);
+    json_budget_return(j->budget, j->text_held_bytes);
     free(j);
 }
 
@@ -97,6 +111,24 @@ void json_in_free(struct json_in *j)
 static int in_error(struct json_in *j, const char *what)
 {
     return err_set(&j->err, EINVAL, "JSON parse error, %s", what);
+}
+
+/* Before something is created that takes this much. */
+static int in_take(struct json_in *j, size_t bytes)
+{
+    const struct json_budget *b = j->budget;
+
+    if (json_budget_take(j->budget, bytes)) {
+        j->held_bytes += bytes;
+        return 0;
+    }
+    j->over_budget = true;
+    return err_set(&j->err, E2BIG,
+                   "JSON memory limit exceeded: what one client sends may hold %zu KiB%s",
+                   b->max_bytes >> 10,
+                   b->max_bytes - b->held_bytes < bytes
+                       ? "; send less at once"
+                       : ", and all clients hold as much as they may; send it again later");
 }
 
 /* A complete value goes where it belongs. Takes it. */
@@ -128,7 +160,10 @@ static int in_attach(struct json_in *j, struct json_object *value)
 static int in_push(struct json_in *j, bool is_object)
 {
     struct json_object *container;
+    int rc = in_take(j, JSON_ELEMENT_BYTES + (is_object ? JSON_OBJECT_BYTES : JSON_ARRAY_BYTES));
 
+    if (rc < 0)
+        return rc;
     if (j->depth == j->frame_cap) {
         size_t cap = j->frame_cap ? j->frame_cap * 2 : 16;
         struct json_frame *frames = realloc(j->frames, cap * sizeof(*frames));
@@ -195,6 +230,9 @@ static int in_scalar(struct json_in *j, enum json_token token, struct json_objec
     int rc;
 
     *ret = NULL;
+    rc = in_take(j, JSON_ELEMENT_BYTES + JSON_SCALAR_BYTES + j->lex.text.len_bytes);
+    if (rc < 0)
+        return rc;
     if (token == JSON_TOKEN_KEYWORD) {
         if (!strcmp(text, "null"))
             return 0;
@@ -248,7 +286,9 @@ static int in_key(struct json_in *j, struct json_frame *f, enum json_token token
     int rc;
 
     if (token == JSON_TOKEN_STRING) {
-        rc = in_string(j, &key);
+        rc = in_take(j, JSON_MEMBER_BYTES + j->lex.text.len_bytes);
+        if (!rc)
+            rc = in_string(j, &key);
         if (rc < 0)
             return rc;
         f->key = (char *)TAKE_PTR(key.data);
@@ -334,6 +374,8 @@ static void in_finish(struct json_in *j, struct json_in_result *ret)
     } else {
         ret->kind = JSON_IN_VALUE;
         ret->value = TAKE_PTR(j->done);
+        ret->held_bytes = j->held_bytes;
+        j->held_bytes = 0;
     }
     in_reset(j);
 }
@@ -383,6 +425,10 @@ static void in_token(struct json_in *j, enum json_token token, struct json_in_re
     }
     j->lex.text_max_bytes = JSON_IN_BYTES_MAX - j->token_bytes;
     if (!j->failed && in_parse(j, token) < 0) {
+        if (j->over_budget) {
+            in_limit(j, j->err.text, ret);
+            return;
+        }
         j->failed = true;
         in_drop_frames(j);
     }
@@ -402,6 +448,27 @@ static bool in_no_memory(struct json_in *j, struct json_in_result *ret)
     return true;
 }
 
+/* Before n more bytes: as much text as the budget has room for, which may be none. */
+static void in_text_take(struct json_in *j, size_t n)
+{
+    size_t want = 2 * (j->lex.text.len_bytes + n), left = JSON_IN_BYTES_MAX - j->token_bytes;
+
+    if (want > j->text_held_bytes && !json_budget_take(j->budget, want - j->text_held_bytes))
+        left = num_min(left, j->text_held_bytes / 2);
+    else if (want > j->text_held_bytes)
+        j->text_held_bytes = want;
+    j->lex.text_max_bytes = left;
+}
+
+/* And behind them: what was kept. */
+static void in_text_settle(struct json_in *j)
+{
+    size_t kept = num_min(j->lex.text.cap_bytes, j->text_held_bytes);
+
+    json_budget_return(j->budget, j->text_held_bytes - kept);
+    j->text_held_bytes = kept;
+}
+
 size_t json_in_feed(struct json_in *j, const void *data, size_t n, struct json_in_result *ret)
 {
     const uint8_t *at = data;
@@ -409,12 +476,18 @@ size_t json_in_feed(struct json_in *j, const void *data, size_t n, struct json_i
 
     *ret = (struct json_in_result){0};
     while (pos < n && ret->kind == JSON_IN_NOTHING) {
-        bool used;
-        enum json_token token = json_lex_byte(&j->lex, at[pos], &used);
+        size_t piece_end = pos + num_min(n - pos, IN_PIECE_BYTES);
 
-        pos += used;
-        if (token != JSON_TOKEN_NONE && !in_no_memory(j, ret))
-            in_token(j, token, ret);
+        in_text_take(j, piece_end - pos);
+        while (pos < piece_end && ret->kind == JSON_IN_NOTHING) {
+            bool used;
+            enum json_token token = json_lex_byte(&j->lex, at[pos], &used);
+
+            pos += used;
+            if (token != JSON_TOKEN_NONE && !in_no_memory(j, ret))
+                in_token(j, token, ret);
+        }
+        in_text_settle(j);
     }
     return pos;
 }
@@ -437,7 +510,8 @@ void json_in_end(struct json_in *j, struct json_in_result *ret)
 
 int json_in_text(const char *text, struct json_object **ret, struct ferry_err *err)
 {
-    struct json_in *j = json_in_new();
+    struct json_budget budget = {.max_bytes = JSON_IN_TEXT_MAX};
+    struct json_in *j = json_in_new(&budget);
     struct json_in_result first, second = {0};
     size_t n = strlen(text), used;
 

@@ -3,8 +3,9 @@
  * JSON from a byte stream, cut into values by their own delimiters, as QMP wants it: several
  * values in one piece of input, one value in many pieces, no dependence on lines.
  *
- * Bytes in, one value or one error out; no I/O. Every limit on what a client may send is here. A
- * client can always force a known state with a control byte (other than TAB, LF, CR) or 0xFF.
+ * Bytes in, one value or one error out; no I/O. Every limit on what a client may send is here, of
+ * its shape as QEMU's, of the memory that it takes in a budget (json_budget.h). A client can always
+ * force a known state with a control byte (other than TAB, LF, CR) or 0xFF.
  *
  * Beyond JSON: strings in single quotes, and \' in strings. Stricter than most readers: UTF-8 is
  * verified, duplicate keys, numbers beyond a double and noncharacters are refused. U+0000 in a
@@ -23,7 +24,9 @@
 #define JSON_IN_DEPTH_MAX 1024u
 #define JSON_IN_BYTES_MAX (64u << 20) /* text of all tokens of one value */
 #define JSON_IN_TOKEN_MAX (2u << 20)  /* tokens of one value */
+#define JSON_IN_TEXT_MAX  (8u << 20)  /* memory of json_in_text() */
 
+struct json_budget;
 struct json_in;
 
 enum json_in_kind {
@@ -35,11 +38,12 @@ enum json_in_kind {
 struct json_in_result {
     enum json_in_kind kind;
     struct json_object *value; /* VALUE: the caller's; NULL is JSON's null */
+    size_t held_bytes;         /* VALUE: of the budget, to be returned when it is put */
     struct ferry_err err;      /* ERROR */
 };
 
-/* NULL: out of memory. */
-struct json_in *json_in_new(void);
+/* budget: a loan, outlives it; what a value takes of it is refused or held. NULL: out of memory. */
+struct json_in *json_in_new(struct json_budget *budget);
 void json_in_free(struct json_in *j);
 /* Until one value or error is complete; returns how many bytes were used. Call again with the
  * rest. */

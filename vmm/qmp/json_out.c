@@ -123,6 +123,8 @@ static void out_object(struct json_out *o, struct json_object *object)
 
 static void out_value(struct json_out *o, struct json_object *value)
 {
+    if (o->out->failed) /* so that what is refused costs no more time either */
+        return;
     switch (json_object_get_type(value)) {
     case json_type_null:
         buf_str(o->out, "null");

@@ -10,6 +10,7 @@
 #include "vmm/backend/chardev.h"
 #include "vmm/machine/loop.h"
 #include "vmm/qmp/dispatch.h"
+#include "vmm/qmp/json_budget.h"
 #include "vmm/qmp/json_build.h"
 #include "vmm/qmp/session.h"
 
@@ -37,6 +38,7 @@ struct monitor {
     struct listener *listeners; /* owned */
     struct client *clients;     /* owned */
     size_t client_count;
+    struct json_budget budget; /* what sessions share */
     struct qmp_call *deferred; /* owned until they finish */
     struct loop_timer *reaper; /* frees dead sessions, from the loop */
 };
@@ -89,6 +91,11 @@ static void monitor_free_dead(void *arg)
 void monitor_reap(struct monitor *m)
 {
     loop_timer_set(m->reaper, clock_monotonic_ns());
+}
+
+struct json_budget *monitor_budget(struct monitor *m)
+{
+    return &m->budget;
 }
 
 size_t monitor_fds_waiting(const struct monitor *m)
@@ -240,6 +247,7 @@ int monitor_new(struct monitor **ret, struct loop *loop, const struct qmp_table 
     m->loop = loop;
     m->table = table;
     m->env = *env;
+    m->budget.max_bytes = MONITOR_MEMORY_MAX_BYTES;
     rc = loop_timer_new(&m->reaper, loop, monitor_free_dead, m, err);
     if (!rc && table->start)
         rc = table->start(m, &m->state, err);
@@ -338,7 +346,7 @@ void monitor_event(struct monitor *m, const char *name, struct json_object *data
         json_put(event, "data", data);
     for (struct client *c = m->clients; c; c = c->next)
         if (session_serving(c->session))
-            session_send(c->session, json_object_get(event));
+            session_send_event(c->session, name, json_object_get(event));
     json_object_put(event);
 }
 

@@ -3,10 +3,12 @@
  * The QMP server of a VM: sessions on chardevs, commands, events.
  *
  * It answers from the moment it is attached to a chardev, whether or not there is a machine yet,
- * and never blocks: output that a client does not read is kept up to MONITOR_OUT_MAX_BYTES, then
- * the client is disconnected. A listening socket serves many clients at once, each with a session
- * of its own. Commands of one session are executed and answered in order; those of different
- * sessions do not wait for each other. Main thread.
+ * and never blocks. What a client makes it hold is bounded (session.h): a command that takes too
+ * much memory is refused; commands wait and events of one name are gathered while it does not read;
+ * who asks for more than MONITOR_OUT_MAX_BYTES of answers without reading is disconnected. A
+ * listening socket serves many clients at once, each with a session of its own. Commands of one
+ * session are executed and answered in order; those of different sessions do not wait for each
+ * other. Main thread.
  */
 #pragma once
 
@@ -17,8 +19,10 @@
 #include <ferry/err.h>
 #include <ferry/ram.h>
 
-#define MONITOR_OUT_MAX_BYTES (4u << 20)
-#define MONITOR_SESSIONS_MAX  64u /* more clients are turned away with an error */
+#define MONITOR_OUT_MAX_BYTES    (4u << 20)
+#define MONITOR_SESSIONS_MAX     64u /* more clients are turned away with an error */
+/* That clients make it hold beyond what each of them may anyway (session.h). */
+#define MONITOR_MEMORY_MAX_BYTES (32u << 20)
 
 struct block;
 struct chardev;

@@ -9,6 +9,7 @@
 #include "base/own.h"
 #include "vmm/backend/chardev.h"
 #include "vmm/qmp/dispatch.h"
+#include "vmm/qmp/json_budget.h"
 #include "vmm/qmp/json_in.h"
 #include "vmm/qmp/json_out.h"
 #include "vmm/qmp/monitor.h"
@@ -21,6 +22,7 @@
 /* A message in the queue, or the error that took its place. */
 struct queued {
     struct json_object *message; /* owned */
+    size_t held_bytes;           /* of the budget */
     bool is_error;
     struct ferry_err err;
 };
@@ -37,6 +39,7 @@ struct session {
     bool owns_link;
     bool pretty;
 
+    struct json_budget budget; /* for all that it sent and all that it does not read */
     struct json_in *json;
     uint8_t in[SESSION_READ_BYTES]; /* read, not yet parsed */
     size_t in_pos, in_end;
@@ -49,10 +52,13 @@ struct session {
     struct queued queue[SESSION_QUEUE_MAX]; /* [0] is next */
     size_t queue_count;
     struct qmp_call *deferred; /* loan; what is queued waits for it */
-    bool running;              /* inside session_run */
-    bool stalled;              /* the link was told that there is no room */
+    size_t deferred_held_bytes;
+    bool running; /* inside session_run */
+    bool stalled; /* the link was told that there is no room */
 
     struct buf out; /* what the link has not taken */
+    size_t out_held_bytes;
+    struct json_object *late; /* owned, NULL: none; name to event that waits for out to be empty */
     bool dead;
 };
 
@@ -62,7 +68,12 @@ struct session *session_new(struct monitor *m, struct chardev *link, bool owns_l
 
     if (!s)
         return NULL;
-    s->json = json_in_new();
+    s->budget = (struct json_budget){
+        .shared = monitor_budget(m),
+        .max_bytes = SESSION_MEMORY_MAX_BYTES,
+        .own_bytes = SESSION_MEMORY_OWN_BYTES,
+    };
+    s->json = json_in_new(&s->budget);
     if (!s->json) {
         free(s);
         return NULL;
@@ -78,6 +89,7 @@ struct session *session_new(struct monitor *m, struct chardev *link, bool owns_l
 static void session_queue_pop(struct session *s)
 {
     json_object_put(s->queue[0].message);
+    json_budget_return(&s->budget, s->queue[0].held_bytes);
     s->queue_count--;
     memmove(&s->queue[0], &s->queue[1], s->queue_count * sizeof(s->queue[0]));
 }
@@ -97,13 +109,15 @@ void session_close(struct session *s)
         return;
     session_close_fds(s, s->fd_count);
     if (s->deferred)
-        s->deferred->session = NULL;
+        qmp_call_forget_session(s->deferred);
     while (s->queue_count)
         session_queue_pop(s);
     if (s->owns_link)
         chardev_free(s->link);
     json_in_free(s->json);
     buf_free(&s->out);
+    json_object_put(s->late);
+    json_budget_return(&s->budget, s->budget.held_bytes);
     free(s);
 }
 
@@ -119,12 +133,41 @@ bool session_dead(const struct session *s)
 
 /* --- Output --- */
 
-static void session_flush(struct session *s)
+static void session_write(struct session *s)
 {
     if (s->out.len_bytes > 0)
         buf_consume(&s->out, chardev_write(s->link, s->out.data, s->out.len_bytes));
+}
+
+static void session_flush(struct session *s)
+{
+    session_write(s);
+    if (s->out.len_bytes == 0 && s->late) {
+        json_object_object_foreach(s->late, name, event)
+        {
+            (void)name;
+            json_out_line(&s->out, event, s->pretty);
+        }
+        json_object_put(TAKE_PTR(s->late));
+        session_write(s);
+    }
     if (s->out.len_bytes == 0 && s->out.cap_bytes > SESSION_OUT_PAUSE_BYTES)
         buf_free(&s->out);
+    if (s->out.cap_bytes < s->out_held_bytes) {
+        json_budget_return(&s->budget, s->out_held_bytes - s->out.cap_bytes);
+        s->out_held_bytes = s->out.cap_bytes;
+    }
+}
+
+/* False: it leaves more unread than it may. */
+static bool session_hold_out(struct session *s)
+{
+    size_t more = s->out.cap_bytes - s->out_held_bytes;
+
+    if (s->out.failed || (more && !json_budget_take(&s->budget, more)))
+        return false;
+    s->out_held_bytes += more;
+    return true;
 }
 
 void session_send(struct session *s, struct json_object *message)
@@ -132,7 +175,7 @@ void session_send(struct session *s, struct json_object *message)
     if (!s->dead)
         json_out_line(&s->out, message, s->pretty);
     json_object_put(message);
-    if (s->out.failed) {
+    if (!s->dead && !session_hold_out(s)) {
         /* It reads too slowly for what it asked to hear, or memory is out: a message that is cut
          * would be worse than none. */
         s->dead = true;
@@ -141,6 +184,19 @@ void session_send(struct session *s, struct json_object *message)
     }
     if (!s->dead)
         session_flush(s);
+}
+
+void session_send_event(struct session *s, const char *name, struct json_object *event)
+{
+    /* Some of them come as often as a guest wants (RESET): they never cost more than this. */
+    if (s->out.len_bytes <= SESSION_OUT_PAUSE_BYTES) {
+        session_send(s, event);
+        return;
+    }
+    if (!s->late)
+        s->late = json_object_new_object();
+    json_object_object_del(s->late, name); /* the latest is the last one */
+    json_object_object_add(s->late, name, event);
 }
 
 /* --- Commands --- */
@@ -158,7 +214,7 @@ int session_negotiate(struct session *s, bool oob, struct qmp_call *call, struct
 }
 
 /* Execute a message and answer it, unless the answer comes later. Takes the message. */
-static void session_execute(struct session *s, struct json_object *message)
+static void session_execute(struct session *s, struct json_object *message, size_t held_bytes)
 {
     struct qmp_call *call = qmp_call_new(s->monitor, s, message);
     struct json_object *ret = NULL;
@@ -170,6 +226,7 @@ static void session_execute(struct session *s, struct json_object *message)
         s->dead = true; /* no memory even to say so */
         monitor_reap(s->monitor);
         json_object_put(message);
+        json_budget_return(&s->budget, held_bytes);
         return;
     }
     rc = qmp_request_parse(message, s->serving && s->oob, &request, &err);
@@ -178,11 +235,13 @@ static void session_execute(struct session *s, struct json_object *message)
     json_object_put(message);
     if (rc == QMP_DEFERRED) {
         s->deferred = call;
+        s->deferred_held_bytes = held_bytes; /* its id is a part of the message */
         monitor_add_deferred(s->monitor, call);
         return;
     }
     session_send(s, rc < 0 ? qmp_error_reply(call, &err) : qmp_reply(call, ret));
     qmp_call_free(call);
+    json_budget_return(&s->budget, held_bytes);
 }
 
 /* --- Input --- */
@@ -198,11 +257,12 @@ static size_t session_queue_room(const struct session *s)
 static void session_enqueue(struct session *s, struct json_in_result *r)
 {
     if (r->kind == JSON_IN_VALUE && s->serving && s->oob && qmp_request_is_oob(r->value)) {
-        session_execute(s, r->value);
+        session_execute(s, r->value, r->held_bytes);
         return;
     }
     s->queue[s->queue_count++] = (struct queued){
         .message = r->value,
+        .held_bytes = r->held_bytes,
         .is_error = r->kind == JSON_IN_ERROR,
         .err = r->err,
     };
@@ -227,11 +287,12 @@ static void session_next(struct session *s)
     struct qmp_call nobody = {0};
 
     s->queue[0].message = NULL;
+    s->queue[0].held_bytes = 0;
     session_queue_pop(s);
     if (q.is_error)
         session_send(s, qmp_error_reply(&nobody, &q.err));
     else
-        session_execute(s, q.message);
+        session_execute(s, q.message, q.held_bytes);
 }
 
 /* Do what can be done now. */
@@ -263,6 +324,8 @@ static void session_run(struct session *s)
 void session_deferred_done(struct session *s)
 {
     s->deferred = NULL;
+    json_budget_return(&s->budget, s->deferred_held_bytes);
+    s->deferred_held_bytes = 0;
     session_run(s);
 }
 

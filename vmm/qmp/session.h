@@ -23,6 +23,14 @@ struct session;
 #define SESSION_FDS_MAX     16u
 #define SESSION_ALL_FDS_MAX 128u
 
+/*
+ * Of memory, for what a client sent and what it does not read: in all; and the part that is its own
+ * (json_budget.h). All clients together hold no more than MONITOR_SESSIONS_MAX times the latter and
+ * MONITOR_MEMORY_MAX_BYTES.
+ */
+#define SESSION_MEMORY_MAX_BYTES (8u << 20)
+#define SESSION_MEMORY_OWN_BYTES (256u << 10)
+
 /* With out-of-band execution on; otherwise one command at a time. */
 #define SESSION_QUEUE_MAX 8u
 
@@ -42,6 +50,8 @@ void session_end_of_input(struct session *s);
 
 /* A value to the client; takes it. */
 void session_send(struct session *s, struct json_object *message);
+/* The same for an event. For a client that does not read, the latest of each name is kept. */
+void session_send_event(struct session *s, const char *name, struct json_object *event);
 bool session_serving(const struct session *s); /* has negotiated */
 bool session_dead(const struct session *s);    /* to be freed when nobody is inside it */
 /* qmp_capabilities. */

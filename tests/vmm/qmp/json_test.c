@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/own.h"
+#include "vmm/qmp/json_budget.h"
 #include "vmm/qmp/json_in.h"
 #include "vmm/qmp/json_out.h"
 
@@ -33,7 +35,8 @@ static void run_pieces(struct json_in *j, const char *data, size_t n, size_t pie
 static void expect(const char *data, size_t n, const char *wanted)
 {
     for (size_t piece = 1; piece <= n; piece += piece < 40 ? 1 : 997) {
-        struct json_in *j = json_in_new();
+        struct json_budget budget = {.max_bytes = SIZE_MAX};
+        struct json_in *j = json_in_new(&budget);
         OWN(buf_free) struct buf out = {0};
 
         run_pieces(j, data, n, piece, &out);
@@ -192,13 +195,13 @@ static void depth_is_limited_and_answered_once(void **state)
     expect(in, strlen(in), "!JSON nesting depth limit exceeded;{};");
     /* A client that gives up gets a known state here, too. */
     strcpy(in + JSON_IN_DEPTH_MAX + 1, "@\xff{}");
-    expect(in, strlen(in),
-           "!JSON nesting depth limit exceeded;!JSON parse error, stray '?';{};");
+    expect(in, strlen(in), "!JSON nesting depth limit exceeded;!JSON parse error, stray '?';{};");
 }
 
 static void run_whole(const char *data, size_t n, const char *wanted)
 {
-    struct json_in *j = json_in_new();
+    struct json_budget budget = {.max_bytes = SIZE_MAX};
+    struct json_in *j = json_in_new(&budget);
     OWN(buf_free) struct buf out = {0};
 
     run_pieces(j, data, n, 65536, &out);
@@ -237,6 +240,104 @@ static void tokens_are_limited_and_answered_once(void **state)
     memcpy(in + n - 4, ",1]5", 4);
     run_whole(in, n, "!JSON token count limit exceeded;");
     run_whole("{}", 2, "{};");
+}
+
+/* What hostile texts repeat, and how often it fits into 4 MiB of text. */
+static const char *const repeated[] = {
+    "{},", "[],", "0,", "\"\",", "{\"a\":1},", "[[0]],", "1.5,", "null,", "\"0123456789abcdef\",",
+};
+
+/* Repeats until it is refused or n bytes were fed; true: refused. */
+static bool feed_repeated(struct json_in *j, const char *piece, size_t n, struct json_in_result *r)
+{
+    size_t length = strlen(piece);
+
+    for (size_t fed = json_in_feed(j, "[", 1, r); fed < n; fed += length) {
+        struct json_in_result rest;
+        size_t used = json_in_feed(j, piece, length, r);
+
+        if (r->kind != JSON_IN_ERROR)
+            continue;
+        json_in_feed(j, piece + used, length - used, &rest);
+        return rest.kind == JSON_IN_NOTHING;
+    }
+    return false;
+}
+
+static void what_is_created_is_limited(void **state)
+{
+    for (size_t i = 0; i < sizeof(repeated) / sizeof(repeated[0]); i++) {
+        struct json_budget shared = {.max_bytes = 1 << 20};
+        struct json_budget budget = {&shared, 8 << 20, 64 << 10, 0};
+        struct json_in *j = json_in_new(&budget);
+        struct json_in_result r;
+
+        assert_true(feed_repeated(j, repeated[i], 4 << 20, &r));
+        assert_non_null(strstr(r.err.text, "memory limit"));
+        assert_true(budget.held_bytes <= 4096 * 2); /* the value is gone, a token's text may stay */
+        /* Passed over to its end, at no cost, and understood again behind it. */
+        for (size_t n = 0; n < 1 << 20; n += strlen(repeated[i])) {
+            json_in_feed(j, repeated[i], strlen(repeated[i]), &r);
+            assert_int_equal(r.kind, JSON_IN_NOTHING);
+        }
+        assert_int_equal(json_in_feed(j, "0]{}", 4, &r), 4);
+        assert_int_equal(r.kind, JSON_IN_VALUE);
+        json_object_put(r.value);
+        json_budget_return(&budget, r.held_bytes);
+        json_in_free(j);
+        assert_int_equal(budget.held_bytes, 0);
+        assert_int_equal(shared.held_bytes, 0);
+    }
+}
+
+static void what_is_created_takes_no_more_than_was_counted(void **state)
+{
+    for (size_t i = 0; i < sizeof(repeated) / sizeof(repeated[0]); i++) {
+        struct json_budget budget = {.max_bytes = 16 << 20};
+        struct json_in *j = json_in_new(&budget);
+        struct json_in_result r;
+        size_t before = mallinfo2().uordblks + mallinfo2().hblkhd; /* 0 under a sanitizer */
+
+        assert_false(feed_repeated(j, repeated[i], 40000, &r));
+        assert_in_range(mallinfo2().uordblks + mallinfo2().hblkhd - before, 0,
+                        budget.held_bytes + 65536);
+        json_in_free(j);
+    }
+}
+
+static void nobody_takes_what_is_anothers_own(void **state)
+{
+    struct json_budget shared = {.max_bytes = 1 << 20};
+    struct json_budget greedy = {&shared, 8 << 20, 64 << 10, 0};
+    struct json_budget other = {&shared, 8 << 20, 64 << 10, 0};
+
+    assert_true(json_budget_take(&greedy, (1 << 20) + (64 << 10)));
+    assert_false(json_budget_take(&greedy, 1));
+    assert_true(json_budget_take(&other, 64 << 10));
+    assert_false(json_budget_take(&other, 1));
+    json_budget_return(&greedy, 1);
+    assert_true(json_budget_take(&other, 1));
+    json_budget_return(&greedy, (1 << 20) + (64 << 10) - 1);
+    json_budget_return(&other, (64 << 10) + 1);
+    assert_int_equal(shared.held_bytes + greedy.held_bytes + other.held_bytes, 0);
+}
+
+static void a_token_that_is_kept_counts(void **state)
+{
+    struct json_budget budget = {.max_bytes = 1 << 20};
+    struct json_in *j = json_in_new(&budget);
+    struct json_in_result r;
+    char text[4096];
+
+    memset(text, 'x', sizeof(text));
+    json_in_feed(j, "[\"", 2, &r);
+    for (int i = 0; i < 1024 && r.kind == JSON_IN_NOTHING; i++) {
+        json_in_feed(j, text, sizeof(text), &r);
+        assert_true(budget.held_bytes <= 1 << 20);
+    }
+    assert_int_equal(r.kind, JSON_IN_ERROR);
+    json_in_free(j);
+    assert_int_equal(budget.held_bytes, 0);
 }
 
 static void a_text_is_one_value(void **state)
@@ -305,6 +406,10 @@ int main(void)
         cmocka_unit_test(depth_is_limited_and_answered_once),
         cmocka_unit_test(size_is_limited_and_answered_once),
         cmocka_unit_test(tokens_are_limited_and_answered_once),
+        cmocka_unit_test(what_is_created_is_limited),
+        cmocka_unit_test(what_is_created_takes_no_more_than_was_counted),
+        cmocka_unit_test(nobody_takes_what_is_anothers_own),
+        cmocka_unit_test(a_token_that_is_kept_counts),
         cmocka_unit_test(a_text_is_one_value),
         cmocka_unit_test(lines_are_written_as_qmp_writes_them),
     };

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -556,14 +557,40 @@ static void a_call_that_never_finishes_goes_with_the_monitor(void **state)
     close(fd);
 }
 
-static void a_client_that_does_not_read_is_held_then_dropped(void **state)
+/* How many bytes there are up to that text. */
+static size_t read_until(struct bench *b, int fd, const char *wanted)
+{
+    static char tail[1 << 20];
+    size_t n = 0, all = 0;
+
+    for (int tries = 0; tries < 100000; tries++) {
+        ssize_t r;
+
+        turn_ns(b->loop, 100000);
+        r = recv(fd, tail + n, sizeof(tail) - 1 - n, MSG_DONTWAIT);
+        if (r <= 0)
+            continue;
+        n += (size_t)r;
+        all += (size_t)r;
+        tail[n] = 0;
+        if (strstr(tail, wanted))
+            return all;
+        if (n > sizeof(tail) / 2) { /* what may be the beginning of it stays */
+            memmove(tail, tail + n - 64, 64);
+            n = 64;
+        }
+    }
+    fail_msg("it never says %s", wanted);
+    return 0;
+}
+
+static void a_client_that_does_not_read_is_held(void **state)
 {
     struct bench *b = *state;
     int fd = client_negotiated(b, false);
     struct json_object *text;
     OWN_MEM char *big = malloc(65536);
     int sent = 0;
-    char said[64];
 
     /* It floods and never reads: it is not asked for more, and nothing grows. */
     memset(big, 'x', 60000);
@@ -579,26 +606,82 @@ static void a_client_that_does_not_read_is_held_then_dropped(void **state)
     }
     turn(b->loop);
     assert_true(sent > 0);
-    /* Events come whether or not it reads: beyond the limit it is cut off, others are not. */
-    int other = client_negotiated(b, false);
-
-    for (size_t bytes = 0; bytes < MONITOR_OUT_MAX_BYTES + (1u << 20); bytes += 60000) {
-        static char sink[1 << 20];
-
+    /* Events come as often as a guest likes: it is told the latest of them once it reads. */
+    for (int i = 0; i < 400; i++) {
         text = json_object_new_string_len(big, 60000);
         monitor_event(b->monitor, "BIG", text);
-        turn_ns(b->loop, 1000000);
-        client_read(other, sink, sizeof(sink));
     }
+    monitor_event(b->monitor, "BIG", json_object_new_string("the last"));
     turn(b->loop);
-    client_send(other, "{\"execute\":\"echo\"}");
-    ASSERT_SAYS(b, other, OK);
+    assert_true(read_until(b, fd, "the last") < 400 * 300 + 200000 + 8 * 60000);
+    close(fd);
+}
+
+static void who_does_not_read_a_great_answer_is_dropped(void **state)
+{
+    struct bench *b = *state;
+    int fd = client_negotiated(b, false), other = client_negotiated(b, false);
+    size_t n = 3 << 19;
+    OWN_MEM char *id = malloc(n);
+    char said[4096];
+
+    for (size_t i = 0; i < n; i++)
+        id[i] = i % 2 ? '\xa9' : '\xc3'; /* two bytes in, six out */
+    client_send(fd, "{\"execute\":\"echo\",\"id\":\"");
+    for (size_t at = 0; at < n;) {
+        ssize_t w = send(fd, id + at, n - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        at += w > 0 ? (size_t)w : 0;
+        turn_ns(b->loop, 100000);
+    }
+    client_send(fd, "\"}");
+    turn(b->loop);
     for (ssize_t r = 1; r > 0;)
         r = read(fd, said, sizeof(said));
     assert_int_equal(send(fd, "x", 1, MSG_NOSIGNAL), -1);
     assert_int_equal(errno, EPIPE);
+    client_send(other, "{\"execute\":\"echo\"}");
+    ASSERT_SAYS(b, other, OK);
     close(fd);
     close(other);
+}
+
+static void what_clients_leave_open_is_limited_in_all(void **state)
+{
+    struct bench *b = *state;
+    struct mallinfo2 before = mallinfo2(), now;
+    int fds[24], good;
+    char piece[3 * 1365], said[4096];
+
+    for (size_t i = 0; i < sizeof(piece); i++)
+        piece[i] = "{},"[i % 3];
+    for (int i = 0; i < 24; i++) {
+        fds[i] = client_negotiated(b, false);
+        client_send(fds[i], "{\"execute\":\"echo\",\"arguments\":{\"any\":[");
+        for (size_t at = 0; at < 2 << 20;) {
+            ssize_t w = send(fds[i], piece, sizeof(piece), MSG_NOSIGNAL | MSG_DONTWAIT);
+
+            assert_true(w < 0 || w % 3 == 0 || w == (ssize_t)sizeof(piece));
+            at += w > 0 ? (size_t)w : 0;
+            turn_ns(b->loop, 100000);
+        }
+    }
+    now = mallinfo2();
+    assert_in_range(now.uordblks + now.hblkhd - before.uordblks - before.hblkhd, 0,
+                    MONITOR_MEMORY_MAX_BYTES + 24 * (SESSION_MEMORY_OWN_BYTES + 65536));
+    /* Small commands are served as ever; and each of the others goes on behind its value. */
+    good = client_negotiated(b, false);
+    client_send(good, "{\"execute\":\"echo\"}");
+    ASSERT_SAYS(b, good, OK);
+    for (int i = 0; i < 24; i++) {
+        client_send(fds[i], "0]}}{\"execute\":\"echo\",\"id\":7}");
+        turn(b->loop);
+        client_read(fds[i], said, sizeof(said));
+        assert_non_null(strstr(said, "JSON memory limit exceeded"));
+        assert_non_null(strstr(said, "\"id\": 7"));
+        close(fds[i]);
+    }
+    close(good);
 }
 
 static void a_flood_is_answered(void **state)
@@ -718,7 +801,9 @@ int main(void)
         T(a_client_that_sent_its_last_command_gets_its_answers),
         T(a_client_that_leaves_takes_nothing_down),
         T(a_call_that_never_finishes_goes_with_the_monitor),
-        T(a_client_that_does_not_read_is_held_then_dropped),
+        T(a_client_that_does_not_read_is_held),
+        T(who_does_not_read_a_great_answer_is_dropped),
+        T(what_clients_leave_open_is_limited_in_all),
         T(a_flood_is_answered),
         T(pretty_output),
         T(clients_wait_for_a_handover),

@@ -7,6 +7,7 @@
 #include "base/own.h"
 #include "vmm/main/cmd_client.h"
 #include "vmm/main/rundir.h"
+#include "vmm/qmp/json_in.h"
 
 /* --- stop, cont, quit --- */
 
@@ -138,15 +139,14 @@ static int run_qmp(const struct command *self, int argc, char *const argv[])
     if (argc < 2 || argc > 3)
         return command_misused(self, "a VM and a QMP command were expected");
     if (argc == 3) {
-        enum json_tokener_error why = json_tokener_success;
+        int rc = json_in_text(argv[2], &arguments, &err);
 
-        arguments = json_tokener_parse_verbose(argv[2], &why);
-        if (!json_object_is_type(arguments, json_type_object)) {
+        if (rc < 0 || !json_object_is_type(arguments, json_type_object)) {
             json_object_put(arguments);
             return command_fail(self,
                                 "the arguments must be a JSON object, such as "
                                 "'{\"enable\": true}'%s%s",
-                                why ? ": " : "", why ? json_tokener_error_desc(why) : "");
+                                rc < 0 ? ": " : "", rc < 0 ? err.text : "");
         }
     }
     if (client_execute(argv[0], argv[1], arguments, &reply, &err) < 0)

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "vmm/qmp/json_in.h"
 
 #define KEYVAL_JSON_DEPTH_MAX 8
 #define KEYVAL_KEY_BYTES      128
@@ -135,12 +136,11 @@ static int flatten_json(struct keyval *kv, const char *prefix, struct json_objec
 
 static int parse_json(struct keyval *kv, const char *text, struct ferry_err *err)
 {
-    enum json_tokener_error why = json_tokener_success;
-    struct json_object *object = json_tokener_parse_verbose(text, &why);
-    int rc;
+    struct json_object *object = NULL;
+    int rc = json_in_text(text, &object, err);
 
-    if (!object)
-        return err_set(err, EINVAL, "not valid JSON: %s", json_tokener_error_desc(why));
+    if (rc < 0)
+        return err_prefix(err, "not valid JSON");
     rc = json_object_is_type(object, json_type_object)
              ? flatten_json(kv, "", object, 0, err)
              : err_set(err, EINVAL, "a JSON object was expected");

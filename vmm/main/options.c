@@ -13,6 +13,7 @@
 #include "base/own.h"
 #include "vmm/main/compat.h"
 #include "vmm/main/props.h"
+#include "vmm/qmp/json_in.h"
 
 #define MIB (1ull << 20)
 
@@ -368,13 +369,15 @@ static int option_from_json(struct options *o, struct json_object *pair, struct 
 
 int options_from_json(struct options *o, const char *text, struct ferry_err *err)
 {
-    struct json_object *array;
-    int rc = 0;
+    struct json_object *array = NULL;
+    int rc;
 
     if (strlen(text) > OPTIONS_JSON_BYTES_MAX)
         return err_set(err, E2BIG, "machine description: longer than %u bytes",
                        OPTIONS_JSON_BYTES_MAX);
-    array = json_tokener_parse(text);
+    rc = json_in_text(text, &array, err);
+    if (rc < 0)
+        return err_prefix(err, "machine description");
     if (!json_object_is_type(array, json_type_array))
         rc = err_set(err, EINVAL, "machine description: a JSON list of options was expected");
     for (size_t i = 0; !rc && i < json_object_array_length(array); i++)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/own.h"
 #include "vmm/main/options.h"
 
 #define ARGS_MAX 64
@@ -155,6 +157,25 @@ static void hostile_descriptions_are_refused(void **state)
     }
 }
 
+static void a_description_costs_no_more_than_its_budget(void **state)
+{
+    static const char *const pieces[] = {"{},", "[],", "[[]],", "0,", "{\"a\":[]},"};
+    struct options o = {0};
+    struct ferry_err err;
+
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        OWN(buf_free) struct buf text = {0};
+
+        buf_str(&text, "[");
+        while (text.len_bytes < OPTIONS_JSON_BYTES_MAX - 64)
+            buf_str(&text, pieces[i]);
+        buf_str(&text, "0]");
+        buf_u8(&text, 0);
+        assert_true(options_from_json(&o, (const char *)text.data, &err) < 0);
+        assert_non_null(strstr(err.text, "memory limit"));
+    }
+}
+
 static void every_mistake_is_a_sentence(void **state)
 {
     static const struct {
@@ -256,6 +277,7 @@ int main(void)
         cmocka_unit_test(a_drive_without_if_none_brings_its_device),
         cmocka_unit_test(options_survive_the_journey_to_a_target),
         cmocka_unit_test(hostile_descriptions_are_refused),
+        cmocka_unit_test(a_description_costs_no_more_than_its_budget),
         cmocka_unit_test(every_mistake_is_a_sentence),
     };
 

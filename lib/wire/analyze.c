@@ -15,6 +15,9 @@
 #include "lib/wire/mapped.h"
 #include "lib/wire/stream_in.h"
 
+/* Of one in the list, with all that is always said of it. */
+#define ITEM_BYTES (2 * ANALYZE_OBJECT_BYTES + 8 * ANALYZE_VALUE_BYTES)
+
 struct analyze_block {
     char name[WIRE_TEXT8_MAX_BYTES + 1];
     uint64_t used_bytes, normal_pages, zero_pages, delta_pages;
@@ -24,9 +27,9 @@ struct analyze {
     const uint8_t *data;
     size_t n;
     struct stream_in *in;
-    struct json_object *description; /* NULL: none */
-    uint32_t capabilities;           /* of the configuration */
-    struct analyze_fields fields;
+    struct json_object *devices; /* as they are described; NULL: none */
+    uint32_t capabilities;       /* of the configuration */
+    struct analyze_budget budget;
     struct analyze_block blocks[WIRE_RAM_BLOCKS_MAX];
     size_t block_count, last_block;
     struct ferry_err *err;
@@ -172,12 +175,14 @@ static int section(struct analyze *a, const struct stream_section *s, struct jso
                                         [WIRE_SECTION_PART] = "part",
                                         [WIRE_SECTION_END] = "end",
                                         [WIRE_SECTION_FULL] = "full"};
-    struct json_object *o = json_object_new_object(), *f,
-                       *described = analyze_device(a->description, s);
+    struct json_object *o, *f, *described = analyze_device(a->devices, s);
     struct rd r = stream_in_data(a->in);
     bool is_ram = !strcmp(s->idstr, WIRE_RAM_IDSTR) && s->type != WIRE_SECTION_FULL;
-    int rc;
+    int rc = analyze_take(&a->budget, ITEM_BYTES + strlen(s->idstr));
 
+    if (rc < 0)
+        return rc;
+    o = json_object_new_object();
     put_text(o, "item", "section");
     put_text(o, "type", types[s->type]);
     put_text(o, "name", s->idstr);
@@ -190,7 +195,7 @@ static int section(struct analyze *a, const struct stream_section *s, struct jso
     } else if (described) {
         f = json_object_new_object();
         json_object_object_add(o, "fields", f);
-        rc = analyze_fields(&a->fields, &r, described, f);
+        rc = analyze_fields(&a->budget, &r, described, f);
         if (!rc && r.failed)
             rc = err_set(a->err, EINVAL, "it ends within a field");
     } else {
@@ -235,6 +240,9 @@ static int walk(struct analyze *a, struct json_object *ret, struct json_object *
             rc = section(a, item.section, items);
             break;
         case STREAM_COMMAND:
+            rc = analyze_take(&a->budget, ITEM_BYTES);
+            if (rc < 0)
+                return rc;
             o = json_object_new_object();
             put_text(o, "item", "command");
             put_text(o, "name", command_name(item.command));
@@ -280,7 +288,7 @@ int ferry_analyze(char **ret, const void *data, size_t n, bool json, struct ferr
     *ret = NULL;
     if (!a)
         return err_set(err, ENOMEM, "out of memory");
-    *a = (struct analyze){.data = data, .n = n, .fields = {.err = err}, .err = err};
+    *a = (struct analyze){.data = data, .n = n, .budget = analyze_budget(n, err), .err = err};
     *err = (struct ferry_err){0};
     rc = stream_in_new(&a->in, err);
     if (rc < 0) {
@@ -289,9 +297,10 @@ int ferry_analyze(char **ret, const void *data, size_t n, bool json, struct ferr
     }
     result = json_object_new_object();
     items = json_object_new_array();
-    a->description = analyze_description(data, n);
     stream_in_whole(a->in, data, n);
-    rc = walk(a, result, items);
+    rc = analyze_description(&a->budget, data, n, &a->devices);
+    if (!rc)
+        rc = walk(a, result, items);
     ram_summary(a, result);
     json_object_object_add(result, "items", items);
     if (rc < 0)
@@ -300,7 +309,7 @@ int ferry_analyze(char **ret, const void *data, size_t n, bool json, struct ferr
     if (!*ret)
         rc = err_set(err, ENOMEM, "out of memory");
     json_object_put(result);
-    json_object_put(a->description);
+    json_object_put(a->devices);
     stream_in_free(a->in);
     free(a);
     return rc;

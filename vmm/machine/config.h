@@ -81,6 +81,7 @@ struct config_memory {
     char *path;
     uint64_t size_bytes;
     bool share;
+    bool prealloc; /* default on */
 };
 
 struct config_monitor {

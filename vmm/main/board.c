@@ -26,6 +26,7 @@
 #include "vmm/main/boot.h"
 #include "vmm/main/compat.h"
 #include "vmm/main/memmap.h"
+#include "vmm/main/memory_file.h"
 #include "vmm/main/options.h"
 
 /* mswi, mtimer, plic, uart, rtc, test; fw_cfg, six of PCI, two flash banks; and a device or an
@@ -87,9 +88,9 @@ static int board_add_file(struct board *b, const struct config_memory *m, struct
     if (p->take_region) {
         rc = p->take_region(p->take_region_arg, b->ram, m->id, m->size_bytes, true, &region, err);
     } else {
-        fd = open(m->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        rc = fd < 0 ? err_sys(err, errno, "cannot open '%s' for guest RAM", m->path)
-                    : ferry_ram_add_file(b->ram, m->id, m->size_bytes, &fd, &region, err);
+        rc = memory_file_open(m, &fd, err);
+        if (!rc)
+            rc = ferry_ram_add_file(b->ram, m->id, m->size_bytes, &fd, &region, err);
     }
     return rc ? rc : board_map(b, region, MEMMAP_RAM_GPA, false, err);
 }

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "vmm/main/commands.h"
+#include "vmm/main/lost_memory.h"
 #include "vmm/main/props.h"
 
 static const struct command *const commands[] = {
@@ -102,6 +103,7 @@ int main(int argc, char *argv[])
         /* run prints its options too, so it answers by itself. */
         if (argc > 2 && is_help(argv[2]) && commands[i] != &command_run)
             return print_command_help(commands[i]);
+        lost_memory_watch();
         return commands[i]->run(commands[i], argc - 2, argv + 2);
     }
     closest = props_closest(argv[1], command_candidate, NULL);

@@ -229,8 +229,9 @@ static const struct option_def option_defs[] = {
     {"cpu", "rv64", option_cpu, "CPU model"},
     {"smp", "N", option_smp, "number of harts, 1 to 8"},
     {"m", "SIZE", option_memory, "guest RAM, MiB or with a suffix (512M, 8G)"},
-    {"object", "memory-backend-file,id=I,size=SIZE,mem-path=F,share=on", option_object,
-     "memory in a file, which another process can map, too"},
+    {"object", "memory-backend-file,id=I,size=SIZE,mem-path=F,share=on[,prealloc=off]", option_object,
+     "memory in a file, which another process can map, too; all of it is reserved at the start, "
+     "without prealloc=off"},
     {"bios", "FILE", option_bios, "firmware (default: OpenSBI)"},
     {"kernel", "FILE", option_kernel, "kernel Image started by the firmware"},
     {"initrd", "FILE", option_initrd, "initial RAM disk"},

@@ -18,6 +18,7 @@ static const struct prop props[] = {
     {.name = "size", .kind = PROP_SIZE, M(size_bytes), .min = 1},
     {.name = "mem-path", .kind = PROP_STRING, M(path)},
     {.name = "share", .kind = PROP_BOOL, M(share)},
+    {.name = "prealloc", .kind = PROP_BOOL, M(prealloc)},
     {0},
 };
 #undef M
@@ -44,7 +45,7 @@ static int check(const struct vm_config *c, const struct config_memory *m, struc
 
 int option_object(struct vm_config *c, const char *value, struct ferry_err *err)
 {
-    struct config_memory m = {0};
+    struct config_memory m = {.prealloc = true};
     int rc = props_apply_text(props, value, "qom-type", &m, err);
 
     if (!rc)

@@ -88,16 +88,19 @@ static void ram_in_a_file(void **state)
     struct ferry_err err;
 
     assert_int_equal(parse(&c,
-                           "-object memory-backend-file,id=r0,size=64M,mem-path=/r0,share=on "
+                           "-object memory-backend-file,id=r0,size=64M,mem-path=/r0,share=on,"
+                           "prealloc=off "
                            "-M virt,memory-backend=r0",
                            &err),
                      0);
     assert_int_equal(c.ram_bytes, 64 << 20);
     assert_string_equal(config_ram_memory(&c)->path, "/r0");
+    assert_false(config_ram_memory(&c)->prealloc);
     config_free(&c);
     assert_int_equal(
         parse(&c, "-object memory-backend-file,id=r0,size=64M,mem-path=/r0,share=on -m 32", &err),
         0);
+    assert_true(c.memories[0].prealloc);
     assert_int_equal(c.ram_bytes, 32 << 20);
     assert_null(config_ram_memory(&c));
     config_free(&c);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "base/thread.h"
 
 struct resolve {
     atomic_int users; /* the asker and the thread; the last one frees */
@@ -56,17 +56,13 @@ static void *resolve_thread(void *arg)
 static int resolve_in_thread(struct resolve *r)
 {
     pthread_t thread;
-    sigset_t all, before;
-    int failure;
+    int rc;
 
     atomic_store(&r->users, 2);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    failure = pthread_create(&thread, NULL, resolve_thread, r);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failure) {
+    rc = thread_start(&thread, resolve_thread, r);
+    if (rc < 0) {
         atomic_store(&r->users, 1);
-        return -failure;
+        return rc;
     }
     pthread_detach(thread);
     return 0;

@@ -2,11 +2,12 @@
 #include "lib/migrate/burial.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "base/thread.h"
 
 struct burial {
     struct sender *sender; /* owned, as the other two */
@@ -40,7 +41,6 @@ struct burial *burial_begin(struct sender *sender, struct multifd_out *multifd,
 {
     struct burial here = {.sender = sender, .multifd = multifd, .chan = chan};
     struct burial *b = calloc(1, sizeof(*b));
-    sigset_t all, before;
     int r = -1;
 
     if (b) {
@@ -48,10 +48,7 @@ struct burial *burial_begin(struct sender *sender, struct multifd_out *multifd,
         b->multifd = multifd;
         b->chan = chan;
         b->notify = notify;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        r = pthread_create(&b->thread, NULL, burial_run, b);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        r = thread_start(&b->thread, burial_run, b);
     }
     if (r == 0)
         return b;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -13,6 +12,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/own.h"
+#include "base/thread.h"
 
 struct lane {
     pthread_t thread;
@@ -62,7 +62,6 @@ int lane_start(struct lane **ret, const char *name, lane_step_fn *step, void *se
                struct ferry_err *err)
 {
     struct lane *lane = calloc(1, sizeof(*lane));
-    sigset_t all, before;
     int r;
 
     if (!lane)
@@ -74,14 +73,11 @@ int lane_start(struct lane **ret, const char *name, lane_step_fn *step, void *se
         free(lane);
         return err_sys(err, errno, "cannot make an eventfd");
     }
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    r = pthread_create(&lane->thread, NULL, lane_run, lane);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r) {
+    r = thread_start(&lane->thread, lane_run, lane);
+    if (r < 0) {
         own_close_fd(&lane->wake);
         free(lane);
-        return err_sys(err, r, "cannot start a thread for a lane");
+        return err_sys(err, -r, "cannot start a thread for a lane");
     }
     pthread_setname_np(lane->thread, name);
     *ret = lane;

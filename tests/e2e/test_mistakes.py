@@ -170,3 +170,17 @@ def test_what_a_killed_vm_leaves_is_tidied_up(guest, tmp_path, command):
         for process in running_here.values():
             process.kill()
             process.wait()
+
+
+def test_memory_in_a_file_that_is_cut_ends_with_its_name(start, tmp_path):
+    """A hart's own store finds that the page is gone, with the signals of its thread as they are."""
+    memory = tmp_path / "memory"
+    options = (
+        f"-object memory-backend-file,id=r0,size=128M,mem-path={memory},share=on "
+        "-M virt,memory-backend=r0"
+    ).split()
+    machine = start(disk=False, options=options, **SMALL)
+    machine.wait_ready()
+    os.truncate(memory, 1 << 20)
+    assert machine.wait_exit() == 1
+    assert f"it was {memory}" in machine.stderr()

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "base/thread.h"
 #include "vmm/backend/block_file.h"
 #include "vmm/backend/block_lock.h"
 
@@ -80,16 +80,12 @@ static void *worker(void *arg)
     return NULL;
 }
 
-/* Signals are for the main thread. */
 static int start_workers(struct block *b, struct ferry_err *err)
 {
-    sigset_t all, before;
     int rc = 0;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (rc == 0 && b->worker_count < BLOCK_WORKERS) {
-        rc = pthread_create(&b->workers[b->worker_count], NULL, worker, b);
+        rc = thread_start(&b->workers[b->worker_count], worker, b);
         if (rc == 0) {
             char name[16];
 
@@ -98,8 +94,7 @@ static int start_workers(struct block *b, struct ferry_err *err)
             b->worker_count++;
         }
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc ? err_sys(err, rc, "starting a thread for drive \"%s\"", b->id) : 0;
+    return rc ? err_sys(err, -rc, "starting a thread for drive \"%s\"", b->id) : 0;
 }
 
 void block_submit(struct block *b, struct block_request *req)

@@ -2,12 +2,12 @@
 #include "vmm/cpu/hart.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/own.h"
+#include "base/thread.h"
 #include "vmm/cpu/block.h"
 #include "vmm/cpu/core.h"
 #include "vmm/cpu/futex.h"
@@ -20,18 +20,12 @@ const char hart_mmu_type[] = "riscv,sv48";
 
 #define CACHE_LINE_BYTES 64
 
-/* With all signals blocked: they are for the main thread. */
 static int start_thread(struct hart *h, struct ferry_err *err)
 {
-    sigset_t all, old;
-    int r;
+    int r = thread_start(&h->thread, run_thread, h);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    r = pthread_create(&h->thread, NULL, run_thread, h);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (r != 0)
-        return err_sys(err, r, "no thread for hart %u", (unsigned)h->r.mhartid);
+    if (r < 0)
+        return err_sys(err, -r, "no thread for hart %u", (unsigned)h->r.mhartid);
     h->thread_made = true;
     while (atomic_load(&h->thread_id) == 0)
         futex_wait(&h->thread_id, 0, INT64_MAX);

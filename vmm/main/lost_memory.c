@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In the signal handler: no memory, no locks, no state of the program. Which file it was, the kernel
- * knows (/proc/self/maps). Where a thread may not open that, the first sentence has been said.
+ * In the signal handler: no memory, no locks, no state of the program. Which file it was, the
+ * kernel knows (/proc/self/maps). Where a thread may not open that, the first sentence has been
+ * said.
  */
 #include "vmm/main/lost_memory.h"
 
@@ -73,7 +74,8 @@ static void lost(int number, siginfo_t *info, void *context)
     int fd;
 
     if (info->si_code == BUS_ADRERR) {
-        say("ferry: memory of a file is gone: the file was made shorter, or its file system is full "
+        say("ferry: memory of a file is gone: the file was made shorter, or its file system is "
+            "full "
             "(prealloc=on takes the room when the VM starts)\n");
         fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
         if (fd >= 0 && find_line(fd, (uintptr_t)info->si_addr, line))

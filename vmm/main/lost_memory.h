@@ -3,8 +3,8 @@
  * Memory of a file that is not there any more: somebody made the file shorter while it is mapped,
  * or its file system is full (prealloc=off). A file cannot be sealed against that as a memfd can.
  *
- * The guest, whose store or load it is, cannot go on without it. The kernel's answer is SIGBUS; here
- * the process says which file it was and ends with status 1.
+ * The guest, whose store or load it is, cannot go on without it. The kernel's answer is SIGBUS;
+ * here the process says which file it was and ends with status 1.
  */
 #pragma once
 

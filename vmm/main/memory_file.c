@@ -76,9 +76,10 @@ static int reserve(const struct config_memory *m, int fd, struct ferry_err *err)
     if (rc == 0)
         return 0;
     if (errno == EOPNOTSUPP || errno == ENOSYS) {
-        log_warn("memory-backend '%s': the file system of '%s' cannot reserve room: if it fills up, "
-                 "the guest ends",
-                 m->id, m->path);
+        log_warn(
+            "memory-backend '%s': the file system of '%s' cannot reserve room: if it fills up, "
+            "the guest ends",
+            m->id, m->path);
         return 0;
     }
     if (errno != ENOSPC)

@@ -147,7 +147,8 @@ static void a_file_that_is_too_short_stays_as_it_is(void **state)
     assert_int_equal(opened(p).st_size, MIB);
 }
 
-/* In a child, which has the mount for itself. 0: as it should be; 77: the kernel does not let us. */
+/* In a child, which has the mount for itself. 0: as it should be; 77: the kernel does not let us.
+ */
 static int in_a_small_file_system(struct place *p)
 {
     struct ferry_err err;
@@ -159,7 +160,8 @@ static int in_a_small_file_system(struct place *p)
         mount("small", p->dir, "tmpfs", 0, "size=8m") < 0)
         return 77;
     p->m.size_bytes = 16 * MIB;
-    if (memory_file_open(&p->m, &fd, &err) != -ENOSPC || !strstr(err.text, "has no room for 16 MiB"))
+    if (memory_file_open(&p->m, &fd, &err) != -ENOSPC ||
+        !strstr(err.text, "has no room for 16 MiB"))
         return 1;
     if (access(p->path, F_OK) == 0)
         return 2; /* left behind */
@@ -235,12 +237,9 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(a_new_file_is_its_owners_and_whole),
-        T(without_prealloc_it_takes_no_room),
-        T(a_directory_gets_a_file_without_a_name),
-        T(what_is_no_file_of_ours_is_refused),
-        T(a_file_that_is_too_short_stays_as_it_is),
-        T(what_does_not_fit_is_refused_at_the_start),
+        T(a_new_file_is_its_owners_and_whole),      T(without_prealloc_it_takes_no_room),
+        T(a_directory_gets_a_file_without_a_name),  T(what_is_no_file_of_ours_is_refused),
+        T(a_file_that_is_too_short_stays_as_it_is), T(what_does_not_fit_is_refused_at_the_start),
         T(memory_that_is_lost_has_a_name),
     };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -16,6 +17,7 @@
 
 /* Requests of one image that the host works on at a time. */
 #define BLOCK_WORKERS 4u
+#define ERRNO_MAX     4095u
 
 struct block {
     struct block_file file;
@@ -23,24 +25,32 @@ struct block {
     char *path;
     char *idstr; /* "drive/<id>" */
     bool locking;
-    bool given; /* what was written is on stable storage, the lock is not held */
+    bool given;  /* what was written is on stable storage, the lock is not held */
+    bool opened; /* by this process: what failed before that does not count */
+    uint8_t io_status;
+    uint32_t saved_flush_failed; /* on the wire only */
 
     pthread_t workers[BLOCK_WORKERS];
     unsigned worker_count;
     pthread_mutex_t mutex; /* of what follows; innermost, never held while a request is done */
     pthread_cond_t work;
+    pthread_cond_t idle; /* CLOCK_MONOTONIC; unfinished is 0 */
     struct block_request *head;
     struct block_request **tail;
+    unsigned unfinished; /* submitted, and done() has not returned */
     bool stopping;
 };
 
 /* --- Workers --- */
 
-static struct block_request *next_request(struct block *b)
+/* finished: the worker has done one before. */
+static struct block_request *next_request(struct block *b, bool finished)
 {
     struct block_request *req;
 
     pthread_mutex_lock(&b->mutex);
+    if (finished && --b->unfinished == 0)
+        pthread_cond_broadcast(&b->idle);
     while (!b->head && !b->stopping)
         pthread_cond_wait(&b->work, &b->mutex);
     req = b->head;
@@ -57,6 +67,8 @@ static int check_request(const struct block *b, const struct block_request *req)
 {
     uint64_t size_bytes = b->file.size_bytes;
 
+    if (atomic_load(&req->cancelled) || atomic_load(&b->file.stop))
+        return -ECANCELED;
     if (b->file.fd < 0)
         return -ENOMEDIUM;
     if (req->op != BLOCK_READ && req->op != BLOCK_FLUSH && b->file.readonly)
@@ -69,9 +81,9 @@ static int check_request(const struct block *b, const struct block_request *req)
 static void *worker(void *arg)
 {
     struct block *b = arg;
-    struct block_request *req;
+    struct block_request *req = NULL;
 
-    while ((req = next_request(b))) {
+    while ((req = next_request(b, req != NULL))) {
         req->result = check_request(b, req);
         if (req->result == 0)
             req->result = block_file_do(&b->file, req);
@@ -100,14 +112,54 @@ static int start_workers(struct block *b, struct ferry_err *err)
 void block_submit(struct block *b, struct block_request *req)
 {
     req->next = NULL;
+    atomic_store_explicit(&req->cancelled, false, memory_order_relaxed);
     pthread_mutex_lock(&b->mutex);
     *b->tail = req;
     b->tail = &req->next;
+    b->unfinished++;
     pthread_cond_signal(&b->work);
     pthread_mutex_unlock(&b->mutex);
 }
 
+bool block_cancel(struct block *b, struct block_request *req)
+{
+    struct block_request **at;
+    bool found;
+
+    pthread_mutex_lock(&b->mutex);
+    for (at = &b->head; *at && *at != req; at = &(*at)->next)
+        ;
+    found = *at != NULL;
+    if (found) {
+        *at = req->next;
+        if (!*at)
+            b->tail = at;
+        if (--b->unfinished == 0)
+            pthread_cond_broadcast(&b->idle);
+    } else {
+        atomic_store(&req->cancelled, true);
+    }
+    pthread_mutex_unlock(&b->mutex);
+    return found;
+}
+
 /* --- Life --- */
+
+bool block_stop(struct block *b, int64_t deadline_ns)
+{
+    const struct timespec deadline = {.tv_sec = deadline_ns / 1000000000,
+                                      .tv_nsec = deadline_ns % 1000000000};
+    bool idle;
+    int rc = 0;
+
+    atomic_store(&b->file.stop, true);
+    pthread_mutex_lock(&b->mutex);
+    while (b->unfinished > 0 && rc == 0)
+        rc = pthread_cond_timedwait(&b->idle, &b->mutex, &deadline);
+    idle = b->unfinished == 0;
+    pthread_mutex_unlock(&b->mutex);
+    return idle;
+}
 
 void block_free(struct block *b)
 {
@@ -120,6 +172,7 @@ void block_free(struct block *b)
     for (unsigned i = 0; i < b->worker_count; i++)
         pthread_join(b->workers[i], NULL);
     pthread_cond_destroy(&b->work);
+    pthread_cond_destroy(&b->idle);
     pthread_mutex_destroy(&b->mutex);
     block_file_close(&b->file);
     free(b->id);
@@ -137,6 +190,7 @@ int block_new(struct block **ret, const struct config_drive *config, struct ferr
 {
     OWN_MEM struct block *raw = calloc(1, sizeof(*raw));
     OWN(block_freep) struct block *b = NULL;
+    pthread_condattr_t monotonic;
     int rc;
 
     if (strlen(config->id) + sizeof("/image") > FERRY_FD_NAME_BYTES)
@@ -150,6 +204,10 @@ int block_new(struct block **ret, const struct config_drive *config, struct ferr
     b = TAKE_PTR(raw);
     pthread_mutex_init(&b->mutex, NULL);
     pthread_cond_init(&b->work, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&b->idle, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     b->tail = &b->head;
     b->locking = config->locking;
     b->id = strdup(config->id);
@@ -171,6 +229,7 @@ int block_open(struct block *b, struct ferry_err *err)
 
     if (rc)
         err_prefix(err, "drive \"%s\"", b->id);
+    b->opened = true;
     return rc;
 }
 
@@ -180,7 +239,7 @@ int block_open_unlocked(struct block *b, struct ferry_err *err)
 
     if (rc)
         err_prefix(err, "drive \"%s\"", b->id);
-    b->given = true;
+    b->opened = b->given = true;
     return rc;
 }
 
@@ -198,15 +257,31 @@ int block_give_lock(struct block *b, bool claim, struct ferry_err *err)
 {
     int rc = 0;
 
-    if (!b->given && !b->file.readonly && !b->file.no_flush && fdatasync(b->file.fd) < 0)
-        rc = err_sys(err, errno, "drive \"%s\": writing image \"%s\" to stable storage", b->id,
-                     b->path);
+    if (!b->given)
+        rc = block_file_do(&b->file, &(struct block_request){.op = BLOCK_FLUSH});
+    if (rc < 0)
+        err_sys(err, -rc, "drive \"%s\": writing image \"%s\" to stable storage", b->id, b->path);
     b->given = true;
     if (!b->locking)
         return rc;
     block_claim(b->file.fd, claim && !b->file.readonly);
     block_unlock(b->file.fd);
     return rc;
+}
+
+enum block_io_status block_io_status(const struct block *b)
+{
+    return b->io_status;
+}
+
+void block_set_io_status(struct block *b, enum block_io_status status)
+{
+    b->io_status = (uint8_t)status;
+}
+
+bool block_is_nospace(int errnum)
+{
+    return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG;
 }
 
 const char *block_id(const struct block *b)
@@ -263,12 +338,50 @@ static int block_adopt(void *obj, const char *name, int *fd, struct ferry_err *e
     return rc;
 }
 
+/* A stream leaves by the lock being given: its target opens the image anew. */
+static bool block_needed(const void *obj)
+{
+    const struct block *b = obj;
+
+    return !b->given && (atomic_load(&b->file.flush_failed) || b->io_status);
+}
+
+static void block_pre_save(void *obj)
+{
+    struct block *b = obj;
+
+    b->saved_flush_failed = (uint32_t)atomic_load(&b->file.flush_failed);
+}
+
+static void block_post_load(void *obj)
+{
+    struct block *b = obj;
+
+    if (!b->opened)
+        atomic_store(&b->file.flush_failed, (int)b->saved_flush_failed);
+}
+
+static const struct ferry_field block_fields[] = {
+    FERRY_U32(struct block, saved_flush_failed, .max = ERRNO_MAX, .wire_name = "flush_failed"),
+    FERRY_U8(struct block, io_status, .max = BLOCK_IO_NOSPACE),
+};
+static const struct ferry_table block_table = {
+    .name = "ferry/drive",
+    .version = 1,
+    .minimum_version = 1,
+    .needed = block_needed,
+    .pre_save = block_pre_save,
+    .post_load = block_post_load,
+    FERRY_FIELDS(block_fields),
+};
+
 static const struct ferry_part_ops block_part_ops = {.fd_at = block_fd_at, .adopt = block_adopt};
 
 struct ferry_part block_part(struct block *b)
 {
     return (struct ferry_part){
         .idstr = b->idstr,
+        .table = &block_table,
         .ops = &block_part_ops,
         .obj = b,
         .obj_bytes = sizeof(*b),

@@ -5,7 +5,8 @@
  *
  *   create: copies the description, starts the workers, opens nothing
  *   open (fresh start) or adopt (its part's op, handover): the image is there
- *   submit ... done: requests, any thread; each is done exactly once, on a worker thread
+ *   submit ... done: requests, any thread; each is done exactly once, on a worker thread, unless
+ *   cancel takes it back before
  *
  * Guest memory is read and written in place; the block layer never looks at machine state and
  * takes no machine lock: a request's done() does. The image lock is QEMU's (byte-range locks of
@@ -13,10 +14,12 @@
  * the fd.
  *
  * Part "drive/<id>", named fd "<id>/image". Draining is the device's business: it knows what it
- * submitted.
+ * submitted. Section "drive/<id>" is there only in a handover, and only after something failed:
+ * that a flush failed is true for as long as the image stays open, in whichever process.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,9 +51,11 @@ struct block_request {
     uint64_t length_bytes;
     struct iovec *iov; /* READ, WRITE: length_bytes in total; changed while it is worked on */
     size_t iov_count;
-    int result; /* 0 or a negative errno, set before done */
+    int result; /* 0 or a negative errno, set before done; -ECANCELED: perhaps done in part */
     void (*done)(struct block_request *req);
-    struct block_request *next; /* the block layer's */
+    /* The block layer's. */
+    struct block_request *next;
+    atomic_bool cancelled;
 };
 
 int block_new(struct block **ret, const struct config_drive *config,
@@ -69,6 +74,12 @@ int block_take_lock(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
  * only the guest that moves, until the lock is given once more, without one.
  */
 int block_give_lock(struct block *b, bool claim, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * Begin no request any more, end those in progress early, and wait until deadline_ns
+ * (CLOCK_MONOTONIC) for it. false: the host still works on one; then nothing of this drive, its
+ * users and guest memory may be freed.
+ */
+bool block_stop(struct block *b, int64_t deadline_ns);
 /* Waits for requests in flight; NULL is fine. */
 void block_free(struct block *b);
 struct ferry_part block_part(struct block *b);
@@ -84,3 +95,16 @@ uint64_t block_size_bytes(const struct block *b);
  * never waits.
  */
 void block_submit(struct block *b, struct block_request *req);
+/*
+ * Any thread. true: no worker had begun it, and it is its submitter's again without done(). false:
+ * it is done soon, with -ECANCELED if there was still something to do; the host may have to finish
+ * a piece of it first.
+ */
+bool block_cancel(struct block *b, struct block_request *req);
+
+/* What the operator is shown; of the main thread. Goes with a handover. */
+enum block_io_status { BLOCK_IO_OK = 0, BLOCK_IO_FAILED, BLOCK_IO_NOSPACE };
+enum block_io_status block_io_status(const struct block *b);
+void block_set_io_status(struct block *b, enum block_io_status status);
+/* The image needs room that the host does not have, or does not let it have. */
+bool block_is_nospace(int errnum);

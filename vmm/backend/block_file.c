@@ -23,6 +23,9 @@
 #define BOUNCE_BYTES      (1u << 20)
 #define ZEROS_BYTES       (64u << 10)
 #define IOV_AT_ONCE       1024u /* IOV_MAX */
+/* What is done between two looks at whether a request is still wanted. */
+#define PIECE_BYTES       BOUNCE_BYTES
+#define RANGE_PIECE_BYTES (128u << 20) /* of what moves no data */
 
 int block_file_init(struct block_file *f, const struct config_drive *config, struct ferry_err *err)
 {
@@ -166,19 +169,45 @@ int block_file_adopt(struct block_file *f, int *fd, const char *path, bool locki
 
 /* --- Reading and writing --- */
 
+/* cancelled: the request's; NULL: a part of one that has to be done whole. */
+static bool is_cancelled(const struct block_file *f, const atomic_bool *cancelled)
+{
+    return cancelled && (atomic_load_explicit(cancelled, memory_order_relaxed) ||
+                         atomic_load_explicit(&f->stop, memory_order_relaxed));
+}
+
 static void iov_zero(struct iovec *iov, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         memset(iov[i].iov_base, 0, iov[i].iov_len);
 }
 
-static int transfer(int fd, bool write, struct iovec *iov, size_t count, uint64_t offset_bytes)
+/* As many parts as make a piece, or a piece of the first one. */
+static ssize_t transfer_piece(int fd, bool write, const struct iovec *iov, size_t count,
+                              uint64_t offset_bytes)
+{
+    struct iovec cut = {.iov_base = iov->iov_base, .iov_len = PIECE_BYTES};
+    size_t n = 0, bytes = 0;
+
+    while (n < count && n < IOV_AT_ONCE && iov[n].iov_len <= PIECE_BYTES - bytes)
+        bytes += iov[n++].iov_len;
+    if (n == 0) {
+        iov = &cut;
+        n = 1;
+    }
+    return write ? pwritev(fd, iov, (int)n, (off_t)offset_bytes)
+                 : preadv(fd, iov, (int)n, (off_t)offset_bytes);
+}
+
+static int transfer(const struct block_file *f, bool write, struct iovec *iov, size_t count,
+                    uint64_t offset_bytes, const atomic_bool *cancelled)
 {
     while (count > 0) {
-        int n = (int)num_min(count, IOV_AT_ONCE);
-        ssize_t r = write ? pwritev(fd, iov, n, (off_t)offset_bytes)
-                          : preadv(fd, iov, n, (off_t)offset_bytes);
+        ssize_t r;
 
+        if (is_cancelled(f, cancelled))
+            return -ECANCELED;
+        r = transfer_piece(f->fd, write, iov, count, offset_bytes);
         if (r < 0 && errno == EINTR)
             continue;
         if (r < 0)
@@ -219,16 +248,18 @@ static void copy_iov(struct iovec *iov, size_t count, uint8_t *buffer, size_t n,
     }
 }
 
-static int transfer_one(int fd, bool write, uint8_t *buffer, size_t n, uint64_t offset_bytes)
+static int transfer_one(const struct block_file *f, bool write, uint8_t *buffer, size_t n,
+                        uint64_t offset_bytes)
 {
     struct iovec iov = {.iov_base = buffer, .iov_len = n};
 
-    return transfer(fd, write, &iov, 1, offset_bytes);
+    return transfer(f, write, &iov, 1, offset_bytes, NULL);
 }
 
 /* Through an aligned buffer, in pieces; edges that are not whole blocks are read first. */
 static int transfer_bounced(struct block_file *f, bool write, struct iovec *iov, size_t count,
-                            uint64_t offset_bytes, uint64_t length_bytes, uint8_t *buffer)
+                            uint64_t offset_bytes, uint64_t length_bytes, uint8_t *buffer,
+                            const atomic_bool *cancelled)
 {
     uint64_t end = offset_bytes + length_bytes;
     int rc = 0;
@@ -239,12 +270,14 @@ static int transfer_bounced(struct block_file *f, bool write, struct iovec *iov,
         size_t skip = offset_bytes - first, n = num_min(end, last) - offset_bytes;
         bool edges = skip > 0 || offset_bytes + n < last;
 
+        if (is_cancelled(f, cancelled))
+            return -ECANCELED;
         if (!write || edges)
-            rc = transfer_one(f->fd, false, buffer, last - first, first);
+            rc = transfer_one(f, false, buffer, last - first, first);
         if (rc == 0)
             copy_iov(iov, count, buffer + skip, n, write);
         if (rc == 0 && write)
-            rc = transfer_one(f->fd, true, buffer, last - first, first);
+            rc = transfer_one(f, true, buffer, last - first, first);
         iov_advance(&iov, &count, n);
         offset_bytes += n;
     }
@@ -258,14 +291,14 @@ static int read_or_write(struct block_file *f, struct block_request *req, bool w
     int rc;
 
     if (f->align_bytes == 1 || is_aligned(f, req))
-        return transfer(f->fd, write, req->iov, req->iov_count, req->offset_bytes);
+        return transfer(f, write, req->iov, req->iov_count, req->offset_bytes, &req->cancelled);
     buffer = aligned_alloc(f->align_bytes < 64 ? 64 : f->align_bytes, BOUNCE_BYTES);
     if (!buffer)
         return -ENOMEM;
     if (write && !whole)
         pthread_mutex_lock(&f->rmw);
     rc = transfer_bounced(f, write, req->iov, req->iov_count, req->offset_bytes, req->length_bytes,
-                          buffer);
+                          buffer, &req->cancelled);
     if (write && !whole)
         pthread_mutex_unlock(&f->rmw);
     return rc;
@@ -273,33 +306,79 @@ static int read_or_write(struct block_file *f, struct block_request *req, bool w
 
 /* --- The rest --- */
 
-static int flush(const struct block_file *f)
+/*
+ * A failed flush is never forgotten: the kernel has dropped what it could not write and reports it
+ * once, so a later flush that succeeds would say that the data is safe which is gone. Only opening
+ * the image anew shows what is on it.
+ */
+static int flush(struct block_file *f)
 {
+    int failed = atomic_load(&f->flush_failed), rc;
+
     if (f->no_flush || f->readonly)
         return 0;
-    return fdatasync(f->fd) < 0 ? -errno : 0;
+    if (failed)
+        return -failed;
+    do
+        rc = fdatasync(f->fd);
+    while (rc < 0 && errno == EINTR);
+    if (rc == 0)
+        return 0;
+    rc = errno;
+    atomic_store(&f->flush_failed, rc);
+    return -rc;
 }
 
-static int punch(const struct block_file *f, uint64_t offset_bytes, uint64_t length_bytes)
+/* One piece of a range; 0 or a negative errno. */
+typedef int range_fn(struct block_file *f, uint64_t offset_bytes, uint64_t length_bytes);
+
+static int range_in_pieces(struct block_file *f, const struct block_request *req, range_fn *fn)
+{
+    uint64_t offset_bytes = req->offset_bytes, end = offset_bytes + req->length_bytes;
+    int rc = 0;
+
+    while (rc == 0 && offset_bytes < end) {
+        uint64_t n = num_min(end - offset_bytes, RANGE_PIECE_BYTES);
+
+        if (is_cancelled(f, &req->cancelled))
+            return -ECANCELED;
+        rc = fn(f, offset_bytes, n);
+        offset_bytes += n;
+    }
+    return rc;
+}
+
+static int allocate(const struct block_file *f, int mode, uint64_t offset_bytes,
+                    uint64_t length_bytes)
 {
     int rc;
 
     do
-        rc = fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset_bytes,
-                       (off_t)length_bytes);
+        rc = fallocate(f->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset_bytes, (off_t)length_bytes);
     while (rc < 0 && errno == EINTR);
     return rc < 0 ? -errno : 0;
 }
 
-static int write_zeros_slowly(struct block_file *f, uint64_t offset_bytes, uint64_t length_bytes)
+static int punch(struct block_file *f, uint64_t offset_bytes, uint64_t length_bytes)
+{
+    return allocate(f, FALLOC_FL_PUNCH_HOLE, offset_bytes, length_bytes);
+}
+
+static int zero(struct block_file *f, uint64_t offset_bytes, uint64_t length_bytes)
+{
+    return allocate(f, FALLOC_FL_ZERO_RANGE, offset_bytes, length_bytes);
+}
+
+static int write_zeros_slowly(struct block_file *f, const struct block_request *req)
 {
     OWN_MEM uint8_t *zeros = aligned_alloc(ALIGN_GUESS_BYTES, ZEROS_BYTES);
+    uint64_t offset_bytes = req->offset_bytes, end = offset_bytes + req->length_bytes;
     int rc = zeros ? 0 : -ENOMEM;
 
     if (zeros)
         memset(zeros, 0, ZEROS_BYTES);
-    while (rc == 0 && length_bytes > 0) {
-        struct iovec iov = {.iov_base = zeros, .iov_len = num_min(length_bytes, ZEROS_BYTES)};
+    while (rc == 0 && offset_bytes < end) {
+        struct iovec iov = {.iov_base = zeros, .iov_len = num_min(end - offset_bytes, ZEROS_BYTES)};
         struct block_request piece = {
             .offset_bytes = offset_bytes,
             .length_bytes = iov.iov_len,
@@ -307,33 +386,27 @@ static int write_zeros_slowly(struct block_file *f, uint64_t offset_bytes, uint6
             .iov_count = 1,
         };
 
+        if (is_cancelled(f, &req->cancelled))
+            return -ECANCELED;
         rc = read_or_write(f, &piece, true);
         offset_bytes += piece.length_bytes;
-        length_bytes -= piece.length_bytes;
     }
     return rc;
 }
 
 static int write_zeroes(struct block_file *f, const struct block_request *req)
 {
-    int rc;
+    int rc = range_in_pieces(f, req, req->unmap && f->discard ? punch : zero);
 
-    if (req->unmap && f->discard) {
-        rc = punch(f, req->offset_bytes, req->length_bytes);
-    } else {
-        rc = fallocate(f->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)req->offset_bytes,
-                       (off_t)req->length_bytes);
-        rc = rc < 0 ? -errno : 0;
-    }
-    /* The file system cannot, not with this alignment, or was interrupted. */
-    if (rc == -EOPNOTSUPP || rc == -EINVAL || rc == -EINTR)
-        rc = write_zeros_slowly(f, req->offset_bytes, req->length_bytes);
+    /* The file system cannot, or not with this alignment. */
+    if (rc == -EOPNOTSUPP || rc == -EINVAL)
+        rc = write_zeros_slowly(f, req);
     return rc;
 }
 
-static int discard(const struct block_file *f, const struct block_request *req)
+static int discard(struct block_file *f, const struct block_request *req)
 {
-    int rc = f->discard ? punch(f, req->offset_bytes, req->length_bytes) : 0;
+    int rc = f->discard ? range_in_pieces(f, req, punch) : 0;
 
     /* A hint: an image that cannot is not an error. */
     return rc == -EOPNOTSUPP || rc == -EINVAL ? 0 : rc;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,8 @@ struct block_file {
     bool readonly;
     bool discard;
     bool no_flush;
+    atomic_bool stop;        /* every request is cancelled */
+    atomic_int flush_failed; /* errno of the first flush that failed; 0: none has */
     /* Held while part of a block that O_DIRECT can only write whole is changed. */
     pthread_mutex_t rmw;
 };
@@ -35,5 +38,8 @@ int block_file_open(struct block_file *f, const char *path, bool locking,
 /* Takes *fd on success. */
 int block_file_adopt(struct block_file *f, int *fd, const char *path, bool locking,
                      struct ferry_err *err) FERRY_MUST_CHECK;
-/* Blocks. 0 or a negative errno; -ENOTSUP: this image cannot do that. */
+/*
+ * Blocks, but looks at req->cancelled and stop between two pieces. 0 or a negative errno; -ENOTSUP:
+ * this image cannot do that; -ECANCELED: part of it may have been done.
+ */
 int block_file_do(struct block_file *f, struct block_request *req) FERRY_MUST_CHECK;

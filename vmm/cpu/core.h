@@ -237,6 +237,7 @@ struct hart {
     uint64_t counter_base[3]; /* csr.h: what to add to retired, or the value while inhibited */
     uint64_t reserved_va, reserved_value; /* LR; va ~0 = none */
     bool stimer_armed;
+    bool stalled;         /* a device's register is not ready for the store that is next */
     int64_t ran_since_ns; /* throttled: when its time to run began; 0: with the next slice */
     bool filled;          /* something is in a TLB or a jump cache since all were emptied */
     uint8_t tlb_mode;

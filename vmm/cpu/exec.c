@@ -18,10 +18,15 @@ void exec_leave(EXEC_ARGS)
 #endif
 }
 
-/* Take h->trap at this address and go on in its handler. */
+/* Take h->trap at this address and go on in its handler; or end the slice before it. */
 static void take_trap(struct hart *h, uint64_t epc, int64_t *budget)
 {
     h->r.pc = epc;
+    if (h->stalled) {
+        h->slice -= *budget;
+        *budget = 0;
+        return;
+    }
     trap_take(h, h->trap.cause, h->trap.tval);
     /* Both, so that it is not counted as instructions. */
     *budget -= TRAP_BUDGET;
@@ -138,6 +143,7 @@ void exec_slice(struct hart *h, int64_t n)
 {
     h->slice = n;
     h->budget = n;
+    h->stalled = false;
 #ifdef CPU_LOOP
     for (exec_begin(h, NULL, h->r.pc, n, h->tlb); h->next;) {
         struct insn *i = h->next;

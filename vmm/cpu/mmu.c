@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/cpu/mmu.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "vmm/cpu/block.h"
@@ -232,6 +233,18 @@ static int store_across(struct hart *h, uint64_t va, unsigned size_bytes, uint64
     return 0;
 }
 
+static int store_device(struct hart *h, uint64_t va, unsigned size_bytes, uint64_t value,
+                        const struct place *p)
+{
+    int rc = p->pa % size_bytes != 0 ? -EFAULT : bus_write(h->bus, p->pa, size_bytes, value);
+
+    if (rc == -EAGAIN) {
+        h->stalled = true;
+        return -1;
+    }
+    return rc ? fault(h, CAUSE_STORE_ACCESS, va) : 0;
+}
+
 int mmu_store(struct hart *h, uint64_t va, unsigned size_bytes, uint64_t value)
 {
     struct place p;
@@ -245,9 +258,7 @@ int mmu_store(struct hart *h, uint64_t va, unsigned size_bytes, uint64_t value)
             store_host(p.host, size_bytes, value);
         return 0;
     }
-    if (p.pa % size_bytes != 0 || bus_write(h->bus, p.pa, size_bytes, value))
-        return fault(h, CAUSE_STORE_ACCESS, va);
-    return 0;
+    return store_device(h, va, size_bytes, value, &p);
 }
 
 int mmu_atomic(struct hart *h, uint64_t va, unsigned size_bytes, enum access access)

@@ -2,8 +2,8 @@
 /*
  * Guest virtual memory: the TLBs, and what to do when they miss.
  *
- * Functions that can fault return 0, or -1 with the exception in h->trap. Hart thread only, or the
- * owner of a stopped hart.
+ * Functions that can fault return 0, or -1 with the exception in h->trap, or with h->stalled. Hart
+ * thread only, or the owner of a stopped hart.
  */
 #pragma once
 

@@ -16,6 +16,9 @@
 /* How long a throttled hart runs before it sleeps. */
 #define PACE_NS INT64_C(10000000)
 
+/* How long a store waits between two looks at whether the device can take it. */
+#define STALL_NS INT64_C(500000)
+
 /* How often a waiter looks before it sleeps: some 6 us, about a slice. More would only keep the
  * host CPU from a hart that has none. */
 #define SPINS 150
@@ -80,6 +83,17 @@ static bool sleep_until(struct hart *h, int64_t deadline_ns)
     return true;
 }
 
+/*
+ * Until the register may be ready. It belongs to a device that knows no hart, so nothing rings for
+ * it; an interrupt does. false as above.
+ */
+static bool sleep_stalled(struct hart *h)
+{
+    int64_t look_ns = clock_monotonic_ns() + STALL_NS, timer_ns = timer_deadline_ns(h);
+
+    return sleep_until(h, timer_ns < look_ns ? timer_ns : look_ns);
+}
+
 /* false as above. */
 static bool sleep_in_wfi(struct hart *h)
 {
@@ -133,6 +147,8 @@ static bool run(struct hart *h)
         if (irq >= 0)
             trap_take(h, CAUSE_INTERRUPT | (unsigned)irq, 0);
         exec_slice(h, SLICE_INSNS);
+        if (h->stalled && !sleep_stalled(h))
+            return false;
         if (atomic_load_explicit(&h->throttle, memory_order_relaxed) && !keep_pace(h))
             return false;
     }

@@ -18,7 +18,12 @@
 #define BUS_REGIONS_MAX 64
 
 struct bus_ops {
-    /* offset is naturally aligned to size_bytes (1, 2, 4, 8). 0, or -EFAULT for an access fault. */
+    /*
+     * offset is naturally aligned to size_bytes (1, 2, 4, 8). 0, or -EFAULT for an access fault.
+     * write only: -EAGAIN, not yet: what it asks for has begun and must be over before the hart
+     * goes on. The hart makes the same access again; meanwhile it takes interrupts and can be
+     * stopped, as it has not executed the instruction.
+     */
     int (*read)(void *dev, uint64_t offset, unsigned size_bytes, uint64_t *ret);
     int (*write)(void *dev, uint64_t offset, unsigned size_bytes, uint64_t value);
 };

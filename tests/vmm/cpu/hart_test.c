@@ -2,6 +2,7 @@
 /* Harts with their threads: running, stopping, sleeping, waking, and the dirty log meanwhile. */
 #include "tests/unit.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -268,6 +269,80 @@ static void a_throttled_hart_sleeps(void **state)
     machine_free(&m);
 }
 
+/* --- A device that is not ready --- */
+
+#define SLOW_GPA 0x30000000u
+
+struct slow {
+    _Atomic uint32_t tries, written;
+    atomic_bool ready;
+};
+
+static int slow_read(void *dev, uint64_t offset, unsigned size_bytes, uint64_t *ret)
+{
+    *ret = 0;
+    return 0;
+}
+
+static int slow_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t value)
+{
+    struct slow *s = dev;
+
+    atomic_fetch_add(&s->tries, 1);
+    if (!atomic_load(&s->ready))
+        return -EAGAIN;
+    atomic_fetch_add(&s->written, (uint32_t)value);
+    return 0;
+}
+
+static void await_tries(struct slow *s)
+{
+    uint32_t tries = atomic_load(&s->tries);
+    int64_t deadline_ns = clock_monotonic_ns() + PATIENCE;
+
+    while (atomic_load(&s->tries) < tries + 2) {
+        assert_true(clock_monotonic_ns() < deadline_ns);
+        nap();
+    }
+}
+
+/* Stopped, moved on and interrupted like any other hart; the store happens once. */
+static void a_store_waits_for_its_device_and_the_hart_does_not(void **state)
+{
+    static const struct bus_ops ops = {slow_read, slow_write};
+    struct slow slow = {0};
+    struct bus_region region = {"slow", SLOW_GPA, 8, 4, &ops, &slow};
+    struct ferry_err err;
+
+    START_WITH(1, DATA_ADDRESS, rig_u("auipc", A1, 0), rig_i("addi", A1, A1, 48),
+               rig_csr("csrrw", X0, CSR_MTVEC, A1), rig_u("lui", A2, SLOW_GPA >> 12),
+               rig_i("addi", A3, X0, 5), rig_s("sw", A3, A2, 0),
+               /* it is over */
+               rig_i("addi", A4, X0, 1), rig_s("sd", A4, A0, 0), rig_j(X0, 0),
+               rig_word("ebreak"), rig_word("ebreak"), rig_word("ebreak"),
+               /* interrupt: count it, and do not hear of it again */
+               rig_csr("csrrw", X0, CSR_MIE, X0), rig_i("addi", A5, X0, 1),
+               rig_s("sd", A5, A0, 8), rig_word("mret"));
+    assert_int_equal(bus_add(&m.bus, &region, &err), 0);
+    m.harts[0]->r.mie = 1u << HART_IRQ_MSI;
+    m.harts[0]->r.mstatus |= MSTATUS_MIE;
+    machine_start(&m);
+    await_tries(&slow);
+    machine_stop(&m);
+    assert_int_equal(m.harts[0]->r.pc, MACHINE_RAM_BASE + 8 * 4);
+    machine_start(&m);
+    await_tries(&slow);
+    hart_set_irq(m.harts[0], HART_IRQ_MSI, true);
+    await_data(1, 1);
+    await_tries(&slow);
+    assert_int_equal(read_data(0), 0);
+    atomic_store(&slow.ready, true);
+    await_data(0, 1);
+    assert_int_equal(atomic_load(&slow.written), 5);
+    machine_stop(&m);
+    machine_free(&m);
+}
+
 /* It sleeps for 990 ms at a time. */
 static void a_throttled_hart_is_stopped_and_let_go_at_once(void **state)
 {
@@ -372,6 +447,7 @@ int main(void)
         cmocka_unit_test(timer_wakes),
         cmocka_unit_test(timer_survives_a_stop),
         cmocka_unit_test(a_throttled_hart_sleeps),
+        cmocka_unit_test(a_store_waits_for_its_device_and_the_hart_does_not),
         cmocka_unit_test(a_throttled_hart_is_stopped_and_let_go_at_once),
         cmocka_unit_test(harts_share_memory),
         cmocka_unit_test(harvests_miss_nothing),

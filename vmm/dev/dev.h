@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,11 @@ struct dev_type {
     struct bus_ops mmio;
     int (*create)(struct dev *d, struct ferry_err *err); /* may be NULL; opens nothing */
     void (*destroy)(struct dev *d);                      /* may be NULL; half-built is fine */
+    /*
+     * The machine is about to be reset, its harts do not run: end what is in flight. false: the
+     * host still works on something, the device says when not. NULL: nothing ever is.
+     */
+    bool (*reset_begin)(struct dev *d);
     void (*reset)(struct dev *d);
     const struct ferry_table *table;       /* NULL: no saved state */
     const struct ferry_part_ops *part_ops; /* may be NULL */

@@ -22,6 +22,15 @@
 #define CONFIG_RAM_BYTES_MIN (16ull << 20)
 #define CONFIG_RAM_BYTES_MAX (256ull << 30)
 
+/* What becomes of a request that the host could not do: QEMU's werror= and rerror=. */
+enum config_on_error {
+    CONFIG_ON_ERROR_AUTO = 0, /* not given: enospc for writing, report for reading */
+    CONFIG_ON_ERROR_REPORT,
+    CONFIG_ON_ERROR_IGNORE,
+    CONFIG_ON_ERROR_ENOSPC, /* stop if it was for want of room, else report */
+    CONFIG_ON_ERROR_STOP,
+};
+
 /* A raw image file: -drive if=none or -blockdev. */
 struct config_drive {
     char *id; /* node-name or drive id */
@@ -29,8 +38,9 @@ struct config_drive {
     bool direct;   /* cache.direct: O_DIRECT */
     bool no_flush; /* cache.no-flush */
     bool readonly;
-    bool discard; /* discard=unmap */
-    bool locking; /* image lock, default on */
+    bool discard;                                       /* discard=unmap */
+    bool locking;                                       /* image lock, default on */
+    enum config_on_error on_read_error, on_write_error; /* unless its disk says otherwise */
 };
 
 enum config_netdev_type { CONFIG_NETDEV_TAP = 1, CONFIG_NETDEV_STREAM };
@@ -71,8 +81,9 @@ struct config_device {
     uint8_t mac[6];      /* net; all zero = default 52:54:00:12:34:56 + index */
     char *serial;        /* blk */
     uint32_t num_queues; /* 0 = default 1 */
-    bool event_idx, indirect_desc; /* default on */
-    bool discard, write_zeroes;    /* blk, default on */
+    bool event_idx, indirect_desc;                      /* default on */
+    bool discard, write_zeroes;                         /* blk, default on */
+    enum config_on_error on_read_error, on_write_error; /* blk; once parsed never AUTO */
 };
 
 /* Memory in a file: -object memory-backend-file. */

@@ -31,7 +31,9 @@ enum run_state {
     RUN_STATE_POSTMIGRATE,
     RUN_STATE_SHUTDOWN,
     RUN_STATE_INTERNAL_ERROR,
+    RUN_STATE_IO_ERROR, /* the host failed a request, which is tried again by cont */
 };
+#define RUN_STATE_LAST RUN_STATE_IO_ERROR
 const char *run_state_name(enum run_state state);
 
 /* Why a shutdown or reset happens; QEMU's ShutdownCause names. */
@@ -50,10 +52,23 @@ enum vm_event {
     VM_EVENT_RESET,     /* cause says who */
     VM_EVENT_SHUTDOWN,  /* cause says who */
     VM_EVENT_POWERDOWN, /* asked by the operator */
+    VM_EVENT_IO_ERROR,  /* vm_io_error() says which */
 };
 typedef void vm_observer_fn(void *arg, enum vm_event event, enum shutdown_cause cause);
 int vm_observe(struct vm *vm, vm_observer_fn *fn, void *arg,
                struct ferry_err *err) FERRY_MUST_CHECK;
+
+/* A request of the guest that the host could not do. */
+struct vm_io_error {
+    const char *drive;
+    bool write;   /* or flush, discard, write zeroes */
+    bool stops;   /* the guest stops; the request is kept for cont */
+    bool ignored; /* the guest is told that it was done; else that it failed, if it does not stop */
+    bool nospace;
+    int errnum;
+};
+/* During VM_EVENT_IO_ERROR. */
+const struct vm_io_error *vm_io_error(const struct vm *vm);
 
 const struct vm_config *vm_config(const struct vm *vm);
 struct loop *vm_loop(const struct vm *vm);

@@ -3,7 +3,11 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+
+/* How long an end waits for disks that are at work. */
+#define STOP_PATIENCE_NS INT64_C(200000000)
 
 int backends_new(struct backends *b, const struct backends_params *params, struct ferry_err *err)
 {
@@ -49,8 +53,25 @@ void backends_free(struct backends *b)
         net_free(b->netdevs[--b->netdev_count]);
     while (b->drive_count > 0)
         block_free(b->drives[--b->drive_count]);
+    backends_free_chardevs(b);
+}
+
+void backends_free_chardevs(struct backends *b)
+{
     while (b->chardev_count > 0)
         chardev_free(b->chardevs[--b->chardev_count]);
+}
+
+bool backends_stop_drives(struct backends *b)
+{
+    int64_t deadline_ns = clock_monotonic_ns() + STOP_PATIENCE_NS;
+    bool stopped = true;
+
+    for (size_t i = 0; i < b->drive_count; i++)
+        (void)block_stop(b->drives[i], 0);
+    for (size_t i = 0; i < b->drive_count; i++)
+        stopped &= block_stop(b->drives[i], deadline_ns);
+    return stopped;
 }
 
 static int open_with(struct backends *b, int (*open_drive)(struct block *, struct ferry_err *),

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <ferry/err.h>
@@ -38,6 +39,9 @@ int backends_new(struct backends *b, const struct backends_params *params,
                  struct ferry_err *err) FERRY_MUST_CHECK;
 /* Their users are gone. */
 void backends_free(struct backends *b);
+void backends_free_chardevs(struct backends *b);
+/* No request any more; false: the host still works on one, and not for moments only. */
+bool backends_stop_drives(struct backends *b);
 int backends_open(struct backends *b, struct ferry_err *err) FERRY_MUST_CHECK;
 /* For a guest that arrives as a stream: all but the locks of images. */
 int backends_open_unlocked(struct backends *b, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -51,7 +51,8 @@ struct board {
     struct boot *boot;
     struct dev *devices[BOARD_DEVICES_MAX]; /* in the order of QEMU's sections */
     size_t device_count;
-    bool running;
+    bool running; /* as far as start and stop are concerned */
+    bool held;    /* ... but a reset is under way */
 };
 
 /* --- Memory --------------------------------------------------------------------------------- */
@@ -285,6 +286,8 @@ static int board_new_virtio(struct board *b, struct dev *plic, uint32_t slot,
         .queue_num_fixed = b->compat && b->compat->virtio_queue_num_fixed,
         .config = config,
         .on_drained = b->params.on_drained,
+        .on_calm = b->params.on_calm,
+        .on_disk_error = b->params.on_disk_error,
         .arg = b->params.machine,
     };
     struct dev *d = NULL;
@@ -405,11 +408,16 @@ int board_new(struct board **ret, const struct board_params *params, struct ferr
     return 0;
 }
 
-void board_free(struct board *b)
+bool board_free(struct board *b)
 {
     if (!b)
-        return;
+        return true;
     board_stop(b);
+    if (!backends_stop_drives(&b->backends)) {
+        /* Whoever sits at its terminal shall have it back. */
+        backends_free_chardevs(&b->backends);
+        return false;
+    }
     for (size_t i = 0; i < b->hart_count; i++)
         hart_free(b->harts[i]);
     while (b->device_count > 0)
@@ -420,6 +428,7 @@ void board_free(struct board *b)
     ferry_ram_free(b->ram);
     pthread_mutex_destroy(&b->lock.mutex);
     free(b);
+    return true;
 }
 
 /* A second guest in the same memory would be the end of both. */
@@ -478,14 +487,41 @@ void board_give_locks(struct board *b, bool claim)
     backends_give_locks(&b->backends, claim);
 }
 
+/* What the host could not do is tried again whenever the guest goes on. */
+static void board_retry_io(struct board *b)
+{
+    for (size_t i = 0; i < b->backends.drive_count; i++)
+        block_set_io_status(b->backends.drives[i], BLOCK_IO_OK);
+    machine_lock(&b->lock);
+    for (size_t i = 0; i < b->device_count; i++)
+        virtio_blk_retry(b->devices[i]);
+    machine_unlock(&b->lock);
+}
+
+static void let_go(struct board *b)
+{
+    board_retry_io(b);
+    guest_clock_start(b->clock);
+    for (size_t i = 0; i < b->hart_count; i++)
+        hart_run(b->harts[i]);
+}
+
+static void halt(struct board *b)
+{
+    for (size_t i = 0; i < b->hart_count; i++)
+        hart_stop_request(b->harts[i]);
+    for (size_t i = 0; i < b->hart_count; i++)
+        hart_stop_wait(b->harts[i]);
+    guest_clock_stop(b->clock);
+}
+
 void board_start(struct board *b)
 {
     if (b->running)
         return;
     b->running = true;
-    guest_clock_start(b->clock);
-    for (size_t i = 0; i < b->hart_count; i++)
-        hart_run(b->harts[i]);
+    if (!b->held)
+        let_go(b);
 }
 
 void board_set_throttle(struct board *b, unsigned percent)
@@ -499,11 +535,33 @@ void board_stop(struct board *b)
     if (!b->running)
         return;
     b->running = false;
-    for (size_t i = 0; i < b->hart_count; i++)
-        hart_stop_request(b->harts[i]);
-    for (size_t i = 0; i < b->hart_count; i++)
-        hart_stop_wait(b->harts[i]);
-    guest_clock_stop(b->clock);
+    if (!b->held)
+        halt(b);
+}
+
+bool board_reset_begin(struct board *b)
+{
+    bool calm = true;
+
+    if (b->running && !b->held)
+        halt(b);
+    b->held = true;
+    machine_lock(&b->lock);
+    for (size_t i = 0; i < b->device_count; i++) {
+        const struct dev_type *type = b->devices[i]->type;
+
+        if (type->reset_begin && !type->reset_begin(b->devices[i]))
+            calm = false;
+    }
+    machine_unlock(&b->lock);
+    return calm;
+}
+
+void board_reset_end(struct board *b)
+{
+    b->held = false;
+    if (b->running)
+        let_go(b);
 }
 
 int board_reset(struct board *b, struct ferry_err *err)

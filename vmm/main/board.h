@@ -7,7 +7,7 @@
  *   board_open       fresh start: backends and boot images opened, images placed  | or: parts
  *   board_start      harts and guest clock run                                    | adopt and load
  *   board_stop
- *   board_reset      back to power-on, images placed anew; stopped
+ *   board_reset      back to power-on, images placed anew; between _begin and _end
  *
  * Main thread, machine lock not held.
  */
@@ -31,6 +31,7 @@ struct chardev;
 struct guest_clock;
 struct hart;
 struct loop;
+struct virtio_blk_error;
 
 struct board_params {
     const struct vm_config *config; /* loans for the board's life */
@@ -48,13 +49,22 @@ struct board_params {
     void (*client_came)(void *machine);
     /* A part that answered 1 to quiesce has nothing in flight any more; main thread. */
     void (*on_drained)(void *machine);
+    /* board_reset_begin() may answer otherwise now; main thread. */
+    void (*on_calm)(void *machine);
+    /* The host failed a request; main thread. */
+    void (*on_disk_error)(void *machine, const struct virtio_blk_error *error);
     void *machine;
 };
 
 int board_new(struct board **ret, const struct board_params *params,
               struct ferry_err *err) FERRY_MUST_CHECK;
-/* Stops the harts first; NULL is fine. */
-void board_free(struct board *b);
+/*
+ * Stops the harts first; NULL is fine. false: a disk of the host did not answer, so whatever its
+ * workers may still touch (memory, devices, the loop) has to stay until the process ends, which
+ * should be now. What had not been acknowledged to the guest is lost, as with a plug that is
+ * pulled.
+ */
+bool board_free(struct board *b);
 int board_open(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
  * For a guest that arrives as a stream: as open, but RAM stays as it is and disk images unlocked
@@ -71,7 +81,15 @@ void board_set_throttle(struct board *b, unsigned percent);
 void board_start(struct board *b);
 /* Returns when every hart stands at an instruction boundary and the guest clock still. */
 void board_stop(struct board *b);
+
+/*
+ * A reset: the harts are held wherever they are, whatever start and stop say, until the end. It may
+ * happen when begin has answered true; false: a disk still works on what the guest asked for,
+ * on_calm says when not.
+ */
+bool board_reset_begin(struct board *b);
 int board_reset(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
+void board_reset_end(struct board *b);
 
 /* The network cards say where they are now. */
 void board_announce(struct board *b);

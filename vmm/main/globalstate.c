@@ -19,13 +19,18 @@ bool globalstate_ran(const struct globalstate *g)
     return !g->runstate[0] || !strcmp(g->runstate, run_state_name(RUN_STATE_RUNNING));
 }
 
+bool globalstate_io_error(const struct globalstate *g)
+{
+    return !strcmp(g->runstate, run_state_name(RUN_STATE_IO_ERROR));
+}
+
 static int globalstate_check(const void *scratch, struct ferry_err *err)
 {
     const struct globalstate *g = scratch;
 
     if (!memchr(g->runstate, '\0', sizeof(g->runstate)))
         return err_set(err, EINVAL, "runstate: the name has no end");
-    for (enum run_state s = RUN_STATE_PRELAUNCH; s <= RUN_STATE_INTERNAL_ERROR; s++)
+    for (enum run_state s = RUN_STATE_PRELAUNCH; s <= RUN_STATE_LAST; s++)
         if (!strcmp(run_state_name(s), g->runstate))
             return 0;
     return err_set(err, EINVAL, "runstate: '%.31s' is not a run state this version knows",

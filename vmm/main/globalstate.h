@@ -20,4 +20,6 @@ struct globalstate {
 void globalstate_set(struct globalstate *g, enum run_state state);
 /* Did the guest run in the source? One that says nothing of it did. */
 bool globalstate_ran(const struct globalstate *g);
+/* Did the source stop it because of a disk? */
+bool globalstate_io_error(const struct globalstate *g);
 struct ferry_part globalstate_part(struct globalstate *g);

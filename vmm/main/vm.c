@@ -7,9 +7,11 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "vmm/backend/block.h"
 #include "vmm/backend/chardev.h"
 #include "vmm/backend/fd_table.h"
 #include "vmm/cpu/hart.h"
+#include "vmm/dev/virtio/virtio.h"
 #include "vmm/machine/clock.h"
 #include "vmm/machine/loop.h"
 #include "vmm/main/board.h"
@@ -50,6 +52,7 @@ struct vm {
     } observers[OBSERVERS_MAX];
     size_t observer_count;
     bool starts_with_client; /* launched, and a chardev with wait=on has none yet */
+    const struct vm_io_error *io_error; /* while observers are told of it */
     int exit_status;
 };
 
@@ -64,6 +67,7 @@ static const char *const run_state_names[] = {
     [RUN_STATE_POSTMIGRATE] = "postmigrate",
     [RUN_STATE_SHUTDOWN] = "shutdown",
     [RUN_STATE_INTERNAL_ERROR] = "internal-error",
+    [RUN_STATE_IO_ERROR] = "io-error",
 };
 
 const char *run_state_name(enum run_state state)
@@ -170,6 +174,7 @@ int vm_cont(struct vm *vm, struct ferry_err *err)
         return 0;
     case RUN_STATE_PRELAUNCH:
     case RUN_STATE_PAUSED:
+    case RUN_STATE_IO_ERROR:
         rc = vm_activate(vm, err);
         if (!rc)
             start_harts(vm);
@@ -201,27 +206,28 @@ static void do_shutdown(struct vm *vm, enum shutdown_cause cause, int status)
         vm_exit(vm, status);
 }
 
-static void do_reset(struct vm *vm, enum shutdown_cause cause)
+/* false: not yet; board_calm() is called. */
+static bool do_reset(struct vm *vm, enum shutdown_cause cause)
 {
-    bool running = vm->state == RUN_STATE_RUNNING;
     struct ferry_err err;
 
     if (vm->config.no_reboot && cause == SHUTDOWN_CAUSE_GUEST_RESET) {
         do_shutdown(vm, cause, 0);
-        return;
+        return true;
     }
-    if (running)
-        board_stop(vm->board);
+    if (!board_reset_begin(vm->board))
+        return false;
     if (board_reset(vm->board, &err) < 0) {
         log_error("reset: %s", err.text);
+        board_stop(vm->board);
         vm_set_run_state(vm, RUN_STATE_INTERNAL_ERROR);
-        return;
+    } else {
+        tell(vm, VM_EVENT_RESET, cause);
+        if (vm->state == RUN_STATE_SHUTDOWN || vm->state == RUN_STATE_IO_ERROR)
+            vm_set_run_state(vm, RUN_STATE_PAUSED);
     }
-    tell(vm, VM_EVENT_RESET, cause);
-    if (vm->state == RUN_STATE_SHUTDOWN)
-        vm_set_run_state(vm, RUN_STATE_PAUSED);
-    if (running)
-        board_start(vm->board);
+    board_reset_end(vm->board);
+    return true;
 }
 
 /* While the VM belongs to a handover they stay pending, and go to the target or are tried again. */
@@ -256,10 +262,13 @@ static void serve_requests(void *arg)
     status = (int)vm->requests.exit_status;
     vm->requests.reset_cause = vm->requests.shutdown_cause = 0;
     pthread_mutex_unlock(&vm->requests.mutex);
-    if (shutdown)
+    if (shutdown) {
         do_shutdown(vm, shutdown, status);
-    else if (reset)
-        do_reset(vm, reset);
+    } else if (reset && !do_reset(vm, reset)) {
+        pthread_mutex_lock(&vm->requests.mutex);
+        vm->requests.reset_cause = (uint8_t)reset;
+        pthread_mutex_unlock(&vm->requests.mutex);
+    }
 }
 
 void vm_retry_requests(struct vm *vm)
@@ -320,6 +329,40 @@ static void board_drained(void *machine)
 
     ferry_vm_drained(vm->parts);
     migration_drained(vm->migration);
+}
+
+/* A reset that waited for a disk. */
+static void board_calm(void *machine)
+{
+    vm_retry_requests(machine);
+}
+
+static void board_disk_error(void *machine, const struct virtio_blk_error *error)
+{
+    struct vm *vm = machine;
+    const struct vm_io_error e = {
+        .drive = block_id(error->block),
+        .write = error->write,
+        .stops = error->action == VIRTIO_BLK_STOP,
+        .ignored = error->action == VIRTIO_BLK_IGNORE,
+        .nospace = block_is_nospace(error->errnum),
+        .errnum = error->errnum,
+    };
+
+    if (e.stops && block_io_status(error->block) == BLOCK_IO_OK)
+        block_set_io_status(error->block, e.nospace ? BLOCK_IO_NOSPACE : BLOCK_IO_FAILED);
+    vm->io_error = &e;
+    tell(vm, VM_EVENT_IO_ERROR, 0);
+    vm->io_error = NULL;
+    if (e.stops && vm->state == RUN_STATE_RUNNING) {
+        board_stop(vm->board);
+        vm_set_run_state(vm, RUN_STATE_IO_ERROR);
+    }
+}
+
+const struct vm_io_error *vm_io_error(const struct vm *vm)
+{
+    return vm->io_error;
 }
 
 /* --- what a handover does to the whole --- */
@@ -457,15 +500,19 @@ int vm_new(struct vm **ret, struct ferry_err *err)
 
 void vm_free(struct vm *vm)
 {
+    bool whole;
+
     if (!vm)
         return;
     migration_free(vm->migration);
     monitors_free(vm->monitors);
     ferry_vm_free(vm->parts);
-    board_free(vm->board);
+    whole = board_free(vm->board);
     fd_table_free(vm->fds);
     rundir_claim_free(vm->claim);
     ferry_owner_free(vm->owner);
+    if (!whole)
+        return;
     if (vm->loop)
         loop_free(vm->loop);
     config_free(&vm->config);
@@ -510,6 +557,8 @@ int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
         .quit = board_quit,
         .client_came = board_client_came,
         .on_drained = board_drained,
+        .on_calm = board_calm,
+        .on_disk_error = board_disk_error,
         .machine = vm,
     };
     int rc;
@@ -587,7 +636,9 @@ void vm_arrived(struct vm *vm, bool running)
 {
     struct ferry_err err;
 
-    vm_set_run_state(vm, running ? RUN_STATE_RUNNING : RUN_STATE_PAUSED);
+    vm_set_run_state(vm, running                                  ? RUN_STATE_RUNNING
+                         : globalstate_io_error(&vm->globalstate) ? RUN_STATE_IO_ERROR
+                                                                  : RUN_STATE_PAUSED);
     if (vm->on_arrival == ARRIVAL_STAY && vm_stop(vm, &err) < 0)
         log_error("%s", err.text);
     rundir_claim_sign(vm->claim);

@@ -39,7 +39,15 @@ extern const struct qmp_type qmp_type_cpu_list, qmp_type_memory_size, qmp_type_c
 
 /* cmd_block.c */
 QMP_HANDLER(qmp_run_query_block);
-extern const struct qmp_type qmp_type_block_list;
+extern const struct qmp_type qmp_type_block_list, qmp_type_io_error_data;
+struct config_device;
+struct vm_config;
+/* The disk that shows a drive to the guest; NULL: none. */
+const struct config_device *qmp_find_disk(const struct vm_config *config, const char *drive);
+/* Its name in QEMU's tree of objects, "" without an id; a string, the caller's. */
+struct json_object *qmp_disk_path(const struct config_device *disk);
+/* An error can stop the guest: only then there is a status to look at. */
+bool qmp_disk_has_status(const struct config_device *disk);
 
 /* cmd_hmp.c */
 QMP_HANDLER(qmp_run_human);

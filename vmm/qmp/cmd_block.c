@@ -37,6 +37,16 @@ static const struct qmp_type block_info = {
                 {"inserted", &inserted, true})};
 const struct qmp_type qmp_type_block_list = {.kind = QMP_KIND_ARRAY, .element = &block_info};
 
+static const struct qmp_type error_operation = {
+    .name = "IoOperationType", .kind = QMP_KIND_ENUM, QMP_VALUES("read", "write")};
+static const struct qmp_type error_action = {
+    .name = "BlockErrorAction", .kind = QMP_KIND_ENUM, QMP_VALUES("ignore", "report", "stop")};
+const struct qmp_type qmp_type_io_error_data = {
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"qom-path", &qmp_str}, {"device", &qmp_str}, {"node-name", &qmp_str, true},
+                {"operation", &error_operation}, {"action", &error_action},
+                {"nospace", &qmp_bool, true}, {"reason", &qmp_str})};
+
 static struct json_object *image_info(const struct block *b)
 {
     struct json_object *info = json_object_new_object();
@@ -80,8 +90,7 @@ static struct json_object *inserted_info(const struct block *b, const struct con
     return info;
 }
 
-/* The disk that shows a drive to the guest. */
-static const struct config_device *find_disk(const struct vm_config *config, const char *drive)
+const struct config_device *qmp_find_disk(const struct vm_config *config, const char *drive)
 {
     for (size_t i = 0; i < config->device_count; i++) {
         const struct config_device *d = &config->devices[i];
@@ -92,20 +101,35 @@ static const struct config_device *find_disk(const struct vm_config *config, con
     return NULL;
 }
 
+struct json_object *qmp_disk_path(const struct config_device *disk)
+{
+    char path[128] = "";
+
+    if (disk && disk->id)
+        snprintf(path, sizeof(path), "/machine/peripheral/%s/virtio-backend", disk->id);
+    return json_object_new_string(path);
+}
+
+bool qmp_disk_has_status(const struct config_device *disk)
+{
+    return disk->on_read_error == CONFIG_ON_ERROR_STOP ||
+           disk->on_write_error == CONFIG_ON_ERROR_STOP ||
+           disk->on_write_error == CONFIG_ON_ERROR_ENOSPC;
+}
+
 static struct json_object *drive_info(const struct block *b, const struct vm_config *config,
                                       const struct config_drive *drive, bool active)
 {
-    const struct config_device *disk = find_disk(config, drive->id);
+    static const char *const statuses[] = {
+        [BLOCK_IO_OK] = "ok", [BLOCK_IO_FAILED] = "failed", [BLOCK_IO_NOSPACE] = "nospace"};
+    const struct config_device *disk = qmp_find_disk(config, drive->id);
     struct json_object *info = json_object_new_object();
-    char qdev[128];
 
     json_put_str(info, "device", drive->id);
-    if (disk && disk->id) {
-        snprintf(qdev, sizeof(qdev), "/machine/peripheral/%s/virtio-backend", disk->id);
-        json_put_str(info, "qdev", qdev);
-    }
-    if (disk)
-        json_put_str(info, "io-status", "ok");
+    if (disk && disk->id)
+        json_put(info, "qdev", qmp_disk_path(disk));
+    if (disk && qmp_disk_has_status(disk))
+        json_put_str(info, "io-status", statuses[block_io_status(b)]);
     json_put_str(info, "type", "unknown");
     json_put_bool(info, "removable", false);
     json_put_bool(info, "locked", false);

@@ -105,6 +105,8 @@ static const struct qmp_event events[] = {
     {"RESET", "The machine was reset.", &qmp_type_shutdown_data},
     {"SHUTDOWN", "The VM ends.", &qmp_type_shutdown_data},
     {"POWERDOWN", "The guest was asked to power off."},
+    {"BLOCK_IO_ERROR", "The host could not do what the guest asked of a disk. Not more than once a "
+     "second for a disk, unless the guest stops.", &qmp_type_io_error_data},
     {"MIGRATION", "The status of a migration changed (with capability `events`).",
      &qmp_type_migration_status_data},
     {"MIGRATION_PASS", "A migration begins to go through RAM once more (with capability `events`).",

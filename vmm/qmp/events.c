@@ -27,6 +27,24 @@ static struct json_object *shutdown_data(enum shutdown_cause cause)
     return data;
 }
 
+static struct json_object *io_error_data(struct monitor *m)
+{
+    const struct monitor_env *env = monitor_env(m);
+    const struct vm_io_error *e = vm_io_error(env->vm);
+    const struct config_device *disk = qmp_find_disk(vm_config(env->vm), e->drive);
+    struct json_object *data = json_object_new_object();
+
+    json_put(data, "qom-path", qmp_disk_path(disk));
+    json_put_str(data, "device", e->drive);
+    json_put_str(data, "node-name", e->drive);
+    json_put_str(data, "operation", e->write ? "write" : "read");
+    json_put_str(data, "action", e->stops ? "stop" : e->ignored ? "ignore" : "report");
+    if (disk && qmp_disk_has_status(disk))
+        json_put_bool(data, "nospace", e->nospace);
+    json_put_str(data, "reason", strerror(e->errnum));
+    return data;
+}
+
 static void on_vm_event(void *arg, enum vm_event event, enum shutdown_cause cause)
 {
     struct monitor *m = ((struct qmp_state *)arg)->monitor;
@@ -43,6 +61,9 @@ static void on_vm_event(void *arg, enum vm_event event, enum shutdown_cause caus
         break;
     case VM_EVENT_SHUTDOWN:
         monitor_event(m, "SHUTDOWN", shutdown_data(cause));
+        break;
+    case VM_EVENT_IO_ERROR:
+        monitor_event(m, "BLOCK_IO_ERROR", io_error_data(m));
         break;
     case VM_EVENT_POWERDOWN:
         monitor_event(m, "POWERDOWN", NULL);

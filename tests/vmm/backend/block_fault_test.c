@@ -154,9 +154,8 @@ static int flush_after_move(struct fix *f, bool opened_there)
         assert_int_equal(there_part.ops->adopt(there_part.obj, "d0/image", &fd, &err), 0);
     }
     in = rd_make(out.data, out.len_bytes);
-    assert_int_equal(state_load(there_part.table, there_part.obj, there_part.obj_bytes, 1, &in,
-                                &err),
-                     0);
+    assert_int_equal(
+        state_load(there_part.table, there_part.obj, there_part.obj_bytes, 1, &in, &err), 0);
     buf_free(&out);
     rc = run(there, flush);
     assert_int_equal(block_io_status(there), BLOCK_IO_FAILED);
@@ -214,9 +213,9 @@ static void what_a_write_could_not_store_is_its_result(void **state)
         assert_int_equal(run(f->block, req), -errors[i]);
         assert_int_equal(block_is_nospace(errors[i]), errors[i] != EIO);
         disk_fault_fail(DISK_ALLOCATE, errors[i], 0, 1);
-        assert_int_equal(run(f->block, (struct block_request){.op = BLOCK_WRITE_ZEROES,
-                                                              .length_bytes = 4096}),
-                         -errors[i]);
+        assert_int_equal(
+            run(f->block, (struct block_request){.op = BLOCK_WRITE_ZEROES, .length_bytes = 4096}),
+            -errors[i]);
         disk_fault_fail(DISK_ALLOCATE, errors[i], 0, 1);
         assert_int_equal(
             run(f->block, (struct block_request){.op = BLOCK_DISCARD, .length_bytes = 4096}),
@@ -297,7 +296,8 @@ static void a_long_request_ends_after_its_piece(void **state)
 static void no_call_moves_more_than_a_piece(void **state)
 {
     struct fix *f = *state;
-    uint8_t *memory = mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *memory =
+        mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct iovec iov[3] = {{memory, 1}, {memory + 1, (64 << 20) - 512}, {memory, 511}};
     struct block_request req = {
         .op = BLOCK_READ, .length_bytes = 64 << 20, .iov = iov, .iov_count = 3};

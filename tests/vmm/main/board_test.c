@@ -273,7 +273,9 @@ static void a_reset_starts_the_same_images_anew(void **state)
     assert_true(guest_clock_ns(board_clock(f->board)) > 0);
     memcpy(tree, ram(f) + (62u << 20), sizeof(tree));
     memset(ram(f), 0xff, 4u << 20);
+    assert_true(board_reset_begin(f->board));
     assert_int_equal(board_reset(f->board, &f->err), 0);
+    board_reset_end(f->board);
     assert_int_equal(guest_clock_ns(board_clock(f->board)), 0);
     assert_memory_equal(ram(f), firmware, sizeof(firmware));
     assert_memory_equal(ram(f) + (2u << 20), "kernel!", 7);
@@ -360,7 +362,9 @@ static void an_adopted_board_can_be_reset_without_the_files(void **state)
     adopt_all(f->vm, source.vm, &f->err);
     drop_board(&source);
     assert_memory_equal(ram(f), firmware, sizeof(firmware));
+    assert_true(board_reset_begin(f->board));
     assert_int_equal(board_reset(f->board, &f->err), 0);
+    board_reset_end(f->board);
     resume_parts(f);
     board_start(f->board);
     run_until_power_offs(f, 1);

@@ -262,6 +262,14 @@ static void drives(void **state)
     assert_string_equal(qmp_get_str(inserted, "file"), b->image);
     assert_true(qmp_get_bool(qmp_get(inserted, "cache"), "direct", false));
     assert_true(qmp_get_bool(inserted, "active", false));
+    /* No error stops this guest. */
+    assert_null(qmp_get_str(disk, "io-status"));
+    json_object_put(list);
+
+    b->vm.config.devices[0].on_write_error = CONFIG_ON_ERROR_ENOSPC;
+    block_set_io_status(b->block, BLOCK_IO_NOSPACE);
+    list = run(b, "query-block", NULL);
+    assert_string_equal(qmp_get_str(json_object_array_get_idx(list, 0), "io-status"), "nospace");
     json_object_put(list);
 }
 
@@ -287,7 +295,16 @@ static void life(void **state)
 
 static void post_events(void *arg)
 {
+    static const struct vm_io_error errors[] = {
+        {.drive = "d0", .write = true, .stops = true, .nospace = true, .errnum = ENOSPC},
+        {.drive = "d0", .errnum = EIO}};
     struct bench *b = arg;
+
+    b->vm.config.devices[0].on_write_error = CONFIG_ON_ERROR_STOP;
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        b->vm.io_error = &errors[i];
+        fake_vm_tell(&b->vm, VM_EVENT_IO_ERROR, 0);
+    }
 
     fake_vm_tell(&b->vm, VM_EVENT_RESET, SHUTDOWN_CAUSE_GUEST_RESET);
     fake_vm_tell(&b->vm, VM_EVENT_SHUTDOWN, SHUTDOWN_CAUSE_HOST_QMP_QUIT);
@@ -303,6 +320,14 @@ static void events(void **state)
     struct ferry_err err;
 
     assert_int_equal(loop_post(b->loop, post_events, b), 0);
+    event_says(b, "BLOCK_IO_ERROR",
+               "{\"qom-path\": \"/machine/peripheral/vda/virtio-backend\", \"device\": \"d0\", "
+               "\"node-name\": \"d0\", \"operation\": \"write\", \"action\": \"stop\", "
+               "\"nospace\": true, \"reason\": \"No space left on device\"}");
+    event_says(b, "BLOCK_IO_ERROR",
+               "{\"qom-path\": \"/machine/peripheral/vda/virtio-backend\", \"device\": \"d0\", "
+               "\"node-name\": \"d0\", \"operation\": \"read\", \"action\": \"report\", "
+               "\"nospace\": false, \"reason\": \"Input/output error\"}");
     event_says(b, "RESET", "{\"guest\": true, \"reason\": \"guest-reset\"}");
     event_says(b, "SHUTDOWN", "{\"guest\": false, \"reason\": \"host-qmp-quit\"}");
     event_says(b, "MIGRATION", "{\"status\": \"active\"}");

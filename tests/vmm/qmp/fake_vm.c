@@ -30,6 +30,11 @@ int vm_observe(struct vm *vm, vm_observer_fn *fn, void *arg, struct ferry_err *e
     return 0;
 }
 
+const struct vm_io_error *vm_io_error(const struct vm *vm)
+{
+    return vm->io_error;
+}
+
 void fake_vm_tell(struct vm *vm, enum vm_event event, enum shutdown_cause cause)
 {
     vm->observer(vm->observer_arg, event, cause);

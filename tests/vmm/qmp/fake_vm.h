@@ -17,6 +17,7 @@ struct vm {
     vm_observer_fn *observer;
     void *observer_arg;
     enum shutdown_cause reset, shutdown; /* asked for */
+    const struct vm_io_error *io_error;  /* of the event being told */
 };
 
 struct migration {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/be.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/num.h"
 #include "vmm/dev/virtio/mmio.h"
@@ -48,16 +49,26 @@ enum { BLK_S_OK = 0, BLK_S_IOERR = 1, BLK_S_UNSUPP = 2 };
 #define BLK_CONFIG_ALL    57u
 #define BLK_CONFIG_BASE   36u /* without discard and write-zeroes */
 
-/* A request that a worker has. */
+/* What the block layer has of ours at most: bounds its memory, and what is to be cancelled. */
+#define BLK_INFLIGHT_MAX   256u
+/* A request of less is let finish before a pause; the host's worker does it in one piece. */
+#define BLK_LONG_BYTES     (1u << 20)
+/* How often the operator hears of errors that do not stop the guest. */
+#define BLK_ERROR_EVERY_NS INT64_C(1000000000)
+
+/* A request that the block layer has; linked from the oldest to the newest. */
 struct blk_request {
     struct block_request io; /* first */
     struct virtio_blk *blk;
+    struct blk_request *older, *newer;
     uint8_t *status; /* guest memory */
     uint64_t status_gpa;
     uint32_t in_bytes;
     uint16_t queue;
     uint16_t head;
-    bool reads; /* stores into the parts */
+    uint16_t avail; /* its place in the avail ring */
+    bool popped;    /* from there; else it is done once more */
+    bool reads;     /* stores into the parts */
     size_t part_count;
     struct blk_part {
         uint64_t gpa;
@@ -77,7 +88,10 @@ struct blk_parse {
     uint8_t *status;
     uint64_t status_gpa;
     uint32_t queue;
+    bool popped;
 };
+
+static const struct virtio_type blk_type;
 
 static struct virtio_blk *blk_of(struct virtio_dev *v)
 {
@@ -103,25 +117,192 @@ static void blk_finish_now(struct virtio_blk *blk, const struct blk_parse *p, ui
                (uint32_t)p->chain->in_bytes, result);
 }
 
+/* --- Requests that the block layer has --- */
+
+static bool blk_has_room(const struct virtio_blk *blk)
+{
+    return blk->v.inflight + blk->resubmit.count < BLK_INFLIGHT_MAX;
+}
+
+static void blk_link(struct virtio_blk *blk, struct blk_request *req)
+{
+    req->newer = NULL;
+    req->older = blk->newest;
+    *(req->older ? &req->older->newer : &blk->oldest) = req;
+    blk->newest = req;
+    virtio_inflight_add(&blk->v, req->queue);
+}
+
+/* The last thing: a reset that waited for it happens here. */
+static void blk_drop(struct virtio_blk *blk, struct blk_request *req)
+{
+    uint16_t queue = req->queue;
+
+    *(req->older ? &req->older->newer : &blk->oldest) = req->newer;
+    *(req->newer ? &req->newer->older : &blk->newest) = req->older;
+    free(req);
+    virtio_inflight_done(&blk->v, queue);
+    for (uint32_t i = 0; blk->starved && i < blk->v.queue_count; i++)
+        if (blk->starved & VIRTIO_BIT(i) && blk_has_room(blk)) {
+            blk->starved &= ~VIRTIO_BIT(i);
+            virtio_kick_later(&blk->v, i);
+        }
+}
+
+static void blk_park(struct virtio_blk *blk, const struct blk_request *req)
+{
+    blk->resubmit.entries[blk->resubmit.count++] =
+        (struct blk_resubmit_entry){.queue = req->queue, .head = req->head};
+}
+
+/* Nothing was popped after it. */
+static bool blk_is_last(const struct virtio_blk *blk, const struct blk_request *req)
+{
+    return req->popped && (uint16_t)(req->avail + 1) == blk->v.queues[req->queue].last_avail;
+}
+
+/* To be done later, from the beginning: it may be popped again, or is kept. */
+static void blk_give_back(struct virtio_blk *blk, const struct blk_request *req)
+{
+    if (blk_is_last(blk, req))
+        virtqueue_unpop(&blk->v.queues[req->queue]);
+    else
+        blk_park(blk, req);
+}
+
+/*
+ * Before a pause. What no worker has begun goes back, the newest first, as rings allow it; what
+ * takes long is ended at its next piece. All else is done within moments.
+ */
+static void blk_quiesce(struct virtio_dev *v)
+{
+    struct virtio_blk *blk = blk_of(v);
+    struct blk_request *older;
+
+    for (struct blk_request *req = blk->newest; req; req = older) {
+        older = req->older;
+        if (!blk_is_last(blk, req) && req->io.length_bytes <= BLK_LONG_BYTES)
+            continue;
+        if (block_cancel(blk->block, &req->io)) {
+            blk_give_back(blk, req);
+            blk_drop(blk, req);
+        }
+    }
+}
+
+/* Of a queue that is to be reset: nobody waits for them any more. */
+static void blk_cancel(struct virtio_dev *v, uint32_t index)
+{
+    struct virtio_blk *blk = blk_of(v);
+    struct blk_request *newer;
+
+    for (struct blk_request *req = blk->oldest; req; req = newer) {
+        newer = req->newer;
+        if (req->queue == index && block_cancel(blk->block, &req->io))
+            blk_drop(blk, req);
+    }
+}
+
+/* --- When the host fails --- */
+
+static void blk_report(struct virtio_blk *blk, const struct block_request *io,
+                       enum virtio_blk_action action)
+{
+    bool stops = action == VIRTIO_BLK_STOP;
+
+    /* One at a time; that the guest stops must be heard. */
+    if (blk->error_pending && (blk->error.action == VIRTIO_BLK_STOP || !stops))
+        return;
+    blk->error = (struct virtio_blk_error){
+        .block = blk->block,
+        .write = io->op != BLOCK_READ,
+        .action = action,
+        .errnum = -io->result,
+    };
+    blk->error_pending = true;
+    bell_ring(blk->error_bell);
+}
+
+static enum virtio_blk_action blk_action(const struct virtio_blk *blk,
+                                         const struct block_request *io)
+{
+    enum config_on_error wanted = io->op == BLOCK_READ ? blk->on_read_error : blk->on_write_error;
+
+    switch (wanted) {
+    case CONFIG_ON_ERROR_IGNORE:
+        return VIRTIO_BLK_IGNORE;
+    case CONFIG_ON_ERROR_STOP:
+        return VIRTIO_BLK_STOP;
+    case CONFIG_ON_ERROR_ENOSPC:
+        return block_is_nospace(-io->result) ? VIRTIO_BLK_STOP : VIRTIO_BLK_REPORT;
+    default:
+        return VIRTIO_BLK_REPORT;
+    }
+}
+
+/* true: the request is kept, for when the guest goes on. */
+static bool blk_keep_failed(struct virtio_blk *blk, struct blk_request *req)
+{
+    enum virtio_blk_action action = blk_action(blk, &req->io);
+
+    blk_report(blk, &req->io, action);
+    if (action == VIRTIO_BLK_IGNORE)
+        req->io.result = 0;
+    if (action != VIRTIO_BLK_STOP)
+        return false;
+    blk->held = true;
+    blk_park(blk, req);
+    return true;
+}
+
+/* Main thread. */
+static void blk_error_bell(void *arg)
+{
+    struct virtio_blk *blk = arg;
+    struct virtio_blk_error error;
+    int64_t now_ns = clock_monotonic_ns();
+    bool told;
+
+    machine_lock(blk->v.dev.env->lock);
+    error = blk->error;
+    /* A guest that makes requests fail on purpose must not fill anybody's log. */
+    told = blk->error_pending && (error.action == VIRTIO_BLK_STOP || now_ns >= blk->error_next_ns);
+    blk->error_pending = false;
+    machine_unlock(blk->v.dev.env->lock);
+    if (!told)
+        return;
+    blk->error_next_ns = now_ns + BLK_ERROR_EVERY_NS;
+    blk->on_error(blk->v.arg, &error);
+}
+
 /* On a worker thread. */
 static void blk_io_done(struct block_request *io)
 {
     struct blk_request *req = (struct blk_request *)io;
     struct virtio_blk *blk = req->blk;
     const struct dev_env *env = blk->v.dev.env;
+    bool over = true;
 
     machine_lock(env->lock);
     if (req->reads) {
         for (size_t i = 0; i < req->part_count; i++)
             guestmem_mark_dirty(env->mem, req->parts[i].gpa, req->parts[i].bytes);
     }
-    blk_finish(blk, req->queue, req->head, req->status, req->status_gpa, req->in_bytes,
-               io->result == 0          ? BLK_S_OK
-               : io->result == -ENOTSUP ? BLK_S_UNSUPP
-                                        : BLK_S_IOERR);
-    virtio_inflight_done(&blk->v);
+    if (blk->v.resetting || blk->v.queues[req->queue].resetting) {
+        over = false; /* the driver has forgotten it */
+    } else if (io->result == -ECANCELED) {
+        blk_give_back(blk, req);
+        over = false;
+    } else if (io->result < 0 && io->result != -ENOTSUP) {
+        over = !blk_keep_failed(blk, req);
+    }
+    if (over)
+        blk_finish(blk, req->queue, req->head, req->status, req->status_gpa, req->in_bytes,
+                   io->result == 0          ? BLK_S_OK
+                   : io->result == -ENOTSUP ? BLK_S_UNSUPP
+                                            : BLK_S_IOERR);
+    blk_drop(blk, req);
     machine_unlock(env->lock);
-    free(req);
 }
 
 /* --- Starting --- */
@@ -170,7 +351,9 @@ static void blk_submit(struct virtio_blk *blk, const struct blk_parse *p,
     }
     req->io.iov_count = at;
     req->part_count = at;
-    blk->v.inflight++;
+    req->popped = p->popped;
+    req->avail = (uint16_t)(blk->v.queues[p->queue].last_avail - 1);
+    blk_link(blk, req);
     block_submit(blk->block, &req->io);
 }
 
@@ -193,7 +376,9 @@ static void blk_start_rw(struct virtio_blk *blk, struct blk_parse *p, bool write
         .iov_count = write ? p->out_count : p->chain->in_count,
     };
 
-    if ((write && block_readonly(blk->block)) || !blk_in_range(blk, sector, io.length_bytes))
+    /* More than all memory is the same memory twice: nobody's request, but long work. */
+    if ((write && block_readonly(blk->block)) || !blk_in_range(blk, sector, io.length_bytes) ||
+        io.length_bytes > blk->ram_bytes)
         blk_finish_now(blk, p, BLK_S_IOERR);
     else if (io.length_bytes == 0)
         blk_finish_now(blk, p, BLK_S_OK);
@@ -274,7 +459,8 @@ static void blk_get_id(struct virtio_blk *blk, struct blk_parse *p)
     blk_finish_now(blk, p, BLK_S_OK);
 }
 
-static void blk_start(struct virtio_blk *blk, uint32_t queue, struct virtio_chain *chain)
+static void blk_start(struct virtio_blk *blk, uint32_t queue, struct virtio_chain *chain,
+                      bool popped)
 {
     struct iovec *last = &chain->iov[chain->out_count + chain->in_count - 1];
     struct blk_parse p = {
@@ -284,6 +470,7 @@ static void blk_start(struct virtio_blk *blk, uint32_t queue, struct virtio_chai
         .out_bytes = chain->out_bytes,
         .in = chain->iov + chain->out_count,
         .queue = queue,
+        .popped = popped,
     };
     uint8_t header[BLK_HEADER_BYTES];
     uint64_t sector;
@@ -333,9 +520,13 @@ static void blk_queue_notify(struct virtio_dev *v, uint32_t index)
         return;
     do {
         virtqueue_want_kick(v, q, false);
-        while (budget > 0 && virtqueue_pop(v, q, v->chain) > 0) {
-            blk_start(blk_of(v), index, v->chain);
+        while (budget > 0 && blk_has_room(blk_of(v)) && virtqueue_pop(v, q, v->chain) > 0) {
+            blk_start(blk_of(v), index, v->chain, true);
             budget--;
+        }
+        if (!blk_has_room(blk_of(v))) {
+            blk_of(v)->starved |= VIRTIO_BIT(index);
+            return;
         }
         if (budget == 0) {
             virtio_kick_later(v, index);
@@ -384,30 +575,68 @@ static void blk_config_set(struct virtio_dev *v, uint32_t offset, uint32_t size_
 
 static void blk_reset(struct virtio_dev *v)
 {
-    blk_of(v)->writeback = true;
-    blk_of(v)->resubmit.count = 0;
+    struct virtio_blk *blk = blk_of(v);
+
+    blk->writeback = true;
+    blk->resubmit.count = 0;
+    blk->held = false;
+    blk->starved = 0;
+}
+
+static void blk_queue_reset(struct virtio_dev *v, uint32_t index)
+{
+    struct blk_resubmit *list = &blk_of(v)->resubmit;
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < list->count; i++)
+        if (list->entries[i].queue != index)
+            list->entries[kept++] = list->entries[i];
+    list->count = kept;
 }
 
 static void blk_resume(struct virtio_dev *v)
 {
     struct virtio_blk *blk = blk_of(v);
+    struct blk_resubmit list;
 
-    for (uint32_t i = 0; i < blk->resubmit.count && !v->broken; i++) {
-        const struct blk_resubmit_entry *e = &blk->resubmit.entries[i];
+    if (v->quiesced || v->paused || blk->held || blk->resubmit.count == 0)
+        return;
+    list = blk->resubmit; /* what fails again goes into the next one */
+    blk->resubmit.count = 0;
+    for (uint32_t i = 0; i < list.count && !v->broken; i++) {
+        const struct blk_resubmit_entry *e = &list.entries[i];
 
         if (virtqueue_chain(v, &v->queues[e->queue], e->head, v->chain) == 0)
-            blk_start(blk, e->queue, v->chain);
+            blk_start(blk, e->queue, v->chain, false);
     }
-    blk->resubmit.count = 0;
+}
+
+void virtio_blk_retry(struct dev *d)
+{
+    if (d->type != &blk_type.dev)
+        return;
+    ((struct virtio_blk *)d)->held = false;
+    blk_resume((struct virtio_dev *)d);
+}
+
+static void blk_destroy(struct dev *d)
+{
+    struct virtio_blk *blk = (struct virtio_blk *)d;
+
+    virtio_dev_destroy(d);
+    bell_free(blk->error_bell);
 }
 
 static const struct virtio_type blk_type = {
-    .dev = VIRTIO_DEV("virtio-blk", struct virtio_blk, virtio_dev_destroy, &virtio_blk_table),
+    .dev = VIRTIO_DEV("virtio-blk", struct virtio_blk, blk_destroy, &virtio_blk_table),
     .device_id = 2,
     .config_get = blk_config_get,
     .config_set = blk_config_set,
     .queue_notify = blk_queue_notify,
     .reset = blk_reset,
+    .queue_reset = blk_queue_reset,
+    .cancel = blk_cancel,
+    .quiesce = blk_quiesce,
     .resume = blk_resume,
 };
 
@@ -445,7 +674,17 @@ int virtio_blk_new(struct dev **ret, const struct virtio_params *params, struct 
     if (rc)
         return rc;
     blk = blk_of(v);
+    rc = bell_new(&blk->error_bell, params->env->loop, blk_error_bell, blk, err);
+    if (rc) {
+        dev_free(&v->dev);
+        return rc;
+    }
     blk->block = block;
+    blk->on_error = params->on_disk_error;
+    blk->on_read_error = config->on_read_error;
+    blk->on_write_error = config->on_write_error;
+    for (size_t i = 0; i < params->env->mem->slot_count; i++)
+        blk->ram_bytes += params->env->mem->slots[i].size_bytes;
     blk->discard = config->discard;
     blk->write_zeroes = config->write_zeroes;
     if (config->serial)

@@ -4,9 +4,10 @@
  *
  *     { u8 1; [u32 queue, with more than one queue]; element }   u8 0
  *
- * ferry finishes what is in flight before it saves, so its list is empty unless it was loaded and
- * has not run yet. An element is the sender's struct in its host's byte order, for a little endian
- * host with 64 bit pointers: u32 head, out_num, in_num, 4 unused bytes, u64 in_addr[1024],
+ * ferry finishes what is in flight before it saves, or lets it be popped again. Its list has what
+ * failed and stopped the guest, what was too long to be finished, and what was loaded by a guest
+ * that has not run yet. An element is the sender's struct in its host's byte order, for a little
+ * endian host with 64 bit pointers: u32 head, out_num, in_num, 4 unused bytes, u64 in_addr[1024],
  * out_addr[1024], then {u64 unused, u64 length} in_sg[1024], out_sg[1024]. Only the head says
  * something that is not in the ring, which the guest may not change while the request is in
  * flight; the rest is written for the reader's sake.
@@ -137,6 +138,7 @@ static void blk_post_load(void *obj)
     struct virtio_dev *v = obj;
 
     virtio_state_post_load(obj);
+    blk->held = blk->resubmit.count > 0;
     /* All zeros: the guest has never looked, so it has never changed it. */
     blk->writeback = v->config[BLK_CONFIG_WCE] || le64_load(v->config) == 0;
 }

@@ -57,8 +57,8 @@ void virtio_break(struct virtio_dev *v, const char *fmt, ...)
 
 void virtio_kick(struct virtio_dev *v, uint32_t index)
 {
-    if (index >= v->queue_count || v->broken || v->waiting || v->paused ||
-        !virtqueue_ready(&v->queues[index]))
+    if (index >= v->queue_count || v->broken || v->resetting || v->queues[index].resetting ||
+        v->paused || !virtqueue_ready(&v->queues[index]))
         return;
     /* Legacy drivers may use the queues before they say DRIVER_OK. */
     if (v->legacy)
@@ -96,14 +96,12 @@ int virtio_set_features(struct virtio_dev *v, uint64_t features)
     return features & ~offered ? -EINVAL : 0;
 }
 
-void virtio_set_status(struct virtio_dev *v, uint8_t status)
+int virtio_set_status(struct virtio_dev *v, uint8_t status)
 {
     bool now_ready;
 
-    if (status == 0) {
-        virtio_reset(v);
-        return;
-    }
+    if (status == 0)
+        return virtio_reset(v);
     if (!v->legacy && (status & VIRTIO_STATUS_FEATURES_OK) &&
         !(v->status & VIRTIO_STATUS_FEATURES_OK)) {
         uint64_t wanted = (uint64_t)v->guest_features[1] << 32 | v->guest_features[0];
@@ -120,17 +118,10 @@ void virtio_set_status(struct virtio_dev *v, uint8_t status)
         v->started = true;
         kick_all(v);
     }
+    return 0;
 }
 
 /* --- Reset --- */
-
-void virtio_wait_idle(struct virtio_dev *v)
-{
-    v->waiting++;
-    while (v->inflight > 0)
-        pthread_cond_wait(&v->idle, &v->dev.env->lock->mutex);
-    v->waiting--;
-}
 
 void virtio_dev_reset(struct dev *d)
 {
@@ -141,12 +132,12 @@ void virtio_dev_reset(struct dev *d)
     v->host_features_sel = 0;
     v->guest_features_sel = 0;
     v->guest_page_shift = 0;
-    virtio_reset(v);
+    (void)virtio_reset(v);
 }
 
-void virtio_reset(struct virtio_dev *v)
+static void reset_now(struct virtio_dev *v)
 {
-    virtio_wait_idle(v);
+    v->resetting = false;
     for (uint32_t i = 0; i < v->queue_count; i++)
         virtqueue_reset(&v->queues[i]);
     v->status = 0;
@@ -162,29 +153,86 @@ void virtio_reset(struct virtio_dev *v)
     virtio_set_features(v, 0);
 }
 
-/* --- The main thread's part --- */
-
-void virtio_inflight_done(struct virtio_dev *v)
+static void queue_reset_now(struct virtio_dev *v, uint32_t index)
 {
-    if (--v->inflight > 0)
+    if (virtio_type(v)->queue_reset)
+        virtio_type(v)->queue_reset(v, index);
+    virtqueue_reset(&v->queues[index]);
+}
+
+/* Whatever is taken back at once may be the last: what waits for it happens then and there. */
+static void cancel(struct virtio_dev *v, uint32_t index)
+{
+    if (v->queues[index].inflight > 0 && virtio_type(v)->cancel)
+        virtio_type(v)->cancel(v, index);
+}
+
+int virtio_reset(struct virtio_dev *v)
+{
+    v->resetting = true;
+    for (uint32_t i = 0; i < v->queue_count; i++)
+        cancel(v, i);
+    if (v->resetting && v->inflight == 0)
+        reset_now(v);
+    return v->resetting ? -EAGAIN : 0;
+}
+
+void virtio_queue_reset(struct virtio_dev *v, uint32_t index)
+{
+    struct virtio_queue *q = &v->queues[index];
+
+    q->resetting = true;
+    cancel(v, index);
+    if (q->resetting && q->inflight == 0)
+        queue_reset_now(v, index);
+}
+
+bool virtio_dev_reset_begin(struct dev *d)
+{
+    struct virtio_dev *v = (struct virtio_dev *)d;
+
+    v->reset_awaited = virtio_reset(v) < 0;
+    return !v->reset_awaited;
+}
+
+/* --- Requests that other threads have --- */
+
+void virtio_inflight_add(struct virtio_dev *v, uint32_t index)
+{
+    v->inflight++;
+    v->queues[index].inflight++;
+}
+
+void virtio_inflight_done(struct virtio_dev *v, uint32_t index)
+{
+    v->inflight--;
+    if (--v->queues[index].inflight == 0 && v->queues[index].resetting)
+        queue_reset_now(v, index);
+    if (v->inflight > 0)
         return;
-    if (v->waiting)
-        pthread_cond_broadcast(&v->idle);
-    if (v->drain_wanted)
+    if (v->resetting)
+        reset_now(v);
+    pthread_cond_broadcast(&v->idle);
+    if (v->drain_wanted || v->reset_awaited)
         bell_ring(v->bell);
 }
+
+/* --- The main thread's part --- */
 
 /* Main thread: what handlers on other threads left for it. */
 static void virtio_bell(void *arg)
 {
     struct virtio_dev *v = arg;
-    bool drained;
+    bool drained, calm;
     uint64_t kicked;
 
     machine_lock(v->dev.env->lock);
     drained = v->drain_wanted && v->inflight == 0;
     if (drained)
         v->drain_wanted = false;
+    calm = v->reset_awaited && !v->resetting;
+    if (calm)
+        v->reset_awaited = false;
     kicked = v->kicked;
     v->kicked = 0;
     for (uint32_t i = 0; kicked != 0; i++, kicked >>= 1) {
@@ -193,7 +241,9 @@ static void virtio_bell(void *arg)
     }
     machine_unlock(v->dev.env->lock);
     if (drained)
-        v->on_drained(v->on_drained_arg);
+        v->on_drained(v->arg);
+    if (calm)
+        v->on_calm(v->arg);
 }
 
 /* --- Around a pause --- */
@@ -205,6 +255,8 @@ static int virtio_quiesce(void *obj)
 
     machine_lock(v->dev.env->lock);
     v->quiesced = true;
+    if (virtio_type(v)->quiesce)
+        virtio_type(v)->quiesce(v);
     busy = v->inflight > 0;
     v->drain_wanted = busy;
     machine_unlock(v->dev.env->lock);
@@ -218,6 +270,8 @@ static void virtio_unquiesce(void *obj)
     machine_lock(v->dev.env->lock);
     v->quiesced = false;
     v->drain_wanted = false;
+    if (virtio_type(v)->resume)
+        virtio_type(v)->resume(v);
     kick_all(v);
     machine_unlock(v->dev.env->lock);
 }
@@ -280,7 +334,8 @@ int virtio_dev_new(struct virtio_dev **ret, const struct virtio_type *type,
     v->legacy = params->legacy;
     v->config_bytes = config_bytes;
     v->on_drained = params->on_drained;
-    v->on_drained_arg = params->arg;
+    v->on_calm = params->on_calm;
+    v->arg = params->arg;
     v->host_features = features | VIRTIO_BIT(VIRTIO_F_RING_RESET);
     if (params->config->indirect_desc)
         v->host_features |= VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC);
@@ -313,7 +368,8 @@ void virtio_dev_destroy(struct dev *d)
     struct virtio_dev *v = (struct virtio_dev *)d;
 
     machine_lock(d->env->lock);
-    virtio_wait_idle(v);
+    while (v->inflight > 0)
+        pthread_cond_wait(&v->idle, &d->env->lock->mutex);
     machine_unlock(d->env->lock);
     bell_free(v->bell);
     free(v->chain);

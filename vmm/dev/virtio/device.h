@@ -6,8 +6,13 @@
  * Life of a request: the guest puts a chain into the avail ring and kicks; queue_notify() pops it
  * (virtqueue_pop), which makes it `in use`; sooner or later it is pushed to the used ring with an
  * interrupt if the guest wants one. A device that finishes requests on other threads counts them
- * in `inflight`: a reset waits for them, and a quiesce tells when the last is done. While
- * `quiesced`, queue_notify() must take nothing that it does not finish before it returns.
+ * in `inflight`: a quiesce tells when the last is done. While `quiesced`, queue_notify() must take
+ * nothing that it does not finish before it returns.
+ *
+ * A reset takes as long as what is in flight, since a disk that still reads into guest memory must
+ * not do so once the driver has it back; nobody waits for it inside a handler. The driver's store
+ * is put off (-EAGAIN), as drivers of this transport do not poll the status; a queue's reset they
+ * do poll, so it shows in its register. Other queues are served meanwhile.
  */
 #pragma once
 
@@ -50,7 +55,13 @@ struct virtio_type {
     /* v->features have changed by negotiation (not by a load); may be NULL. */
     void (*features_set)(struct virtio_dev *v);
     void (*reset)(struct virtio_dev *v); /* may be NULL; nothing is in flight */
-    /* Before the queues are looked at again after a load or a pause; may be NULL. */
+    /* A queue's reset: forget what is kept of it; may be NULL; nothing of it is in flight. */
+    void (*queue_reset)(struct virtio_dev *v, uint32_t index);
+    /* End soon what is in flight of a queue that is to be reset; may be NULL: it is short. */
+    void (*cancel)(struct virtio_dev *v, uint32_t index);
+    /* Give back to the rings what need not be finished before a pause; may be NULL. */
+    void (*quiesce)(struct virtio_dev *v);
+    /* Before the queues are looked at again after a load, a pause or a quiesce; may be NULL. */
     void (*resume)(struct virtio_dev *v);
 };
 
@@ -87,13 +98,15 @@ struct virtio_dev {
     uint32_t inflight; /* requests other threads work on */
     bool quiesced;
     bool paused;
-    bool drain_wanted; /* on_drained has to be called when inflight is 0 */
+    bool drain_wanted;  /* on_drained has to be called when inflight is 0 */
+    bool resetting;     /* as soon as inflight is 0; no kick is heard */
+    bool reset_awaited; /* on_calm has to be called then */
     bool warned;
-    uint32_t waiting; /* how many wait for inflight to become 0, the lock released meanwhile */
-    uint64_t kicked;  /* queues to look at again, by the main thread: bit = index */
-    pthread_cond_t idle;
+    uint64_t kicked;     /* queues to look at again, by the main thread: bit = index */
+    pthread_cond_t idle; /* inflight is 0 */
     void (*on_drained)(void *arg);
-    void *on_drained_arg;
+    void (*on_calm)(void *arg);
+    void *arg;                  /* of both */
     struct virtio_chain *chain; /* owned; the one being looked at */
 };
 
@@ -105,16 +118,17 @@ int virtio_dev_new(struct virtio_dev **ret, const struct virtio_type *type,
 int virtio_dev_create(struct dev *d, struct ferry_err *err) FERRY_MUST_CHECK;
 void virtio_dev_destroy(struct dev *d);
 void virtio_dev_reset(struct dev *d);
+bool virtio_dev_reset_begin(struct dev *d);
 extern const struct ferry_part_ops virtio_part_ops;
 
 /* struct virtio_type.dev: what is behind every transport. Needs mmio.h. */
-#define VIRTIO_DEV(type_name, type, destroy_fn, state_table)                            \
-    {                                                                                   \
-        .name = type_name, .size_bytes = sizeof(type), .mmio_bytes = VIRTIO_MMIO_BYTES, \
-        .access_sizes = 1 | 2 | 4 | 8,                                                  \
-        .mmio = {.read = virtio_mmio_read, .write = virtio_mmio_write},                 \
-        .create = virtio_dev_create, .destroy = destroy_fn, .reset = virtio_dev_reset,  \
-        .table = state_table, .part_ops = &virtio_part_ops,                             \
+#define VIRTIO_DEV(type_name, type, destroy_fn, state_table)                                       \
+    {                                                                                              \
+        .name = type_name, .size_bytes = sizeof(type), .mmio_bytes = VIRTIO_MMIO_BYTES,            \
+        .access_sizes = 1 | 2 | 4 | 8,                                                             \
+        .mmio = {.read = virtio_mmio_read, .write = virtio_mmio_write},                            \
+        .create = virtio_dev_create, .destroy = destroy_fn, .reset = virtio_dev_reset,             \
+        .reset_begin = virtio_dev_reset_begin, .table = state_table, .part_ops = &virtio_part_ops, \
     }
 
 static inline const struct virtio_type *virtio_type(const struct virtio_dev *v)
@@ -131,11 +145,11 @@ static inline bool virtio_has(const struct virtio_dev *v, unsigned feature_bit)
 uint64_t virtio_offered(const struct virtio_dev *v);
 /* Returns 0, or -EINVAL if not all are offered; then those that are, are set. */
 int virtio_set_features(struct virtio_dev *v, uint64_t features);
-void virtio_set_status(struct virtio_dev *v, uint8_t status);
-/* Until nothing is in flight; releases the machine lock meanwhile. */
-void virtio_wait_idle(struct virtio_dev *v);
-/* Reset by the guest; waits. */
-void virtio_reset(struct virtio_dev *v);
+/* 0, or -EAGAIN: a reset that is not over. */
+int virtio_set_status(struct virtio_dev *v, uint8_t status);
+/* Reset by the guest: 0, or -EAGAIN: it happens when nothing is in flight any more. */
+int virtio_reset(struct virtio_dev *v);
+void virtio_queue_reset(struct virtio_dev *v, uint32_t index);
 void virtio_kick(struct virtio_dev *v, uint32_t index);
 /* The same later, on the main thread: for handlers that have done enough for one turn. */
 void virtio_kick_later(struct virtio_dev *v, uint32_t index);
@@ -144,5 +158,7 @@ void virtio_update_irq(struct virtio_dev *v);
 void virtio_config_changed(struct virtio_dev *v);
 /* The guest broke the rules. The first time the operator reads it. */
 void virtio_break(struct virtio_dev *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* One request of another thread is done, after it was pushed. */
-void virtio_inflight_done(struct virtio_dev *v);
+/* Another thread has one more request of this queue. */
+void virtio_inflight_add(struct virtio_dev *v, uint32_t index);
+/* One is done, after it was pushed. */
+void virtio_inflight_done(struct virtio_dev *v, uint32_t index);

@@ -55,7 +55,9 @@ static uint32_t read_modern(struct virtio_dev *v, uint64_t offset)
         return q && q->reg_ready;
     case VIRTIO_MMIO_R_GENERATION:
         return v->config_generation;
-    default: /* QUEUE_RESET: a reset is over when it is asked for */
+    case VIRTIO_MMIO_R_QUEUE_RESET:
+        return q && q->resetting;
+    default:
         return 0;
     }
 }
@@ -147,7 +149,7 @@ static void set_queue_ready(struct virtio_dev *v, struct virtio_queue *q, bool r
     map_or_break(v, q);
 }
 
-static void write_legacy(struct virtio_dev *v, uint64_t offset, uint32_t value)
+static int write_legacy(struct virtio_dev *v, uint64_t offset, uint32_t value)
 {
     struct virtio_queue *q = selected(v);
 
@@ -168,9 +170,9 @@ static void write_legacy(struct virtio_dev *v, uint64_t offset, uint32_t value)
         }
         break;
     case VIRTIO_MMIO_R_QUEUE_PFN:
-        if (value == 0) {
-            virtio_reset(v);
-        } else if (q) {
+        if (value == 0)
+            return virtio_reset(v);
+        if (q) {
             q->desc_gpa = (uint64_t)value << v->guest_page_shift;
             virtqueue_layout_legacy(q);
             map_or_break(v, q);
@@ -179,6 +181,7 @@ static void write_legacy(struct virtio_dev *v, uint64_t offset, uint32_t value)
     default:
         break;
     }
+    return 0;
 }
 
 static void write_queue_modern(struct virtio_dev *v, struct virtio_queue *q, uint64_t offset,
@@ -201,10 +204,8 @@ static void write_queue_modern(struct virtio_dev *v, struct virtio_queue *q, uin
         q->reg_used[offset == VIRTIO_MMIO_R_USED_HIGH] = value;
         break;
     case VIRTIO_MMIO_R_QUEUE_RESET:
-        if (value & 1 && virtio_has(v, VIRTIO_F_RING_RESET)) {
-            virtio_wait_idle(v);
-            virtqueue_reset(q);
-        }
+        if (value & 1 && virtio_has(v, VIRTIO_F_RING_RESET))
+            virtio_queue_reset(v, (uint32_t)(q - v->queues));
         break;
     default:
         break;
@@ -224,7 +225,8 @@ static void write_modern(struct virtio_dev *v, uint64_t offset, uint32_t value)
     }
 }
 
-static void write_register(struct virtio_dev *v, uint64_t offset, uint32_t value)
+/* 0, or -EAGAIN: the same once more, later. */
+static int write_register(struct virtio_dev *v, uint64_t offset, uint32_t value)
 {
     struct virtio_queue *q = selected(v);
 
@@ -251,15 +253,14 @@ static void write_register(struct virtio_dev *v, uint64_t offset, uint32_t value
         virtio_update_irq(v);
         break;
     case VIRTIO_MMIO_R_STATUS:
-        virtio_set_status(v, (uint8_t)value);
-        break;
+        return virtio_set_status(v, (uint8_t)value);
     default:
         if (v->legacy)
-            write_legacy(v, offset, value);
-        else
-            write_modern(v, offset, value);
+            return write_legacy(v, offset, value);
+        write_modern(v, offset, value);
         break;
     }
+    return 0;
 }
 
 int virtio_mmio_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t value)
@@ -267,13 +268,13 @@ int virtio_mmio_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t 
     struct virtio_dev *v = dev;
 
     if (size_bytes == 8) {
-        if (virtio_mmio_write(dev, offset, 4, value & UINT32_MAX) ||
-            virtio_mmio_write(dev, offset + 4, 4, value >> 32))
-            return -EFAULT;
-    } else if (offset >= VIRTIO_MMIO_R_CONFIG) {
-        config_write(v, offset - VIRTIO_MMIO_R_CONFIG, size_bytes, value);
-    } else if (size_bytes == 4) {
-        write_register(v, offset, (uint32_t)value);
+        int rc = virtio_mmio_write(dev, offset, 4, value & UINT32_MAX);
+
+        return rc ? rc : virtio_mmio_write(dev, offset + 4, 4, value >> 32);
     }
+    if (offset >= VIRTIO_MMIO_R_CONFIG)
+        config_write(v, offset - VIRTIO_MMIO_R_CONFIG, size_bytes, value);
+    else if (size_bytes == 4)
+        return write_register(v, offset, (uint32_t)value);
     return 0;
 }

@@ -42,8 +42,10 @@ struct virtio_queue {
     uint8_t *avail;
     uint8_t *used;
     uint16_t used_idx;
-    uint16_t in_use;  /* popped and not pushed */
-    bool unsignalled; /* published since the guest's wish was last asked */
+    uint16_t in_use;   /* popped and not pushed */
+    uint16_t inflight; /* of those, what other threads work on */
+    bool resetting;    /* by QUEUE_RESET, as soon as inflight is 0; no kick is heard */
+    bool unsignalled;  /* published since the guest's wish was last asked */
     uint16_t signalled_used;
     bool signalled_valid; /* false: the next push interrupts whatever the event index says */
 };

@@ -29,6 +29,19 @@ struct net;
 #define VIRTIO_QUEUE_NUM_MAX    1024u
 #define VIRTIO_CONFIG_BYTES_MAX 64u
 
+/* QEMU's names: what becomes of a request that failed. */
+enum virtio_blk_action {
+    VIRTIO_BLK_REPORT = 1, /* the guest is told */
+    VIRTIO_BLK_IGNORE,     /* the guest is told that it was done */
+    VIRTIO_BLK_STOP,       /* it is kept until virtio_blk_retry(); the guest is to be stopped */
+};
+struct virtio_blk_error {
+    struct block *block;
+    bool write; /* or flush, discard, write zeroes */
+    enum virtio_blk_action action;
+    int errnum;
+};
+
 /* What the board gives to each constructor. */
 struct virtio_params {
     const struct dev_env *env;
@@ -40,7 +53,11 @@ struct virtio_params {
     const struct config_device *config; /* loan during the call */
     /* The last request in flight after quiesce is done; main thread, lock not held. */
     void (*on_drained)(void *arg);
-    void *arg;
+    /* reset_begin answered false, and now nothing is in flight; the same way. */
+    void (*on_calm)(void *arg);
+    /* blk: the host failed a request; the same way. The error is a loan during the call. */
+    void (*on_disk_error)(void *arg, const struct virtio_blk_error *error);
+    void *arg; /* of all three */
 };
 
 /*
@@ -51,6 +68,11 @@ int virtio_blk_new(struct dev **ret, const struct virtio_params *params, struct 
                    struct ferry_err *err) FERRY_MUST_CHECK;
 int virtio_net_new(struct dev **ret, const struct virtio_params *params, struct net *net,
                    struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * The guest runs from now on: requests that it stopped for, or that came with it undone, are done.
+ * Lock held. Devices of other types have none.
+ */
+void virtio_blk_retry(struct dev *d);
 /*
  * Tell the network where the card is now: a RARP frame, and the driver is asked to say it its own
  * way if it can. Lock held. Devices of other types have nothing to tell.

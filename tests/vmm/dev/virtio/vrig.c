@@ -3,6 +3,7 @@
 
 #include "tests/vmm/dev/virtio/vrig.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,15 @@ static void line(void *controller, unsigned source, bool level)
 static void drained(void *arg)
 {
     ((struct vrig *)arg)->drained++;
+}
+
+static void calm(void *arg)
+{
+    ((struct vrig *)arg)->calm++;
+}
+
+static void disk_error(void *arg, const struct virtio_blk_error *error)
+{
 }
 
 struct vrig *vrig_new(bool legacy)
@@ -59,6 +69,8 @@ struct vrig *vrig_new(bool legacy)
         .legacy = legacy,
         .config = &r->config,
         .on_drained = drained,
+        .on_calm = calm,
+        .on_disk_error = disk_error,
         .arg = r,
     };
     return r;
@@ -109,9 +121,28 @@ uint64_t vrig_read_size(struct vrig *r, uint64_t offset, unsigned size_bytes)
 
 void vrig_write_size(struct vrig *r, uint64_t offset, unsigned size_bytes, uint64_t value)
 {
+    struct timespec nap = {.tv_nsec = 100000};
+    int rc;
+
+    for (;;) {
+        machine_lock(&r->lock);
+        rc = r->dev->type->mmio.write(r->dev, offset, size_bytes, value);
+        machine_unlock(&r->lock);
+        if (rc != -EAGAIN)
+            break;
+        nanosleep(&nap, NULL);
+    }
+    assert_int_equal(rc, 0);
+}
+
+int vrig_try_write(struct vrig *r, uint64_t offset, uint32_t value)
+{
+    int rc;
+
     machine_lock(&r->lock);
-    assert_int_equal(r->dev->type->mmio.write(r->dev, offset, size_bytes, value), 0);
+    rc = r->dev->type->mmio.write(r->dev, offset, 4, value);
     machine_unlock(&r->lock);
+    return rc;
 }
 
 uint32_t vrig_read(struct vrig *r, uint64_t offset)
@@ -195,15 +226,21 @@ void vrig_start(struct vrig *r, uint64_t features, uint32_t queue_count, uint32_
     vrig_driver_ok(r);
 }
 
-void vring_desc(struct vrig *r, struct vring *q, uint32_t i, uint64_t gpa, uint32_t bytes,
-                uint16_t flags, uint16_t next)
+void vring_at(struct vrig *r, uint64_t table_gpa, uint32_t i, uint64_t gpa, uint32_t bytes,
+              uint16_t flags, uint16_t next)
 {
-    uint8_t *d = vrig_mem(r, q->desc_gpa + 16 * i);
+    uint8_t *d = vrig_mem(r, table_gpa + 16 * i);
 
     le64_store(d, gpa);
     le32_store(d + 8, bytes);
     le16_store(d + 12, flags);
     le16_store(d + 14, next);
+}
+
+void vring_desc(struct vrig *r, struct vring *q, uint32_t i, uint64_t gpa, uint32_t bytes,
+                uint16_t flags, uint16_t next)
+{
+    vring_at(r, q->desc_gpa, i, gpa, bytes, flags, next);
 }
 
 void vring_offer(struct vrig *r, struct vring *q, uint16_t head)

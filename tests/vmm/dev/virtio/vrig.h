@@ -44,6 +44,8 @@ struct vrig {
     int irq_level;
     int irqs; /* how often the device said high */
     int drained;
+    int calm;
+    void *user; /* of the test */
 };
 
 /* Device options as the command line has them by default. */
@@ -56,7 +58,10 @@ void vrig_run_for_ms(struct vrig *r, int ms);
 uint32_t vrig_read(struct vrig *r, uint64_t offset);
 uint64_t vrig_read_size(struct vrig *r, uint64_t offset, unsigned size_bytes);
 void vrig_write(struct vrig *r, uint64_t offset, uint32_t value);
+/* As a hart does it: what is put off is written again. */
 void vrig_write_size(struct vrig *r, uint64_t offset, unsigned size_bytes, uint64_t value);
+/* Once: 0 or -EAGAIN. */
+int vrig_try_write(struct vrig *r, uint64_t offset, uint32_t value);
 uint8_t *vrig_mem(struct vrig *r, uint64_t gpa);
 
 /* Reset, negotiate exactly these features (VERSION_1 is added), queues of num, DRIVER_OK. */
@@ -66,6 +71,9 @@ void vrig_negotiate(struct vrig *r, uint64_t features);
 struct vring *vrig_queue(struct vrig *r, uint32_t index, uint32_t num);
 void vrig_driver_ok(struct vrig *r);
 
+/* A descriptor of a table anywhere; of the ring's own. */
+void vring_at(struct vrig *r, uint64_t table_gpa, uint32_t i, uint64_t gpa, uint32_t bytes,
+              uint16_t flags, uint16_t next);
 void vring_desc(struct vrig *r, struct vring *q, uint32_t i, uint64_t gpa, uint32_t bytes,
                 uint16_t flags, uint16_t next);
 void vring_offer(struct vrig *r, struct vring *q, uint16_t head);

@@ -36,14 +36,20 @@ static int assign_slots(struct vm_config *c, struct ferry_err *err)
     return 0;
 }
 
+/* NULL: none such, or not a disk. */
+static const struct config_drive *find_drive(const struct vm_config *c,
+                                             const struct config_device *d)
+{
+    for (size_t i = 0; d->type == CONFIG_DEVICE_BLK && i < c->drive_count; i++)
+        if (!strcmp(c->drives[i].id, d->backend))
+            return &c->drives[i];
+    return NULL;
+}
+
 static bool have_backend(const struct vm_config *c, const struct config_device *d)
 {
-    if (d->type == CONFIG_DEVICE_BLK) {
-        for (size_t i = 0; i < c->drive_count; i++)
-            if (!strcmp(c->drives[i].id, d->backend))
-                return true;
-        return false;
-    }
+    if (d->type == CONFIG_DEVICE_BLK)
+        return find_drive(c, d) != NULL;
     for (size_t i = 0; i < c->netdev_count; i++)
         if (!strcmp(c->netdevs[i].id, d->backend))
             return true;
@@ -90,6 +96,26 @@ static int check_chardevs(const struct vm_config *c, struct ferry_err *err)
     return 0;
 }
 
+/* What the disk says outweighs what its drive says. */
+static void default_on_error(struct vm_config *c)
+{
+    for (size_t i = 0; i < c->device_count; i++) {
+        struct config_device *d = &c->devices[i];
+        const struct config_drive *drive = find_drive(c, d);
+
+        if (!drive)
+            continue;
+        if (d->on_read_error == CONFIG_ON_ERROR_AUTO)
+            d->on_read_error = drive->on_read_error;
+        if (d->on_read_error == CONFIG_ON_ERROR_AUTO)
+            d->on_read_error = CONFIG_ON_ERROR_REPORT;
+        if (d->on_write_error == CONFIG_ON_ERROR_AUTO)
+            d->on_write_error = drive->on_write_error;
+        if (d->on_write_error == CONFIG_ON_ERROR_AUTO)
+            d->on_write_error = CONFIG_ON_ERROR_ENOSPC;
+    }
+}
+
 static void default_macs(struct vm_config *c)
 {
     static const uint8_t none[6];
@@ -116,8 +142,10 @@ int config_check(struct vm_config *c, struct ferry_err *err)
         rc = check_backends(c, err);
     if (!rc)
         rc = check_chardevs(c, err);
-    if (!rc)
+    if (!rc) {
         default_macs(c);
+        default_on_error(c);
+    }
     if (!rc && c->initrd && !c->kernel)
         rc = err_set(err, EINVAL, "-initrd has no use without -kernel");
     if (!rc && c->append && !c->kernel)

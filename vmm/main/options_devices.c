@@ -70,6 +70,26 @@ static int add_device(struct vm_config *c, const struct config_device *d, struct
 static const struct config_device device_defaults = {
     .slot = -1, .event_idx = true, .indirect_desc = true, .discard = true, .write_zeroes = true};
 
+static const char *const write_errors[] = {"report", "ignore", "enospc", "stop", "auto", NULL};
+static const char *const read_errors[] = {"report", "ignore", "stop", "auto", NULL};
+
+/* choice: as PROP_ENUM leaves it; 0 = not given. */
+static enum config_on_error on_error(const char *const *choices, int choice)
+{
+    static const struct {
+        const char *name;
+        enum config_on_error value;
+    } all[] = {{"report", CONFIG_ON_ERROR_REPORT},
+               {"ignore", CONFIG_ON_ERROR_IGNORE},
+               {"enospc", CONFIG_ON_ERROR_ENOSPC},
+               {"stop", CONFIG_ON_ERROR_STOP}};
+
+    for (size_t i = 0; choice > 0 && i < sizeof(all) / sizeof(all[0]); i++)
+        if (!strcmp(all[i].name, choices[choice - 1]))
+            return all[i].value;
+    return CONFIG_ON_ERROR_AUTO;
+}
+
 enum drive_interface { DRIVE_IF_NONE = 1, DRIVE_IF_VIRTIO };
 enum drive_cache { CACHE_WRITEBACK = 1, CACHE_NONE, CACHE_UNSAFE };
 
@@ -78,6 +98,7 @@ struct drive_options {
     enum drive_interface interface;
     enum drive_cache cache;
     int discard;
+    int rerror, werror;
 };
 
 static const char *const interfaces[] = {"none", "virtio", NULL};
@@ -98,6 +119,8 @@ static const struct prop drive_props[] = {
     {.name = "read-only", .kind = PROP_BOOL, D(drive.readonly)},
     {.name = "discard", .kind = PROP_ENUM, .choices = discards, D(discard)},
     {.name = "locking", .kind = PROP_BOOL, D(drive.locking)},
+    {.name = "rerror", .kind = PROP_ENUM, .choices = read_errors, D(rerror)},
+    {.name = "werror", .kind = PROP_ENUM, .choices = write_errors, D(werror)},
     {0},
 };
 #undef D
@@ -115,6 +138,8 @@ static int finish_drive(struct vm_config *c, struct drive_options *o, struct fer
     if (o->cache == CACHE_UNSAFE)
         o->drive.no_flush = true;
     o->drive.discard = o->discard == 2;
+    o->drive.on_read_error = on_error(read_errors, o->rerror);
+    o->drive.on_write_error = on_error(write_errors, o->werror);
     if (!o->drive.id) {
         snprintf(id, sizeof(id), "drive%zu", c->drive_count);
         o->drive.id = strdup(id);
@@ -344,6 +369,7 @@ struct device_options {
     struct config_device device;
     char *bus;
     char *drive, *netdev;
+    int rerror, werror;
 };
 
 #define V(member) .offset = offsetof(struct device_options, device.member)
@@ -363,6 +389,14 @@ static const struct prop blk_props[] = {
     {.name = "num-queues", .kind = PROP_U32, V(num_queues), .min = 1, .max = 8},
     {.name = "discard", .kind = PROP_BOOL, V(discard)},
     {.name = "write-zeroes", .kind = PROP_BOOL, V(write_zeroes)},
+    {.name = "rerror",
+     .kind = PROP_ENUM,
+     .choices = read_errors,
+     .offset = offsetof(struct device_options, rerror)},
+    {.name = "werror",
+     .kind = PROP_ENUM,
+     .choices = write_errors,
+     .offset = offsetof(struct device_options, werror)},
     {0},
 };
 static const struct prop net_props[] = {
@@ -423,6 +457,8 @@ static int finish_device(struct vm_config *c, struct device_options *o, struct f
             rc = err_set(err, EEXIST, "Duplicate device ID '%s'", o->device.id);
     if (rc < 0)
         return rc;
+    o->device.on_read_error = on_error(read_errors, o->rerror);
+    o->device.on_write_error = on_error(write_errors, o->werror);
     o->device.backend = TAKE_PTR(*backend);
     rc = add_device(c, &o->device, err);
     if (!rc)

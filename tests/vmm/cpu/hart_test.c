@@ -318,11 +318,11 @@ static void a_store_waits_for_its_device_and_the_hart_does_not(void **state)
                rig_csr("csrrw", X0, CSR_MTVEC, A1), rig_u("lui", A2, SLOW_GPA >> 12),
                rig_i("addi", A3, X0, 5), rig_s("sw", A3, A2, 0),
                /* it is over */
-               rig_i("addi", A4, X0, 1), rig_s("sd", A4, A0, 0), rig_j(X0, 0),
-               rig_word("ebreak"), rig_word("ebreak"), rig_word("ebreak"),
+               rig_i("addi", A4, X0, 1), rig_s("sd", A4, A0, 0), rig_j(X0, 0), rig_word("ebreak"),
+               rig_word("ebreak"), rig_word("ebreak"),
                /* interrupt: count it, and do not hear of it again */
-               rig_csr("csrrw", X0, CSR_MIE, X0), rig_i("addi", A5, X0, 1),
-               rig_s("sd", A5, A0, 8), rig_word("mret"));
+               rig_csr("csrrw", X0, CSR_MIE, X0), rig_i("addi", A5, X0, 1), rig_s("sd", A5, A0, 8),
+               rig_word("mret"));
     assert_int_equal(bus_add(&m.bus, &region, &err), 0);
     m.harts[0]->r.mie = 1u << HART_IRQ_MSI;
     m.harts[0]->r.mstatus |= MSTATUS_MIE;

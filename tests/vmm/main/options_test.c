@@ -62,6 +62,35 @@ static void a_whole_machine(void **state)
     config_free(&c);
 }
 
+static void a_disk_outweighs_its_drive(void **state)
+{
+    static const struct {
+        const char *text;
+        enum config_on_error on_read, on_write;
+    } cases[] = {
+        {"-drive file=x", CONFIG_ON_ERROR_REPORT, CONFIG_ON_ERROR_ENOSPC},
+        {"-drive file=x,rerror=stop,werror=ignore", CONFIG_ON_ERROR_STOP, CONFIG_ON_ERROR_IGNORE},
+        {"-drive file=x,if=none,id=d,rerror=stop,werror=stop -device virtio-blk-device,drive=d",
+         CONFIG_ON_ERROR_STOP, CONFIG_ON_ERROR_STOP},
+        {"-device virtio-blk-device,drive=d,rerror=ignore,werror=auto "
+         "-drive file=x,if=none,id=d,rerror=stop,werror=report",
+         CONFIG_ON_ERROR_IGNORE, CONFIG_ON_ERROR_REPORT},
+        {"-blockdev driver=file,node-name=d,filename=x "
+         "-device virtio-blk-device,drive=d,werror=stop",
+         CONFIG_ON_ERROR_REPORT, CONFIG_ON_ERROR_STOP},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct vm_config c;
+        struct ferry_err err;
+
+        assert_int_equal(parse(&c, cases[i].text, &err), 0);
+        assert_int_equal(c.devices[0].on_read_error, cases[i].on_read);
+        assert_int_equal(c.devices[0].on_write_error, cases[i].on_write);
+        config_free(&c);
+    }
+}
+
 static void json_is_the_same_as_words(void **state)
 {
     struct vm_config c;
@@ -205,6 +234,7 @@ static void every_mistake_is_a_sentence(void **state)
         {"-drive if=none,id=d", "'file' is missing"},
         {"-drive file=x,cach=none", "did you mean 'cache'?"},
         {"-drive file=x,format=qcow2", "does not accept value 'qcow2'"},
+        {"-drive file=x,rerror=enospc", "rerror"},
         {"-drive file=x,id=d/../e", "is not an identifier"},
         {"-drive file=x,id=d,if=none -drive file=y,id=d,if=none", "Duplicate nodes"},
         {"-blockdev driver=raw,node-name=r,file=none", "node-name='none'"},
@@ -275,6 +305,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_machine),
+        cmocka_unit_test(a_disk_outweighs_its_drive),
         cmocka_unit_test(json_is_the_same_as_words),
         cmocka_unit_test(ram_in_a_file),
         cmocka_unit_test(a_drive_without_if_none_brings_its_device),

@@ -8,7 +8,7 @@
  *   machine, RAM, parts, capabilities --------------> compares, names every difference
  *   <----------------------------- ACCEPT or REFUSE --
  *   RAM, then what was written meanwhile, and so on -> (a lane thread on either side)
- *   quiesces, pauses, saves, deactivates
+ *   settles, quiesces, pauses, deactivates, saves
  *   last RAM, devices ------------------------------> loads to scratch, checks, activates
  *   <------------------------------ LOADED or REFUSE --
  *   COMMIT -----------------------------------------> adopts, starts the guest
@@ -183,7 +183,17 @@ struct ferry_migrate_source_params {
     bool no_threads; /* step() does all the work, some milliseconds each: for tests */
     /* May be NULL: */
     void (*throttle)(void *opaque, unsigned percent); /* slow the harts down; 0 = stop that */
-    void (*deactivate)(void *opaque);                 /* paused and saved: give it up */
+    /*
+     * The guest is about to be paused, and runs: what would take long in the pause, as writing disk
+     * images to stable storage. 0: done; 1: begun, ferry_migrate_source_settled() says when it is
+     * over, within setup_timeout; -errno: the migration fails. Asked once.
+     */
+    int (*settle)(void *opaque, struct ferry_err *err);
+    /*
+     * Paused: give up what only one side can have. As above, within pause_timeout. After it
+     * activate takes it back, also when it was begun and is not over: then it must come to nothing.
+     */
+    int (*deactivate)(void *opaque, struct ferry_err *err);
     int (*activate)(void *opaque, struct ferry_err *err);
     ferry_migrate_trace_fn *trace;
     ferry_migrate_clock_fn *clock;
@@ -210,6 +220,12 @@ FERRY_API int ferry_migrate_source_set_running(struct ferry_migrate_source *s, b
 FERRY_API void
 ferry_migrate_source_set_parameters(struct ferry_migrate_source *s,
                                     const struct ferry_migrate_parameters *parameters);
+/*
+ * What settle or deactivate began is over; failure: NULL, or why it cannot be done, which fails the
+ * migration and leads back. Call step() soon; not from inside a callback.
+ */
+FERRY_API void ferry_migrate_source_settled(struct ferry_migrate_source *s,
+                                            const struct ferry_err *failure);
 /* In PRE_SWITCHOVER: go on. Else -EINVAL. */
 FERRY_API int ferry_migrate_source_proceed(struct ferry_migrate_source *s,
                                            struct ferry_err *err) FERRY_MUST_CHECK;

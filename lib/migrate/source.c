@@ -272,6 +272,29 @@ int source_begin_ram(struct ferry_migrate_source *s)
     return 0;
 }
 
+/* Before the pause, while the guest still runs. What it writes to RAM meanwhile is another round.
+ */
+static int source_settle_or_fit(struct ferry_migrate_source *s)
+{
+    int r = 0;
+
+    if (s->settle && !s->settle_asked) {
+        s->settle_asked = true;
+        s->base.settled = false;
+        r = s->settle(s->opaque, &s->base.m.err);
+    }
+    return r < 0 ? r : r > 0 ? MOVE_EV_SETTLE : MOVE_EV_FITS;
+}
+
+static int stream_settled(struct source *base)
+{
+    struct ferry_migrate_source *s = stream_of(base);
+
+    mover_allow(&base->m, source_now(s), s->stall_timeout_ns);
+    source_round_begins(s, s->pending_pages + guest_ram_harvest(&s->guest));
+    return 0;
+}
+
 static int stream_round(struct source *base)
 {
     struct ferry_migrate_source *s = stream_of(base);
@@ -291,7 +314,7 @@ static int stream_round(struct source *base)
     if (rounds_enough(&s->rounds, s->pending_pages, dirty)) {
         s->pending_pages = dirty;
         s->done_before = atomic_load(&c->pages_done);
-        return MOVE_EV_FITS;
+        return source_settle_or_fit(s);
     }
     source_round_begins(s, dirty);
     return 0;
@@ -305,6 +328,17 @@ static int stream_pausing(struct source *base)
 
     s->precopy_bytes = source_totals(s).bytes;
     return 0;
+}
+
+static int stream_release(struct source *base)
+{
+    struct ferry_migrate_source *s = stream_of(base);
+    int r = 0;
+
+    s->inactive = true;
+    if (s->deactivate)
+        r = s->deactivate(s->opaque, &base->m.err);
+    return r < 0 ? r : r > 0 ? 0 : MOVE_EV_SETTLED;
 }
 
 /* end: what makes the stream a whole one. */
@@ -353,9 +387,6 @@ static int stream_send(struct source *base)
     s->ledger.save_ns = s->saved_ns - begin_ns;
     s->ledger.last_ram_bytes = s->pending_pages * WIRE_PAGE_BYTES;
     source_trace(s, FERRY_MIGRATE_SAVED);
-    s->inactive = true;
-    if (s->deactivate)
-        s->deactivate(s->opaque);
     command_put_empty(&command, WIRE_CMD_SWITCHOVER_START);
     sender_set_rate(s->sender, 0);
     sender_bytes(s->sender, &command);
@@ -507,7 +538,9 @@ const struct source_way migrate_source_way = {
     .greeted = stream_greeted,
     .accepted = stream_accepted,
     .round = stream_round,
+    .settled = stream_settled,
     .pausing = stream_pausing,
+    .release = stream_release,
     .send = stream_send,
     .all_sent = stream_all_sent,
     .commit = stream_commit,

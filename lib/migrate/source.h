@@ -43,7 +43,8 @@ struct ferry_migrate_source {
     uint8_t uuid[WIRE_UUID_BYTES];
     bool no_threads;
     void (*throttle)(void *opaque, unsigned percent);
-    void (*deactivate)(void *opaque);
+    int (*settle)(void *opaque, struct ferry_err *err);
+    int (*deactivate)(void *opaque, struct ferry_err *err);
     int (*activate)(void *opaque, struct ferry_err *err);
     ferry_migrate_trace_fn *trace;
     void *opaque;
@@ -68,6 +69,7 @@ struct ferry_migrate_source {
     struct lane_want want;       /* of the sender, without threads */
 
     bool logging, inactive;
+    bool settle_asked; /* once is enough */
     int64_t bereft_ns; /* when to stop trying to activate again; 0: not yet tried */
     struct rounds rounds;
     uint64_t pending_pages; /* at the begin of the round */

@@ -292,6 +292,7 @@ static int source_set_up(struct ferry_migrate_source *s,
     s->stall_timeout_ns = params->stall_timeout_ns ? params->stall_timeout_ns : SOURCE_STALL_NS;
     s->no_threads = params->no_threads;
     s->throttle = params->throttle;
+    s->settle = params->settle;
     s->deactivate = params->deactivate;
     s->activate = params->activate;
     s->trace = params->trace;
@@ -436,6 +437,11 @@ int ferry_migrate_source_proceed(struct ferry_migrate_source *s, struct ferry_er
     return source_proceed(&s->base, err);
 }
 
+void ferry_migrate_source_settled(struct ferry_migrate_source *s, const struct ferry_err *failure)
+{
+    source_settled(&s->base, failure);
+}
+
 int ferry_migrate_source_cancel(struct ferry_migrate_source *s, struct ferry_err *err)
 {
     /* Who starts the guest unasked may have everything. */
@@ -448,10 +454,12 @@ static enum ferry_migrate_phase source_phase(const struct ferry_migrate_source *
 {
     switch (s->base.m.state) {
     case SOURCE_ACTIVE:
+    case SOURCE_SETTLE:
     case SOURCE_QUIESCE:
         return FERRY_MIGRATE_ACTIVE;
     case SOURCE_HOLD:
         return FERRY_MIGRATE_PRE_SWITCHOVER;
+    case SOURCE_RELEASE:
     case SOURCE_SEND:
     case SOURCE_LOAD:
     case SOURCE_COMMIT:

@@ -29,6 +29,7 @@ enum move_event {
     MOVE_EV_DRAINED, /* nothing is in flight in the parts */
     /* from above */
     MOVE_EV_PROCEED,
+    MOVE_EV_SETTLED, /* what SETTLE and the release asked for is done */
     MOVE_EV_CANCEL,
     /* from the peer; a way names each of its messages by one of these */
     MOVE_EV_HELLO,
@@ -47,6 +48,7 @@ enum move_event {
     MOVE_EV_OTHER, /* for another kind of move, or another side */
     /* what a handler found */
     MOVE_EV_ASKED,      /* the greeting asked everything */
+    MOVE_EV_SETTLE,     /* the same, but the caller has something to do while the guest runs */
     MOVE_EV_FITS,       /* what is left fits into the pause */
     MOVE_EV_CHECKED,    /* nothing else was wanted */
     MOVE_EV_UNASKED,    /* the target starts by itself */

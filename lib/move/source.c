@@ -44,6 +44,31 @@ static int source_quiesce(void *self)
     return vm_quiesce_begin(s->m.vm, source_note_drained, s) ? 0 : MOVE_EV_DRAINED;
 }
 
+static int source_settle(void *self)
+{
+    struct source *s = self;
+
+    mover_allow(&s->m, mover_now(&s->m), s->prepare_timeout_ns);
+    return 0;
+}
+
+static int source_settled_on(void *self)
+{
+    struct source *s = self;
+
+    return s->way->settled(s);
+}
+
+static int source_release(void *self)
+{
+    struct source *s = self;
+
+    s->settled = false;
+    /* migrate-continue may have come late. */
+    mover_allow(&s->m, mover_now(&s->m), s->pause_timeout_ns);
+    return s->way->release ? s->way->release(s) : MOVE_EV_SETTLED;
+}
+
 static int source_pause(void *self)
 {
     struct source *s = self;
@@ -150,6 +175,17 @@ static int source_stuck(void *self)
     return MOVE_EV_FAULT;
 }
 
+static int source_unsettled(void *self)
+{
+    struct source *s = self;
+
+    err_set(&s->m.err, ETIMEDOUT,
+            "the host did not write this VM's disk images to stable storage within %" PRId64
+            " ms while the source was %s",
+            s->m.limit_ns / 1000000, mover_doing(&s->m));
+    return MOVE_EV_FAULT;
+}
+
 static int source_stalled(void *self)
 {
     struct source *s = self;
@@ -199,8 +235,10 @@ static const char *const source_state_names[] = {
     [SOURCE_GREET] = "waiting for the target's first answer",
     [SOURCE_AGREE] = "waiting for the target's consent",
     [SOURCE_ACTIVE] = "sending RAM",
+    [SOURCE_SETTLE] = "writing disks before the pause",
     [SOURCE_QUIESCE] = "waiting for requests in flight",
     [SOURCE_HOLD] = "waiting for migrate-continue",
+    [SOURCE_RELEASE] = "giving disks up",
     [SOURCE_SEND] = "sending the state",
     [SOURCE_LOAD] = "waiting for LOADED",
     [SOURCE_COMMIT] = "waiting for the guest's start",
@@ -232,9 +270,12 @@ static const struct machine_rule source_rules[] = {
     {SOURCE_AGREE,     MOVE_EV_ACCEPT,      SOURCE_ACTIVE,    source_accepted},
     {SOURCE_ACTIVE,    MOVE_EV_CHECKED,     SOURCE_CHECKED,   source_checked},
     {SOURCE_ACTIVE,    MOVE_EV_SENT,        SOURCE_ACTIVE,    source_round},
+    {SOURCE_ACTIVE,    MOVE_EV_SETTLE,      SOURCE_SETTLE,    source_settle},
+    {SOURCE_SETTLE,    MOVE_EV_SETTLED,     SOURCE_ACTIVE,    source_settled_on},
     {SOURCE_ACTIVE,    MOVE_EV_FITS,        SOURCE_QUIESCE,   source_quiesce},
     {SOURCE_QUIESCE,   MOVE_EV_DRAINED,     SOURCE_HOLD,      source_pause},
-    {SOURCE_HOLD,      MOVE_EV_PROCEED,     SOURCE_SEND,      source_send},
+    {SOURCE_HOLD,      MOVE_EV_PROCEED,     SOURCE_RELEASE,   source_release},
+    {SOURCE_RELEASE,   MOVE_EV_SETTLED,     SOURCE_SEND,      source_send},
     {SOURCE_SEND,      MOVE_EV_SENT,        SOURCE_LOAD,      source_all_sent},
     /* The answer may be here before this side has noticed that all is sent. */
     {SOURCE_SEND,      MOVE_EV_LOADED,      SOURCE_COMMIT,    source_commit},
@@ -255,9 +296,13 @@ static const struct machine_rule source_rules[] = {
     {SOURCE_AGREE,     MOVE_EV_DUE,         SOURCE_AGREE,     mover_late},
     SOURCE_CAN_FAIL(SOURCE_ACTIVE),
     {SOURCE_ACTIVE,    MOVE_EV_DUE,         SOURCE_ACTIVE,    source_stalled},
+    SOURCE_CAN_FAIL(SOURCE_SETTLE),
+    {SOURCE_SETTLE,    MOVE_EV_DUE,         SOURCE_SETTLE,    source_unsettled},
     SOURCE_CAN_FAIL(SOURCE_QUIESCE),
     {SOURCE_QUIESCE,   MOVE_EV_DUE,         SOURCE_QUIESCE,   source_stuck},
     SOURCE_CAN_FAIL(SOURCE_HOLD),
+    SOURCE_CAN_FAIL(SOURCE_RELEASE),
+    {SOURCE_RELEASE,   MOVE_EV_DUE,         SOURCE_RELEASE,   source_unsettled},
     SOURCE_CAN_FAIL(SOURCE_SEND),
     {SOURCE_SEND,      MOVE_EV_DUE,         SOURCE_SEND,      mover_late},
     SOURCE_CAN_FAIL(SOURCE_LOAD),
@@ -317,9 +362,21 @@ void source_init(struct source *s, const struct source_way *way, const char *wha
     s->m.deadline_ns = INT64_MAX;
 }
 
+static bool settles(const struct source *s)
+{
+    return s->m.state == SOURCE_SETTLE || s->m.state == SOURCE_RELEASE;
+}
+
 bool source_due(const struct source *s)
 {
-    return s->m.state == SOURCE_NEW || (s->drained && s->m.state == SOURCE_QUIESCE);
+    return s->m.state == SOURCE_NEW || (s->drained && s->m.state == SOURCE_QUIESCE) ||
+           (s->settled && settles(s));
+}
+
+void source_settled(struct source *s, const struct ferry_err *failure)
+{
+    s->settled = true;
+    s->settle_err = failure ? *failure : (struct ferry_err){0};
 }
 
 void source_go_on(struct source *s)
@@ -328,6 +385,12 @@ void source_go_on(struct source *s)
         mover_fire(&s->m, MOVE_EV_BEGIN);
     if (s->drained && s->m.state == SOURCE_QUIESCE)
         mover_fire(&s->m, MOVE_EV_DRAINED);
+    if (s->settled && settles(s)) {
+        s->settled = false;
+        if (s->settle_err.errnum)
+            s->m.err = s->settle_err;
+        mover_fire(&s->m, s->settle_err.errnum ? MOVE_EV_FAULT : MOVE_EV_SETTLED);
+    }
 }
 
 int source_set_running(struct source *s, bool running, struct ferry_err *err)

@@ -8,8 +8,10 @@
  * and the stream to another host (lib/migrate/source.c). States that a way does not need it never
  * gets to.
  *
- *   not begun - connecting - greeting - waiting for consent - sending RAM (stream only)
- *             - quiescing - paused - sending the state - waiting for LOADED
+ *   not begun - connecting - greeting - waiting for consent
+ *             - sending RAM - writing disks - sending RAM (stream only)
+ *             - quiescing - paused - giving disks up (stream only) - sending the state
+ *             - waiting for LOADED
  *                  any failure: what was given away comes back, the guest runs on
  *   ------------------------------------------------ the point of no return -------
  *             - waiting for the guest's start - done
@@ -30,8 +32,10 @@ enum source_state {
     SOURCE_GREET,
     SOURCE_AGREE,
     SOURCE_ACTIVE,
+    SOURCE_SETTLE,
     SOURCE_QUIESCE,
     SOURCE_HOLD,
+    SOURCE_RELEASE,
     SOURCE_SEND,
     SOURCE_LOAD,
     /* from here on the target may run the guest */
@@ -67,8 +71,11 @@ struct source_way {
     int (*asked)(struct source *s);    /* optional: the question has left */
     int (*accepted)(struct source *s); /* MOVE_EV_FITS: RAM needs no sending */
     int (*round)(struct source *s);    /* optional: all that was to be sent of RAM is sent */
+    int (*settled)(struct source *s);  /* only with MOVE_EV_SETTLE: go on with RAM */
     int (*pausing)(struct source *s);  /* the harts stop next */
-    int (*send)(struct source *s);     /* the guest is paused: save it and send it */
+    /* Optional: give up what only one side can have: MOVE_EV_SETTLED, or 0 and source_settled(). */
+    int (*release)(struct source *s);
+    int (*send)(struct source *s); /* the guest is paused: save it and send it */
     int (*all_sent)(struct source *s);
     int (*commit)(struct source *s);    /* the point of no return */
     int (*committed)(struct source *s); /* optional: COMMIT has left */
@@ -90,6 +97,8 @@ struct source {
     bool hold;    /* once paused, wait for source_proceed() */
     bool commits; /* the target starts at COMMIT only */
 
+    bool settled; /* the caller said so, or how it failed; the same */
+    struct ferry_err settle_err;
     bool drained;          /* a part said so; step() has not acted on it yet */
     bool quiesced, paused; /* to be undone on the way back */
     bool refused;          /* the target knows that it ended */
@@ -105,6 +114,8 @@ bool source_due(const struct source *s);
 /* The first thing in step(). */
 void source_go_on(struct source *s);
 
+/* What settle or release began is done, or has failed. Nobody waits for it any more: no matter. */
+void source_settled(struct source *s, const struct ferry_err *failure);
 /* As in the public headers. */
 int source_set_running(struct source *s, bool running, struct ferry_err *err) FERRY_MUST_CHECK;
 int source_proceed(struct source *s, struct ferry_err *err) FERRY_MUST_CHECK;

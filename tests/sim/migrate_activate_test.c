@@ -16,17 +16,32 @@ struct disk {
     enum holder holder;
     enum holder comes_between; /* takes it as soon as the source gives it up */
     unsigned tries;            /* of the source, to have it back */
+    unsigned settles, gives;   /* what the source was asked for */
+    bool slow;                 /* ... and has to be told when that is over */
     unsigned let_go_at;        /* the try before which the target's process has ended; 0: it does
                                   what it should */
 };
 
-static void source_gives(void *opaque)
+static int source_gives(void *opaque, struct ferry_err *err)
 {
     struct disk *d = opaque;
 
     assert_false(atomic_load(&d->pair.from.running));
     assert_int_equal(d->holder, SOURCE);
+    d->gives++;
+    if (d->slow)
+        return 1;
     d->holder = d->comes_between;
+    return 0;
+}
+
+static int source_settles(void *opaque, struct ferry_err *err)
+{
+    struct disk *d = opaque;
+
+    assert_true(atomic_load(&d->pair.from.running));
+    d->settles++;
+    return d->slow;
 }
 
 static int source_takes(void *opaque, struct ferry_err *err)
@@ -35,6 +50,8 @@ static int source_takes(void *opaque, struct ferry_err *err)
 
     if (++d->tries == d->let_go_at)
         d->holder = NOBODY;
+    if (d->holder == SOURCE)
+        return 0; /* it was never given */
     if (d->holder != NOBODY)
         return err_set(err, EBUSY, "the disk is in use");
     assert_false(atomic_load(&d->pair.from.running));
@@ -72,6 +89,7 @@ static struct disk *disk_new(void)
     migrate_pair_init(p, false);
     p->from.scribble_pages = 4;
     d->holder = SOURCE;
+    p->source_params.settle = source_settles;
     p->source_params.deactivate = source_gives;
     p->source_params.activate = source_takes;
     p->target_params.activate = target_takes;
@@ -193,6 +211,101 @@ static void test_cancel_while_it_comes_back(void **state)
     disk_delete(d);
 }
 
+/* --- A disk that takes its time --- */
+
+static struct disk *slow_disk(void)
+{
+    struct disk *d = disk_new();
+
+    d->slow = true;
+    migrate_pair_start(&d->pair);
+    return d;
+}
+
+static void step_until(struct disk *d, const unsigned *asked)
+{
+    while (*asked == 0) {
+        assert_int_equal(d->pair.source_status, FERRY_MIGRATE_BUSY);
+        migrate_pair_step(&d->pair);
+    }
+    /* It waits, whatever else happens. */
+    for (int i = 0; i < 20; i++)
+        migrate_pair_step(&d->pair);
+    assert_int_equal(d->pair.source_status, FERRY_MIGRATE_BUSY);
+}
+
+static void answer(struct disk *d, const char *failure)
+{
+    struct ferry_err err = {0};
+
+    if (failure)
+        err_set(&err, EIO, "%s", failure);
+    ferry_migrate_source_settled(d->pair.source, failure ? &err : NULL);
+}
+
+static void test_the_guest_runs_until_its_disks_are_written(void **state)
+{
+    struct disk *d = slow_disk();
+    struct migrate_pair *p = &d->pair;
+
+    step_until(d, &d->settles);
+    assert_true(atomic_load(&p->from.running));
+    assert_int_equal(d->gives, 0);
+    answer(d, NULL);
+    step_until(d, &d->gives);
+    assert_false(atomic_load(&p->from.running));
+    assert_int_equal(p->target_status, FERRY_MIGRATE_BUSY);
+    d->holder = NOBODY;
+    answer(d, NULL);
+    migrate_pair_run(p, 20000);
+    migrate_pair_check_moved(p, true);
+    assert_int_equal(d->settles, 1);
+    assert_int_equal(d->gives, 1);
+    disk_delete(d);
+}
+
+/* In each of the two places: it fails, is too slow, or nobody wants to wait. */
+static void test_a_disk_that_cannot_be_written_keeps_the_guest(void **state)
+{
+    enum { FAILS, HANGS, CANCELLED, ENDS };
+
+    for (int in_pause = 0; in_pause < 2; in_pause++)
+        for (int how = 0; how < ENDS; how++) {
+            struct disk *d = slow_disk();
+            struct migrate_pair *p = &d->pair;
+            struct ferry_err err;
+
+            step_until(d, &d->settles);
+            if (in_pause) {
+                answer(d, NULL);
+                step_until(d, &d->gives);
+            }
+            if (how == FAILS)
+                answer(d, "the host has no room");
+            if (how == CANCELLED)
+                assert_int_equal(ferry_migrate_source_cancel(p->source, &err), 0);
+            migrate_pair_run(p, 40000);
+            assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+            if (how == FAILS)
+                assert_string_equal(p->source_err.text, "the host has no room");
+            if (how == HANGS)
+                assert_string_equal(
+                    p->source_err.text,
+                    in_pause ? "the host did not write this VM's disk images to stable storage "
+                               "within 10000 ms while the source was giving disks up"
+                             : "the host did not write this VM's disk images to stable storage "
+                               "within 30000 ms while the source was writing disks before the "
+                               "pause");
+            migrate_pair_check_stayed(p);
+            assert_int_equal(d->holder, SOURCE);
+            /* Late, and for nobody. */
+            answer(d, NULL);
+            d->slow = false;
+            disk_again(d);
+            disk_delete(d);
+        }
+}
+
 /* Cut after each byte of the end, in either direction: whoever runs the guest has it. */
 static void cut_at(int way, size_t at)
 {
@@ -239,6 +352,8 @@ int main(void)
         cmocka_unit_test(test_a_target_that_cannot_have_it_refuses),
         cmocka_unit_test(test_what_does_not_come_back_leaves_the_guest_paused),
         cmocka_unit_test(test_cancel_while_it_comes_back),
+        cmocka_unit_test(test_the_guest_runs_until_its_disks_are_written),
+        cmocka_unit_test(test_a_disk_that_cannot_be_written_keeps_the_guest),
         cmocka_unit_test(test_cut_anywhere),
     };
 

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "base/thread.h"
+#include "vmm/backend/bell.h"
 #include "vmm/backend/block_file.h"
 #include "vmm/backend/block_lock.h"
 
@@ -39,6 +40,14 @@ struct block {
     struct block_request **tail;
     unsigned unfinished; /* submitted, and done() has not returned */
     bool stopping;
+
+    struct {
+        struct block_request req;
+        struct bell *bell;
+        bool going_on;
+        bool again; /* asked for while it was going on */
+        int result;
+    } flush;
 };
 
 /* --- Workers --- */
@@ -141,6 +150,67 @@ bool block_cancel(struct block *b, struct block_request *req)
     }
     pthread_mutex_unlock(&b->mutex);
     return found;
+}
+
+/* --- Flushing for a move --- */
+
+static void flush_done(struct block_request *req);
+
+static void flush_submit(struct block *b)
+{
+    b->flush.req = (struct block_request){.op = BLOCK_FLUSH, .done = flush_done};
+    block_submit(b, &b->flush.req);
+}
+
+static void flush_done(struct block_request *req)
+{
+    struct block *b = (struct block *)(void *)((char *)req - offsetof(struct block, flush.req));
+    bool again;
+
+    pthread_mutex_lock(&b->mutex);
+    again = b->flush.again && req->result == 0;
+    b->flush.again = false;
+    b->flush.result = req->result;
+    b->flush.going_on = again;
+    if (!again)
+        bell_ring(b->flush.bell);
+    pthread_mutex_unlock(&b->mutex);
+    if (again)
+        flush_submit(b);
+}
+
+void block_flush_begin(struct block *b, struct bell *bell)
+{
+    bool begin;
+
+    pthread_mutex_lock(&b->mutex);
+    begin = !b->flush.going_on && !b->given;
+    b->flush.again = b->flush.going_on;
+    b->flush.going_on |= begin;
+    b->flush.bell = bell;
+    pthread_mutex_unlock(&b->mutex);
+    if (begin)
+        flush_submit(b);
+}
+
+int block_flush_result(struct block *b, struct ferry_err *err)
+{
+    bool going_on;
+    int rc;
+
+    pthread_mutex_lock(&b->mutex);
+    going_on = b->flush.going_on;
+    rc = b->flush.result;
+    pthread_mutex_unlock(&b->mutex);
+    if (going_on)
+        return 1;
+    if (b->given || rc == 0)
+        return 0;
+    return err_set(err, -rc,
+                   "drive \"%s\": image \"%s\" could not be written to stable storage, now or "
+                   "earlier (%s), and the host has dropped what it could not write; the guest can "
+                   "only be shut down, and the image be looked at and opened anew",
+                   b->id, b->path, strerror(-rc));
 }
 
 /* --- Life --- */
@@ -253,20 +323,13 @@ int block_take_lock(struct block *b, struct ferry_err *err)
     return 0;
 }
 
-int block_give_lock(struct block *b, bool claim, struct ferry_err *err)
+void block_give_lock(struct block *b, bool claim)
 {
-    int rc = 0;
-
-    if (!b->given)
-        rc = block_file_do(&b->file, &(struct block_request){.op = BLOCK_FLUSH});
-    if (rc < 0)
-        err_sys(err, -rc, "drive \"%s\": writing image \"%s\" to stable storage", b->id, b->path);
     b->given = true;
     if (!b->locking)
-        return rc;
+        return;
     block_claim(b->file.fd, claim && !b->file.readonly);
     block_unlock(b->file.fd);
-    return rc;
 }
 
 enum block_io_status block_io_status(const struct block *b)

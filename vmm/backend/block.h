@@ -32,6 +32,7 @@
 
 #define BLOCK_SECTOR_BYTES 512u
 
+struct bell;
 struct block;
 
 enum block_op {
@@ -70,10 +71,20 @@ int block_open_unlocked(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK
 /* Take the lock, whoever claims the image; fine when it is held. */
 int block_take_lock(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
- * No request is in flight: what was written is on stable storage, others may have the image. claim:
- * only the guest that moves, until the lock is given once more, without one.
+ * No request is in flight, and a flush has said that what was written is on stable storage: others
+ * may have the image. claim: only the guest that moves, until the lock is given once more, without
+ * one.
  */
-int block_give_lock(struct block *b, bool claim, struct ferry_err *err) FERRY_MUST_CHECK;
+void block_give_lock(struct block *b, bool claim);
+
+/*
+ * For whoever is about to give the image away: what has been written so far goes to stable storage,
+ * on a worker; `bell`, a loan for as long as that takes, rings when it is over. While an earlier
+ * one is going on, another follows it. Main thread, as the next.
+ */
+void block_flush_begin(struct block *b, struct bell *bell);
+/* 1: going on; 0, or -errno with a sentence. */
+int block_flush_result(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
  * Begin no request any more, end those in progress early, and wait until deadline_ns
  * (CLOCK_MONOTONIC) for it. false: the host still works on one; then nothing of this drive, its

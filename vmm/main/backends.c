@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 
 /* How long an end waits for disks that are at work. */
 #define STOP_PATIENCE_NS INT64_C(200000000)
@@ -100,12 +99,28 @@ int backends_open_unlocked(struct backends *b, struct ferry_err *err)
 
 void backends_give_locks(struct backends *b, bool claim)
 {
-    struct ferry_err err;
-
     b->claimed = claim;
     for (size_t i = 0; i < b->drive_count; i++)
-        if (block_give_lock(b->drives[i], claim, &err) < 0)
-            log_error("%s", err.text);
+        block_give_lock(b->drives[i], claim);
+}
+
+void backends_flush_begin(struct backends *b, struct bell *bell)
+{
+    for (size_t i = 0; i < b->drive_count; i++)
+        block_flush_begin(b->drives[i], bell);
+}
+
+int backends_flush_result(struct backends *b, struct ferry_err *err)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < b->drive_count && result >= 0; i++) {
+        int rc = block_flush_result(b->drives[i], err);
+
+        if (rc)
+            result = rc;
+    }
+    return result;
 }
 
 int backends_take_locks(struct backends *b, struct ferry_err *err)

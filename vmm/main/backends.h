@@ -16,6 +16,8 @@
 #include "vmm/backend/net.h"
 #include "vmm/machine/config.h"
 
+struct bell;
+
 struct backends {
     struct chardev *chardevs[CONFIG_CHARDEVS_MAX]; /* owned, in the order of the config */
     struct block *drives[CONFIG_DRIVES_MAX];
@@ -50,6 +52,9 @@ int backends_take_locks(struct backends *b, struct ferry_err *err) FERRY_MUST_CH
 void backends_give_locks(struct backends *b, bool claim);
 /* A chardev with wait=on still has no client: the machine shall not start. */
 bool backends_await_client(const struct backends *b);
+/* Of all images: block_flush_begin() and its result; the first that failed. */
+void backends_flush_begin(struct backends *b, struct bell *bell);
+int backends_flush_result(struct backends *b, struct ferry_err *err) FERRY_MUST_CHECK;
 int backends_add_parts(struct backends *b, struct ferry_vm *vm,
                        struct ferry_err *err) FERRY_MUST_CHECK;
 

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "vmm/backend/bell.h"
 #include "vmm/cpu/hart.h"
 #include "vmm/dev/aclint.h"
 #include "vmm/dev/fw_cfg.h"
@@ -48,6 +49,7 @@ struct board {
     struct hart *harts[CONFIG_HARTS_MAX];
     size_t hart_count;
     struct backends backends;
+    struct bell *flushed; /* a worker has flushed an image for a move */
     struct boot *boot;
     struct dev *devices[BOARD_DEVICES_MAX]; /* in the order of QEMU's sections */
     size_t device_count;
@@ -338,6 +340,13 @@ static void board_power_on(struct board *b)
 
 /* --- Life ----------------------------------------------------------------------------------- */
 
+static void board_flushed(void *arg)
+{
+    struct board *b = arg;
+
+    b->params.on_flushed(b->params.machine);
+}
+
 static int board_build(struct board *b, struct ferry_err *err)
 {
     struct backends_params backends_params = {
@@ -372,6 +381,8 @@ static int board_build(struct board *b, struct ferry_err *err)
         .machine = b->params.machine,
     };
     rc = board_new_harts(b, err);
+    if (!rc)
+        rc = bell_new(&b->flushed, b->params.loop, board_flushed, b, err);
     if (!rc)
         rc = backends_new(&b->backends, &backends_params, err);
     if (!rc)
@@ -423,6 +434,7 @@ bool board_free(struct board *b)
     while (b->device_count > 0)
         dev_free(b->devices[--b->device_count]);
     backends_free(&b->backends);
+    bell_free(b->flushed);
     boot_free(b->boot);
     guest_clock_free(b->clock);
     ferry_ram_free(b->ram);
@@ -513,6 +525,16 @@ static void halt(struct board *b)
     for (size_t i = 0; i < b->hart_count; i++)
         hart_stop_wait(b->harts[i]);
     guest_clock_stop(b->clock);
+}
+
+void board_flush_begin(struct board *b)
+{
+    backends_flush_begin(&b->backends, b->flushed);
+}
+
+int board_flush_result(struct board *b, struct ferry_err *err)
+{
+    return backends_flush_result(&b->backends, err);
 }
 
 void board_start(struct board *b)

@@ -51,6 +51,8 @@ struct board_params {
     void (*on_drained)(void *machine);
     /* board_reset_begin() may answer otherwise now; main thread. */
     void (*on_calm)(void *machine);
+    /* board_flush_result() may answer otherwise now; main thread. */
+    void (*on_flushed)(void *machine);
     /* The host failed a request; main thread. */
     void (*on_disk_error)(void *machine, const struct virtio_blk_error *error);
     void *machine;
@@ -74,7 +76,11 @@ int board_open_incoming(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK
 /* A chardev with wait=on still has no client: the machine shall not start. */
 bool board_awaits_client(const struct board *b);
 int board_take_locks(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/* After a flush, with the guest stopped: what others read then is all that was written. */
 void board_give_locks(struct board *b, bool claim);
+/* What has been written goes to stable storage; on_flushed says when. 1: not yet; 0, -errno. */
+void board_flush_begin(struct board *b);
+int board_flush_result(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Percent of the time in which the harts shall not run. */
 void board_set_throttle(struct board *b, unsigned percent);
 

@@ -27,5 +27,7 @@ void migration_set_exit_on_error(struct migration *m, bool exit_on_error);
 void migration_set_any_file(struct migration *m, bool any_file);
 /* After each ferry_vm_drained(): a handover that waits for it looks again. */
 void migration_drained(struct migration *m);
+/* The same of vm_flush_result(). */
+void migration_flushed(struct migration *m);
 /* This process was started by a handover: when it hands over itself it just ends. */
 void migration_set_supervised(struct migration *m);

@@ -77,9 +77,10 @@ struct migration {
     uint64_t passes_told; /* to observers */
     struct ferry_migrate_ledger net_ledger;
     bool have_net_ledger;
-    bool one_way;    /* nobody acknowledges: a file, a command */
-    bool stays;      /* the guest runs on here when it is done */
-    bool images_out; /* the locks of disk images were given up, and are not back */
+    bool one_way;      /* nobody acknowledges: a file, a command */
+    bool stays;        /* the guest runs on here when it is done */
+    bool images_out;   /* the locks of disk images were given up, and are not back */
+    bool images_leave; /* ... will be when they are on stable storage */
 
     /* --- where a target waits --- */
     int listen_fd;           /* -1, or a UNIX socket on which both are spoken */

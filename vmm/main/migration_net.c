@@ -34,21 +34,58 @@ static void source_throttle(void *opaque, unsigned percent)
     vm_set_throttle(((struct migration *)opaque)->vm, percent);
 }
 
-static void source_deactivate(void *opaque)
+/* While the guest runs: what is left to be written in the pause is little then. */
+static int source_settle(void *opaque, struct ferry_err *err)
 {
     struct migration *m = opaque;
 
     if (m->stays)
-        return;
+        return 0;
+    vm_flush_begin(m->vm);
+    return vm_flush_result(m->vm, err);
+}
+
+static void give_images(struct migration *m)
+{
+    m->images_leave = false;
     m->images_out = true;
     vm_deactivate(m->vm, true);
+}
+
+static int source_deactivate(void *opaque, struct ferry_err *err)
+{
+    struct migration *m = opaque;
+    int rc = source_settle(m, err);
+
+    if (rc == 0 && !m->stays)
+        give_images(m);
+    m->images_leave = rc == 1;
+    return rc;
+}
+
+void migration_flushed(struct migration *m)
+{
+    struct ferry_err err;
+    int rc;
+
+    if (!m->net_source)
+        return;
+    rc = vm_flush_result(m->vm, &err);
+    if (rc == 1)
+        return;
+    if (rc == 0 && m->images_leave)
+        give_images(m);
+    ferry_migrate_source_settled(m->net_source, rc < 0 ? &err : NULL);
+    migration_driver_kick(&m->driver);
 }
 
 static int source_activate(void *opaque, struct ferry_err *err)
 {
     struct migration *m = opaque;
-    int rc = vm_activate(m->vm, err);
+    int rc;
 
+    m->images_leave = false;
+    rc = vm_activate(m->vm, err);
     m->images_out = rc < 0;
     return rc;
 }
@@ -200,6 +237,7 @@ int migration_net_start(struct migration *m, const struct ferry_address *address
         .capabilities = migration_net_capabilities(&m->params),
         .parameters = migration_net_parameters(&m->params),
         .throttle = source_throttle,
+        .settle = source_settle,
         .deactivate = source_deactivate,
         .activate = source_activate,
         .trace = source_trace,

@@ -337,6 +337,11 @@ static void board_calm(void *machine)
     vm_retry_requests(machine);
 }
 
+static void board_flushed(void *machine)
+{
+    migration_flushed(((struct vm *)machine)->migration);
+}
+
 static void board_disk_error(void *machine, const struct virtio_blk_error *error)
 {
     struct vm *vm = machine;
@@ -387,6 +392,16 @@ void vm_deactivate(struct vm *vm, bool claim)
 {
     board_give_locks(vm->board, claim);
     vm->inactive = true;
+}
+
+void vm_flush_begin(struct vm *vm)
+{
+    board_flush_begin(vm->board);
+}
+
+int vm_flush_result(struct vm *vm, struct ferry_err *err)
+{
+    return board_flush_result(vm->board, err);
 }
 
 void vm_resume_monitors(struct vm *vm)
@@ -558,6 +573,7 @@ int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
         .client_came = board_client_came,
         .on_drained = board_drained,
         .on_calm = board_calm,
+        .on_flushed = board_flushed,
         .on_disk_error = board_disk_error,
         .machine = vm,
     };

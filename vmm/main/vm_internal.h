@@ -46,6 +46,9 @@ int vm_open_incoming(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
  */
 int vm_activate(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 void vm_deactivate(struct vm *vm, bool claim);
+/* Disk images go to stable storage; the migration hears when. 1: not yet; 0, -errno. */
+void vm_flush_begin(struct vm *vm);
+int vm_flush_result(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Also takes the ownership lock. Harts run unless the options say -S. */
 int vm_launch(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 /* It will, as soon as each chardev with wait=on has one: until then it is in prelaunch. */

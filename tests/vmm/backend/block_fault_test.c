@@ -176,6 +176,62 @@ static void a_failed_flush_goes_with_the_open_image(void **state)
     assert_int_equal(flush_after_move(f, true), 0);
 }
 
+/* --- Before the image is given away --- */
+
+static void heard(void *arg)
+{
+    loop_stop(arg);
+}
+
+/* Until the bell rings: what block_flush_result() says then. */
+static int flushed(struct fix *f, struct loop *loop, struct ferry_err *err)
+{
+    loop_run(loop);
+    return block_flush_result(f->block, err);
+}
+
+static void an_image_is_flushed_without_waiting(void **state)
+{
+    struct fix *f = *state;
+    struct loop *loop;
+    struct bell *bell;
+    struct ferry_err err;
+
+    assert_int_equal(loop_new(&loop, &err), 0);
+    assert_int_equal(bell_new(&bell, loop, heard, loop, &err), 0);
+    block_flush_begin(f->block, bell);
+    assert_int_equal(flushed(f, loop, &err), 0);
+    assert_int_equal(disk_fault_count(DISK_SYNC), 1);
+
+    disk_fault_hang(DISK_SYNC);
+    block_flush_begin(f->block, bell);
+    disk_fault_wait_hanging(DISK_SYNC, 1);
+    assert_int_equal(block_flush_result(f->block, &err), 1);
+    /* What was written since: one more, however often it is asked for. */
+    block_flush_begin(f->block, bell);
+    block_flush_begin(f->block, bell);
+    assert_int_equal(block_flush_result(f->block, &err), 1);
+    disk_fault_let_go();
+    assert_int_equal(flushed(f, loop, &err), 0);
+    assert_int_equal(disk_fault_count(DISK_SYNC), 3);
+
+    disk_fault_fail(DISK_SYNC, EIO, 0, 1);
+    block_flush_begin(f->block, bell);
+    assert_int_equal(flushed(f, loop, &err), -EIO);
+    assert_non_null(strstr(err.text, "drive \"d0\""));
+    assert_non_null(strstr(err.text, "Input/output error"));
+    block_flush_begin(f->block, bell);
+    assert_int_equal(flushed(f, loop, &err), -EIO);
+
+    /* Given away, it is not this side's to write. */
+    block_give_lock(f->block, false);
+    block_flush_begin(f->block, bell);
+    assert_int_equal(block_flush_result(f->block, &err), 0);
+    assert_int_equal(disk_fault_count(DISK_SYNC), 4);
+    bell_free(bell);
+    loop_free(loop);
+}
+
 /* --- Pieces --- */
 
 static void a_write_that_is_cut_short_goes_on(void **state)
@@ -335,6 +391,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_failed_flush_is_not_forgotten),
         TEST(a_failed_flush_goes_with_the_open_image),
+        TEST(an_image_is_flushed_without_waiting),
         TEST(a_write_that_is_cut_short_goes_on),
         TEST(what_a_write_could_not_store_is_its_result),
         TEST(what_no_worker_has_begun_comes_back_at_once),

@@ -407,7 +407,7 @@ static void an_error_is_answered_as_the_operator_wants(void **state)
             vring_kick(f->r, f->q);
             expect_error(f, write, cases[i].action, cases[i].errnum);
             assert_int_equal(vring_used(f->r, f->q), !stops);
-            assert_int_equal(status_of(f, 0), stops                                   ? NONE
+            assert_int_equal(status_of(f, 0), stops                                  ? NONE
                                               : cases[i].action == VIRTIO_BLK_REPORT ? IOERR
                                                                                      : OK);
             retry(f);

@@ -72,7 +72,7 @@ uint64_t data_of(uint16_t at)
 }
 
 void offer(struct fix *f, struct vring *q, uint16_t at, uint32_t type, uint64_t sector,
-                  uint32_t bytes, bool to_guest)
+           uint32_t bytes, bool to_guest)
 {
     uint64_t header_gpa = HEADER_GPA + at * 16u, status_gpa = STATUS_GPA + at;
     uint8_t *header = vrig_mem(f->r, header_gpa);

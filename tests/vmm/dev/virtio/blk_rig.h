@@ -6,10 +6,10 @@
 #include "vmm/dev/virtio/blk.h"
 #include "vmm/dev/virtio/mmio.h"
 
-#define DISK_BYTES  (UINT64_C(16) << 20)
-#define HEADER_GPA  (VRIG_RAM_GPA + 0x1000)
-#define DATA_GPA    (VRIG_RAM_GPA + 0x100000)
-#define STATUS_GPA  (VRIG_RAM_GPA + 0x2000)
+#define DISK_BYTES (UINT64_C(16) << 20)
+#define HEADER_GPA (VRIG_RAM_GPA + 0x1000)
+#define DATA_GPA   (VRIG_RAM_GPA + 0x100000)
+#define STATUS_GPA (VRIG_RAM_GPA + 0x2000)
 
 enum { IN = 0, OUT = 1, SCSI = 2, FLUSH = 4, GET_ID = 8, DISCARD = 11, WRITE_ZEROES = 13 };
 enum { OK = 0, IOERR = 1, UNSUPP = 2, NONE = 0xff };
@@ -25,7 +25,7 @@ struct fix {
     char path[40];
     int fd; /* of the image */
     struct vring *q;
-    int errors; /* that the operator would have heard of */
+    int errors;                    /* that the operator would have heard of */
     struct virtio_blk_error error; /* the last */
 };
 

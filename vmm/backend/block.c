@@ -45,7 +45,8 @@ struct block {
         struct block_request req;
         struct bell *bell;
         bool going_on;
-        bool again; /* asked for while it was going on */
+        bool again;        /* asked for while it was going on */
+        bool drain_wanted; /* the main thread's: block_drained() is to say so */
         int result;
     } flush;
 };
@@ -211,6 +212,25 @@ int block_flush_result(struct block *b, struct ferry_err *err)
                    "earlier (%s), and the host has dropped what it could not write; the guest can "
                    "only be shut down, and the image be looked at and opened anew",
                    b->id, b->path, strerror(-rc));
+}
+
+static bool flush_going_on(struct block *b)
+{
+    bool going_on;
+
+    pthread_mutex_lock(&b->mutex);
+    going_on = b->flush.going_on;
+    pthread_mutex_unlock(&b->mutex);
+    return going_on;
+}
+
+bool block_drained(struct block *b)
+{
+    bool drained = b->flush.drain_wanted && !flush_going_on(b);
+
+    if (drained)
+        b->flush.drain_wanted = false;
+    return drained;
 }
 
 /* --- Life --- */
@@ -438,7 +458,23 @@ static const struct ferry_table block_table = {
     FERRY_FIELDS(block_fields),
 };
 
-static const struct ferry_part_ops block_part_ops = {.fd_at = block_fd_at, .adopt = block_adopt};
+static int block_quiesce(void *obj)
+{
+    struct block *b = obj;
+
+    b->flush.drain_wanted = flush_going_on(b);
+    return b->flush.drain_wanted;
+}
+
+static void block_unquiesce(void *obj)
+{
+    ((struct block *)obj)->flush.drain_wanted = false;
+}
+
+static const struct ferry_part_ops block_part_ops = {.quiesce = block_quiesce,
+                                                     .unquiesce = block_unquiesce,
+                                                     .fd_at = block_fd_at,
+                                                     .adopt = block_adopt};
 
 struct ferry_part block_part(struct block *b)
 {

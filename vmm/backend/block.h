@@ -14,8 +14,10 @@
  * the fd.
  *
  * Part "drive/<id>", named fd "<id>/image". Draining is the device's business: it knows what it
- * submitted. Section "drive/<id>" is there only in a handover, and only after something failed:
- * that a flush failed is true for as long as the image stays open, in whichever process.
+ * submitted; the part drains block_flush_begin(), whose failure must not be heard by a process that
+ * has given the image away. Section "drive/<id>" is there only in a handover, and only after
+ * something failed: that a flush failed is true for as long as the image stays open, in whichever
+ * process.
  */
 #pragma once
 
@@ -85,6 +87,8 @@ void block_give_lock(struct block *b, bool claim);
 void block_flush_begin(struct block *b, struct bell *bell);
 /* 1: going on; 0, or -errno with a sentence. */
 int block_flush_result(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Once, when the bell has rung: the part was asked to drain, and has. */
+bool block_drained(struct block *b);
 /*
  * Begin no request any more, end those in progress early, and wait until deadline_ns
  * (CLOCK_MONOTONIC) for it. false: the host still works on one; then nothing of this drive, its

@@ -344,6 +344,9 @@ static void board_flushed(void *arg)
 {
     struct board *b = arg;
 
+    for (size_t i = 0; i < b->backends.drive_count; i++)
+        if (block_drained(b->backends.drives[i]))
+            b->params.on_drained(b->params.machine);
     b->params.on_flushed(b->params.machine);
 }
 

@@ -193,6 +193,7 @@ static int flushed(struct fix *f, struct loop *loop, struct ferry_err *err)
 static void an_image_is_flushed_without_waiting(void **state)
 {
     struct fix *f = *state;
+    struct ferry_part part = block_part(f->block);
     struct loop *loop;
     struct bell *bell;
     struct ferry_err err;
@@ -215,6 +216,18 @@ static void an_image_is_flushed_without_waiting(void **state)
     assert_int_equal(flushed(f, loop, &err), 0);
     assert_int_equal(disk_fault_count(DISK_SYNC), 3);
 
+    /* A handover waits for it: its failure would be heard here, where the image is not any more. */
+    assert_int_equal(part.ops->quiesce(part.obj), 0);
+    disk_fault_hang(DISK_SYNC);
+    block_flush_begin(f->block, bell);
+    assert_int_equal(part.ops->quiesce(part.obj), 1);
+    assert_false(block_drained(f->block));
+    disk_fault_let_go();
+    assert_int_equal(flushed(f, loop, &err), 0);
+    assert_true(block_drained(f->block));
+    assert_false(block_drained(f->block));
+    part.ops->unquiesce(part.obj);
+
     disk_fault_fail(DISK_SYNC, EIO, 0, 1);
     block_flush_begin(f->block, bell);
     assert_int_equal(flushed(f, loop, &err), -EIO);
@@ -227,7 +240,7 @@ static void an_image_is_flushed_without_waiting(void **state)
     block_give_lock(f->block, false);
     block_flush_begin(f->block, bell);
     assert_int_equal(block_flush_result(f->block, &err), 0);
-    assert_int_equal(disk_fault_count(DISK_SYNC), 4);
+    assert_int_equal(disk_fault_count(DISK_SYNC), 5);
     bell_free(bell);
     loop_free(loop);
 }

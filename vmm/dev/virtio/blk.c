@@ -124,6 +124,17 @@ static bool blk_has_room(const struct virtio_blk *blk)
     return blk->v.inflight + blk->resubmit.count < BLK_INFLIGHT_MAX;
 }
 
+/* Queues that were not looked at for want of room. */
+static void blk_feed(struct virtio_blk *blk)
+{
+    if (!blk->starved || !blk_has_room(blk))
+        return;
+    for (uint32_t i = 0; i < blk->v.queue_count; i++)
+        if (blk->starved & VIRTIO_BIT(i))
+            virtio_kick_later(&blk->v, i);
+    blk->starved = 0;
+}
+
 static void blk_link(struct virtio_blk *blk, struct blk_request *req)
 {
     req->newer = NULL;
@@ -142,11 +153,7 @@ static void blk_drop(struct virtio_blk *blk, struct blk_request *req)
     *(req->newer ? &req->newer->older : &blk->newest) = req->older;
     free(req);
     virtio_inflight_done(&blk->v, queue);
-    for (uint32_t i = 0; blk->starved && i < blk->v.queue_count; i++)
-        if (blk->starved & VIRTIO_BIT(i) && blk_has_room(blk)) {
-            blk->starved &= ~VIRTIO_BIT(i);
-            virtio_kick_later(&blk->v, i);
-        }
+    blk_feed(blk);
 }
 
 static void blk_park(struct virtio_blk *blk, const struct blk_request *req)
@@ -609,6 +616,7 @@ static void blk_resume(struct virtio_dev *v)
         if (virtqueue_chain(v, &v->queues[e->queue], e->head, v->chain) == 0)
             blk_start(blk, e->queue, v->chain, false);
     }
+    blk_feed(blk);
 }
 
 void virtio_blk_retry(struct dev *d)

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "vmm/main/compat.h"
+#include "vmm/main/option_table.h"
 #include "vmm/main/props.h"
 #include "vmm/qmp/json_in.h"
 
@@ -28,24 +29,40 @@ static int set_string(char **member, const char *value, struct ferry_err *err)
     return 0;
 }
 
+#define C(member) .offset = offsetof(struct vm_config, member)
+static const struct prop machine_props[] = {
+    {.name = "type", .kind = PROP_FIXED, .choices = (const char *const[]){"virt", NULL}},
+    {.name = "accel", .kind = PROP_FIXED, .choices = (const char *const[]){"tcg", NULL}},
+    {.name = "acpi", .kind = PROP_FIXED, .choices = (const char *const[]){"off", NULL}},
+    {.name = "aclint", .kind = PROP_FIXED, .choices = (const char *const[]){"off", NULL}},
+    {.name = "compat", .kind = PROP_STRING, C(compat)},
+    {.name = "memory-backend", .kind = PROP_STRING, C(ram_backend)},
+    {0},
+};
+static const struct prop memory_props[] = {
+    {.name = "size", .kind = PROP_SIZE, C(ram_bytes), .min = MIB},
+    {0},
+};
+static const struct prop smp_props[] = {
+    {.name = "cpus", .kind = PROP_U32, C(harts), .min = 1, .max = CONFIG_HARTS_MAX},
+    {0},
+};
+static const struct prop name_props[] = {
+    {.name = "guest", .kind = PROP_STRING, C(name)},
+    {.name = "debug-threads", .kind = PROP_IGNORED},
+    {0},
+};
+#undef C
+
+static const struct option_syntax machine_syntax = {"type", NULL, {{NULL, machine_props}}};
+static const struct option_syntax memory_syntax = {"size", NULL, {{NULL, memory_props}}};
+static const struct option_syntax smp_syntax = {"cpus", NULL, {{NULL, smp_props}}};
+static const struct option_syntax name_syntax = {"guest", NULL, {{NULL, name_props}}};
+
 static int option_machine(struct vm_config *c, const char *value, struct ferry_err *err)
 {
-    static const char *const types[] = {"virt", NULL};
-    static const char *const accels[] = {"tcg", NULL};
-    static const char *const off[] = {"off", NULL};
-    static const struct prop props[] = {
-        {.name = "type", .kind = PROP_FIXED, .choices = types},
-        {.name = "accel", .kind = PROP_FIXED, .choices = accels},
-        {.name = "acpi", .kind = PROP_FIXED, .choices = off},
-        {.name = "aclint", .kind = PROP_FIXED, .choices = off},
-        {.name = "compat", .kind = PROP_STRING, .offset = offsetof(struct vm_config, compat)},
-        {.name = "memory-backend",
-         .kind = PROP_STRING,
-         .offset = offsetof(struct vm_config, ram_backend)},
-        {0},
-    };
     const struct compat *compat;
-    int rc = props_apply_text(props, value, "type", c, err);
+    int rc = props_apply_text(machine_props, value, "type", c, err);
 
     return rc ? rc : compat_find(&compat, c->compat, err);
 }
@@ -68,14 +85,7 @@ static int option_cpu(struct vm_config *c, const char *value, struct ferry_err *
 
 static int option_memory(struct vm_config *c, const char *value, struct ferry_err *err)
 {
-    static const struct prop props[] = {
-        {.name = "size",
-         .kind = PROP_SIZE,
-         .offset = offsetof(struct vm_config, ram_bytes),
-         .min = MIB},
-        {0},
-    };
-    int rc = props_apply_text(props, value, "size", c, err);
+    int rc = props_apply_text(memory_props, value, "size", c, err);
 
     if (rc < 0)
         return rc;
@@ -90,26 +100,12 @@ static int option_memory(struct vm_config *c, const char *value, struct ferry_er
 
 static int option_smp(struct vm_config *c, const char *value, struct ferry_err *err)
 {
-    static const struct prop props[] = {
-        {.name = "cpus",
-         .kind = PROP_U32,
-         .offset = offsetof(struct vm_config, harts),
-         .min = 1,
-         .max = CONFIG_HARTS_MAX},
-        {0},
-    };
-
-    return props_apply_text(props, value, "cpus", c, err);
+    return props_apply_text(smp_props, value, "cpus", c, err);
 }
 
 static int option_name(struct vm_config *c, const char *value, struct ferry_err *err)
 {
-    static const struct prop props[] = {
-        {.name = "guest", .kind = PROP_STRING, .offset = offsetof(struct vm_config, name)},
-        {.name = "debug-threads", .kind = PROP_IGNORED},
-        {0},
-    };
-    int rc = props_apply_text(props, value, "guest", c, err);
+    int rc = props_apply_text(name_props, value, "guest", c, err);
 
     if (rc < 0)
         return rc;
@@ -212,51 +208,44 @@ static int option_global(struct vm_config *c, const char *value, struct ferry_er
     return 0;
 }
 
-struct option_def {
-    const char *name;
-    const char *argument; /* NULL: a flag */
-    option_apply_fn *apply;
-    const char *help;
-};
-
 /* clang-format off */
 static const struct option_def option_defs[] = {
     {"M", "virt[,compat=qemu-VERSION][,memory-backend=ID]", option_machine,
      "machine type; compat: one whose guest can move to that QEMU and back; memory-backend: RAM is "
-     "the memory of that -object"},
-    {"machine", "virt[,...]", option_machine, "the same"},
+     "the memory of that -object", &machine_syntax},
+    {"machine", "virt[,...]", option_machine, "the same", &machine_syntax},
     {"accel", "tcg", option_accel, "accelerator: the software CPU"},
     {"cpu", "rv64", option_cpu, "CPU model"},
-    {"smp", "N", option_smp, "number of harts, 1 to 8"},
-    {"m", "SIZE", option_memory, "guest RAM, MiB or with a suffix (512M, 8G)"},
+    {"smp", "N", option_smp, "number of harts, 1 to 8", &smp_syntax},
+    {"m", "SIZE", option_memory, "guest RAM, MiB or with a suffix (512M, 8G)", &memory_syntax},
     {"object", "memory-backend-file,id=I,size=SIZE,mem-path=F,share=on[,prealloc=off]", option_object,
      "memory in a file, which another process can map, too; all of it is reserved at the start, "
-     "without prealloc=off"},
+     "without prealloc=off", &object_syntax},
     {"bios", "FILE", option_bios, "firmware (default: OpenSBI)"},
     {"kernel", "FILE", option_kernel, "kernel Image started by the firmware"},
     {"initrd", "FILE", option_initrd, "initial RAM disk"},
     {"append", "TEXT", option_append, "kernel command line"},
     {"drive", "file=F,if=none,id=I,format=raw[,cache=none][,readonly=on]", option_drive,
-     "disk image; without if=none a virtio-blk-device comes with it"},
+     "disk image; without if=none a virtio-blk-device comes with it", &drive_syntax},
     {"blockdev", "driver=file|raw,node-name=N,filename=F|file=NODE[,cache.direct=on]",
-     option_blockdev, "disk image as a block node"},
+     option_blockdev, "disk image as a block node", &blockdev_syntax},
     {"netdev", "tap|stream,id=I,...", option_netdev,
-     "network backend: tap,ifname=T|fd=N or stream,addr.type=unix,addr.path=P[,server=on]"},
+     "network backend: tap,ifname=T|fd=N or stream,addr.type=unix,addr.path=P[,server=on]", &netdev_syntax},
     {"device", "virtio-{blk,net,rng}-device[,bus=virtio-mmio-bus.N],...", option_device,
-     "a device: drive=, serial=, num-queues= or netdev=, mac="},
+     "a device: drive=, serial=, num-queues= or netdev=, mac=", &device_syntax},
     {"global", "virtio-mmio.force-legacy=off", option_global, "modern virtio transports"},
     {"chardev", "stdio|socket|file|null,id=I[,path=P][,server=on][,wait=off]", option_chardev,
-     "character backend"},
+     "character backend", &chardev_syntax},
     {"serial", "stdio|chardev:ID|file:P|unix:P,server=on,wait=off|null", option_serial,
      "where the UART goes (default: stdio)"},
     {"qmp", "unix:P,server=on,wait=off|stdio", option_qmp, "a QMP monitor"},
     {"qmp-pretty", "unix:P,...", option_qmp_pretty, "the same, with indented output"},
-    {"mon", "chardev=ID,mode=control[,pretty=on]", option_mon, "a QMP monitor on a chardev"},
+    {"mon", "chardev=ID,mode=control[,pretty=on]", option_mon, "a QMP monitor on a chardev", &mon_syntax},
     {"monitor", "none", option_monitor_hmp, "accepted: there is no human monitor"},
     {"nographic", NULL, option_nographic, "accepted: there is no display"},
     {"display", "none", option_display, "accepted: there is no display"},
     {"nodefaults", NULL, option_nodefaults, "no serial line unless -serial is given"},
-    {"name", "NAME", option_name, "name of the VM, for every other subcommand"},
+    {"name", "NAME", option_name, "name of the VM, for every other subcommand", &name_syntax},
     {"uuid", "UUID", option_uuid, "UUID of the VM"},
     {"S", NULL, option_paused, "do not start the harts: wait for cont"},
     {"incoming", "tcp:HOST:PORT|unix:P|fd:N|exec:COMMAND|file:P|defer", option_incoming,
@@ -266,12 +255,31 @@ static const struct option_def option_defs[] = {
 };
 /* clang-format on */
 
-static const char *option_candidate(const void *arg, size_t i)
+const struct option_def *option_at(size_t i)
 {
-    return i < sizeof(option_defs) / sizeof(option_defs[0]) ? option_defs[i].name : NULL;
+    return i < sizeof(option_defs) / sizeof(option_defs[0]) ? &option_defs[i] : NULL;
 }
 
-static const struct option_def *find_option(const char *name, struct ferry_err *err)
+static const char *option_candidate(const void *arg, size_t i)
+{
+    const struct option_def *def = option_at(i);
+
+    return def ? def->name : NULL;
+}
+
+const struct prop *option_props(const struct option_syntax *syntax, const struct keyval *kv)
+{
+    const struct keyval_pair *type = syntax->type_key ? keyval_find(kv, syntax->type_key) : NULL;
+
+    if (!syntax->type_key)
+        return syntax->variants[0].props;
+    for (const struct option_variant *v = syntax->variants; type && v->props; v++)
+        if (!strcmp(type->value, v->type))
+            return v->props;
+    return NULL;
+}
+
+const struct option_def *option_find(const char *name, struct ferry_err *err)
 {
     const char *closest;
 
@@ -310,7 +318,7 @@ int options_from_argv(struct options *o, int argc, const char *const argv[], str
         if (*name != '-' || !name[1])
             return err_set(err, EINVAL, "'%s': an option beginning with '-' was expected", name);
         name += name[1] == '-' ? 2 : 1;
-        def = find_option(name, err);
+        def = option_find(name, err);
         if (!def)
             return -EINVAL;
         if (def->argument && ++i == argc)
@@ -357,7 +365,7 @@ static int option_from_json(struct options *o, struct json_object *pair, struct 
     name = len ? json_object_array_get_idx(pair, 0) : NULL;
     if (!json_object_is_type(name, json_type_string))
         return err_set(err, EINVAL, "machine description: an option has no name");
-    def = find_option(json_object_get_string(name), err);
+    def = option_find(json_object_get_string(name), err);
     if (!def)
         return err_prefix(err, "machine description");
     if (len == 2)
@@ -405,7 +413,7 @@ int config_from_options(struct vm_config *c, const struct options *o, struct fer
     *c = (struct vm_config){.ram_bytes = 128 * MIB, .harts = 1, .force_legacy = true};
     for (size_t i = 0; i < o->count && !rc; i++) {
         const struct option *option = &o->list[i];
-        const struct option_def *def = find_option(option->name, err);
+        const struct option_def *def = option_find(option->name, err);
 
         rc = def ? def->apply(c, option->value, err) : -EINVAL;
         if (rc < 0 && option->value)

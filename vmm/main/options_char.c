@@ -7,8 +7,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
-#include "vmm/main/options.h"
-#include "vmm/main/props.h"
+#include "vmm/main/option_table.h"
 
 static const char *const chardev_types[] = {"null", "stdio", "file", "socket", NULL};
 
@@ -24,6 +23,8 @@ static const struct prop chardev_props[] = {
     {0},
 };
 #undef C
+
+const struct option_syntax chardev_syntax = {"backend", NULL, {{NULL, chardev_props}}};
 
 static void free_chardev(struct config_chardev *d)
 {
@@ -183,21 +184,24 @@ struct mon_options {
     int mode; /* 1 control */
 };
 
+static const char *const mon_modes[] = {"control", NULL};
+
+#define O(member) .offset = offsetof(struct mon_options, member)
+static const struct prop mon_props[] = {
+    {.name = "chardev", .kind = PROP_STRING, O(chardev)},
+    {.name = "mode", .kind = PROP_ENUM, .choices = mon_modes, O(mode)},
+    {.name = "pretty", .kind = PROP_BOOL, O(pretty)},
+    {.name = "id", .kind = PROP_IGNORED},
+    {0},
+};
+#undef O
+
+const struct option_syntax mon_syntax = {"chardev", NULL, {{NULL, mon_props}}};
+
 int option_mon(struct vm_config *c, const char *value, struct ferry_err *err)
 {
-    static const char *const modes[] = {"control", NULL};
-    static const struct prop props[] = {
-        {.name = "chardev", .kind = PROP_STRING, .offset = offsetof(struct mon_options, chardev)},
-        {.name = "mode",
-         .kind = PROP_ENUM,
-         .choices = modes,
-         .offset = offsetof(struct mon_options, mode)},
-        {.name = "pretty", .kind = PROP_BOOL, .offset = offsetof(struct mon_options, pretty)},
-        {.name = "id", .kind = PROP_IGNORED},
-        {0},
-    };
     struct mon_options o = {0};
-    int rc = props_apply_text(props, value, "chardev", &o, err);
+    int rc = props_apply_text(mon_props, value, "chardev", &o, err);
 
     if (!rc && !o.chardev)
         rc = err_set(err, EINVAL, "Parameter 'chardev' is missing");

@@ -7,9 +7,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
-#include "vmm/main/keyval.h"
-#include "vmm/main/options.h"
-#include "vmm/main/props.h"
+#include "vmm/main/option_table.h"
 
 static const char *const formats[] = {"raw", NULL};
 static const char *const discards[] = {"ignore", "unmap", NULL};
@@ -125,6 +123,8 @@ static const struct prop drive_props[] = {
 };
 #undef D
 
+const struct option_syntax drive_syntax = {NULL, NULL, {{NULL, drive_props}}};
+
 static int finish_drive(struct vm_config *c, struct drive_options *o, struct ferry_err *err)
 {
     struct config_device device = device_defaults;
@@ -207,6 +207,8 @@ static const struct prop blockdev_props[] = {
 };
 #undef B
 
+const struct option_syntax blockdev_syntax = {"driver", NULL, {{NULL, blockdev_props}}};
+
 static struct config_drive *find_drive(struct vm_config *c, const char *id)
 {
     for (size_t i = 0; i < c->drive_count; i++)
@@ -274,7 +276,6 @@ int option_blockdev(struct vm_config *c, const char *value, struct ferry_err *er
 
 /* --- network backends --- */
 
-static const char *const netdev_types[] = {"tap", "stream", NULL};
 static const char *const unix_only[] = {"unix", NULL};
 static const char *const no_vhost[] = {"off", "no", "false", NULL};
 
@@ -298,6 +299,9 @@ static const struct prop stream_props[] = {
     {0},
 };
 #undef N
+
+const struct option_syntax netdev_syntax = {
+    "type", "type", {{"tap", tap_props}, {"stream", stream_props}}};
 
 static void free_netdev(struct config_netdev *n)
 {
@@ -335,29 +339,29 @@ static int finish_netdev(struct vm_config *c, struct config_netdev *n, const str
 
 int option_netdev(struct vm_config *c, const char *value, struct ferry_err *err)
 {
-    static const struct prop *const props[] = {tap_props, stream_props};
     struct config_netdev n = {.fd = -1};
     const struct keyval_pair *type;
+    const struct prop *props;
     struct keyval kv;
-    int rc = keyval_parse(&kv, value, "type", err);
+    int rc = keyval_parse(&kv, value, netdev_syntax.implied_key, err);
 
     if (rc < 0)
         return rc;
-    type = keyval_find(&kv, "type");
-    rc = type ? -EINVAL : err_set(err, EINVAL, "Parameter 'type' is missing");
-    for (int i = 0; type && netdev_types[i]; i++) {
-        if (strcmp(type->value, netdev_types[i]))
-            continue;
-        n.type = (enum config_netdev_type)(i + 1);
-        rc = props_apply(props[i], &kv, &n, err);
-        if (!rc)
-            rc = finish_netdev(c, &n, &kv, err);
+    type = keyval_find(&kv, netdev_syntax.type_key);
+    props = option_props(&netdev_syntax, &kv);
+    if (!type) {
+        rc = err_set(err, EINVAL, "Parameter 'type' is missing");
+    } else if (!props) {
+        rc = err_set(err, EINVAL,
+                     "network backend '%s' is not available; there are: 'tap', 'stream' (for "
+                     "user-mode networking run passt and use stream)",
+                     type->value);
+    } else {
+        n.type = props == tap_props ? CONFIG_NETDEV_TAP : CONFIG_NETDEV_STREAM;
+        rc = props_apply(props, &kv, &n, err);
     }
-    if (type && !n.type)
-        err_set(err, EINVAL,
-                "network backend '%s' is not available; there are: 'tap', 'stream' (for user-mode "
-                "networking run passt and use stream)",
-                type->value);
+    if (!rc)
+        rc = finish_netdev(c, &n, &kv, err);
     free_netdev(&n);
     keyval_free(&kv);
     return rc;
@@ -408,19 +412,15 @@ static const struct prop net_props[] = {
 static const struct prop rng_props[] = {DEVICE_PROPS, {0}};
 #undef V
 
-static const struct {
-    const char *driver;
-    enum config_device_type type;
-    const struct prop *props;
-} device_types[] = {
-    {"virtio-blk-device", CONFIG_DEVICE_BLK, blk_props},
-    {"virtio-net-device", CONFIG_DEVICE_NET, net_props},
-    {"virtio-rng-device", CONFIG_DEVICE_RNG, rng_props},
-};
+const struct option_syntax device_syntax = {"driver",
+                                            "driver",
+                                            {{"virtio-blk-device", blk_props},
+                                             {"virtio-net-device", net_props},
+                                             {"virtio-rng-device", rng_props}}};
 
 static const char *device_candidate(const void *arg, size_t i)
 {
-    return i < sizeof(device_types) / sizeof(device_types[0]) ? device_types[i].driver : NULL;
+    return device_syntax.variants[i].type;
 }
 
 static int parse_bus(struct device_options *o, struct ferry_err *err)
@@ -477,27 +477,30 @@ int option_device(struct vm_config *c, const char *value, struct ferry_err *err)
 {
     struct device_options o = {.device = device_defaults};
     const struct keyval_pair *driver;
+    const struct prop *props;
     struct keyval kv;
-    int rc = keyval_parse(&kv, value, "driver", err);
+    int rc = keyval_parse(&kv, value, device_syntax.implied_key, err);
 
     if (rc < 0)
         return rc;
-    driver = keyval_find(&kv, "driver");
-    rc = driver ? -EINVAL : err_set(err, EINVAL, "Parameter 'driver' is missing");
-    for (size_t i = 0; driver && i < sizeof(device_types) / sizeof(device_types[0]); i++) {
-        if (strcmp(driver->value, device_types[i].driver))
-            continue;
-        o.device.type = device_types[i].type;
-        rc = props_apply(device_types[i].props, &kv, &o, err);
-        if (!rc)
-            rc = finish_device(c, &o, err);
-    }
-    if (driver && !o.device.type) {
+    driver = keyval_find(&kv, device_syntax.type_key);
+    props = option_props(&device_syntax, &kv);
+    if (!driver) {
+        rc = err_set(err, EINVAL, "Parameter 'driver' is missing");
+    } else if (!props) {
         const char *closest = props_closest(driver->value, device_candidate, NULL);
 
-        err_set(err, EINVAL, "'%s' is not a valid device model name%s%s%s", driver->value,
-                closest ? "; did you mean '" : "", closest ? closest : "", closest ? "'?" : "");
+        rc =
+            err_set(err, EINVAL, "'%s' is not a valid device model name%s%s%s", driver->value,
+                    closest ? "; did you mean '" : "", closest ? closest : "", closest ? "'?" : "");
+    } else {
+        o.device.type = props == blk_props   ? CONFIG_DEVICE_BLK
+                        : props == net_props ? CONFIG_DEVICE_NET
+                                             : CONFIG_DEVICE_RNG;
+        rc = props_apply(props, &kv, &o, err);
     }
+    if (!rc)
+        rc = finish_device(c, &o, err);
     free_device(&o.device);
     free(o.bus);
     free(o.drive);

@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "vmm/main/options.h"
-#include "vmm/main/props.h"
+#include "vmm/main/option_table.h"
 
 static const char *const types[] = {"memory-backend-file", NULL};
 
@@ -22,6 +21,8 @@ static const struct prop props[] = {
     {0},
 };
 #undef M
+
+const struct option_syntax object_syntax = {"qom-type", NULL, {{NULL, props}}};
 
 static int check(const struct vm_config *c, const struct config_memory *m, struct ferry_err *err)
 {

@@ -45,6 +45,15 @@ FERRY_API int ferry_ram_add_file(struct ferry_ram *ram, const char *name, uint64
                                  int *fd, struct ferry_ram_region **ret,
                                  struct ferry_err *err) FERRY_MUST_CHECK;
 /*
+ * The same in two steps, for a VM that is built before anything of the host is opened. Until it has
+ * its file nobody may touch the memory: that would end the process. Takes *fd on success.
+ */
+FERRY_API int ferry_ram_expect_file(struct ferry_ram *ram, const char *name, uint64_t size_bytes,
+                                    struct ferry_ram_region **ret,
+                                    struct ferry_err *err) FERRY_MUST_CHECK;
+FERRY_API int ferry_ram_give_file(struct ferry_ram *ram, struct ferry_ram_region *region, int *fd,
+                                  struct ferry_err *err) FERRY_MUST_CHECK;
+/*
  * The same from a memfd that arrived: verified (a writable memfd of just this size, sealed against
  * resizing, not yet a region of ram) and mapped. Takes *fd on success, leaves it on failure.
  */

@@ -97,31 +97,32 @@ static int region_new(struct ferry_ram *ram, const char *name, uint64_t size_byt
     return 0;
 }
 
-static int region_map(struct ferry_ram_region *region, int fd, struct ferry_err *err)
+/* Its place in this process, where no memory is yet. */
+static int region_reserve(struct ferry_ram_region *region, struct ferry_err *err)
 {
     size_t reserve = region->size_bytes + 2 * (size_t)RAM_ALIGN_BYTES;
-    void *reserved, *host;
+    void *reserved;
 
     reserved = mmap(NULL, reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (reserved == MAP_FAILED)
         return err_sys(err, errno, "RAM \"%s\": no room to map %" PRIu64 " MiB", region->name,
                        region->size_bytes >> 20);
-    host = (void *)num_align_up((uintptr_t)reserved + FERRY_PAGE_BYTES, RAM_ALIGN_BYTES);
-    if (mmap(host, region->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
-        MAP_FAILED) {
-        int e = errno;
-
-        munmap(reserved, reserve);
-        return err_sys(err, e, "RAM \"%s\": cannot map %" PRIu64 " MiB", region->name,
-                       region->size_bytes >> 20);
-    }
-    /* Both are wishes. Huge pages make the target's pre-fault two orders of magnitude shorter; a
-     * core dump of the VMM shall not be the guest's memory. */
-    madvise(host, region->size_bytes, MADV_HUGEPAGE);
-    madvise(host, region->size_bytes, MADV_DONTDUMP);
     region->reserved = reserved;
     region->reserved_bytes = reserve;
-    region->host = host;
+    region->host = (void *)num_align_up((uintptr_t)reserved + FERRY_PAGE_BYTES, RAM_ALIGN_BYTES);
+    return 0;
+}
+
+static int region_map(struct ferry_ram_region *region, int fd, struct ferry_err *err)
+{
+    if (mmap(region->host, region->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+             0) == MAP_FAILED)
+        return err_sys(err, errno, "RAM \"%s\": cannot map %" PRIu64 " MiB", region->name,
+                       region->size_bytes >> 20);
+    /* Both are wishes. Huge pages make the target's pre-fault two orders of magnitude shorter; a
+     * core dump of the VMM shall not be the guest's memory. */
+    madvise(region->host, region->size_bytes, MADV_HUGEPAGE);
+    madvise(region->host, region->size_bytes, MADV_DONTDUMP);
     return 0;
 }
 
@@ -160,7 +161,9 @@ int ferry_ram_add(struct ferry_ram *ram, const char *name, uint64_t size_bytes,
                        name, size_bytes >> 20);
     region->dev = st.st_dev;
     region->ino = st.st_ino;
-    r = region_map(region, region->fd, err);
+    r = region_reserve(region, err);
+    if (r == 0)
+        r = region_map(region, region->fd, err);
     if (r < 0)
         return r;
     added = region;
@@ -176,7 +179,8 @@ static int region_know(const struct ferry_ram *ram, struct ferry_ram_region *reg
                        const struct stat *st, struct ferry_err *err)
 {
     for (size_t i = 0; i < ram->region_count; i++)
-        if (ram->regions[i]->dev == st->st_dev && ram->regions[i]->ino == st->st_ino)
+        if (ram->regions[i] != region && ram->regions[i]->dev == st->st_dev &&
+            ram->regions[i]->ino == st->st_ino)
             return err_set(err, EINVAL, "RAM \"%s\": the file of this region is already RAM \"%s\"",
                            region->name, ram->regions[i]->name);
     region->dev = st->st_dev;
@@ -250,24 +254,22 @@ static bool region_lock(int fd)
     return alone;
 }
 
-static int ram_add_fd(struct ferry_ram *ram, const char *name, uint64_t size_bytes, bool file,
-                      int *fd, struct ferry_ram_region **ret, struct ferry_err *err)
+int ferry_ram_adopt(struct ferry_ram *ram, const char *name, uint64_t size_bytes, int *fd,
+                    struct ferry_ram_region **ret, struct ferry_err *err)
 {
     OWN(own_region) struct ferry_ram_region *region = NULL;
     struct ferry_ram_region *added;
     int r;
 
     r = region_new(ram, name, size_bytes, &region, err);
+    if (r == 0)
+        r = region_verify(ram, region, *fd, err);
+    if (r == 0)
+        r = region_reserve(region, err);
+    if (r == 0)
+        r = region_map(region, *fd, err);
     if (r < 0)
         return r;
-    r = file ? region_verify_file(ram, region, *fd, err) : region_verify(ram, region, *fd, err);
-    if (r < 0)
-        return r;
-    r = region_map(region, *fd, err);
-    if (r < 0)
-        return r;
-    region->file = file;
-    region->ours = !file || region_lock(*fd);
     added = region;
     r = ram_append(ram, &region, err);
     if (r < 0)
@@ -277,16 +279,60 @@ static int ram_add_fd(struct ferry_ram *ram, const char *name, uint64_t size_byt
     return 0;
 }
 
-int ferry_ram_adopt(struct ferry_ram *ram, const char *name, uint64_t size_bytes, int *fd,
-                    struct ferry_ram_region **ret, struct ferry_err *err)
+int ferry_ram_expect_file(struct ferry_ram *ram, const char *name, uint64_t size_bytes,
+                          struct ferry_ram_region **ret, struct ferry_err *err)
 {
-    return ram_add_fd(ram, name, size_bytes, false, fd, ret, err);
+    OWN(own_region) struct ferry_ram_region *region = NULL;
+    struct ferry_ram_region *added;
+    int r;
+
+    r = region_new(ram, name, size_bytes, &region, err);
+    if (r == 0)
+        r = region_reserve(region, err);
+    if (r < 0)
+        return r;
+    region->file = true;
+    added = region;
+    r = ram_append(ram, &region, err);
+    if (r == 0)
+        *ret = added;
+    return r;
+}
+
+int ferry_ram_give_file(struct ferry_ram *ram, struct ferry_ram_region *region, int *fd,
+                        struct ferry_err *err)
+{
+    int r = region_verify_file(ram, region, *fd, err);
+
+    if (r == 0)
+        r = region_map(region, *fd, err);
+    if (r < 0)
+        return r;
+    region->ours = region_lock(*fd);
+    region->fd = take_fd(fd);
+    return 0;
+}
+
+/* Nobody has seen the region yet: it goes as if it had not been. */
+static void ram_forget_last(struct ferry_ram *ram)
+{
+    region_free(ram->regions[--ram->region_count]);
 }
 
 int ferry_ram_add_file(struct ferry_ram *ram, const char *name, uint64_t size_bytes, int *fd,
                        struct ferry_ram_region **ret, struct ferry_err *err)
 {
-    return ram_add_fd(ram, name, size_bytes, true, fd, ret, err);
+    struct ferry_ram_region *added;
+    int r = ferry_ram_expect_file(ram, name, size_bytes, &added, err);
+
+    if (r < 0)
+        return r;
+    r = ferry_ram_give_file(ram, added, fd, err);
+    if (r < 0)
+        ram_forget_last(ram);
+    else
+        *ret = added;
+    return r;
 }
 
 bool ferry_ram_is_file(const struct ferry_ram_region *region)

@@ -237,6 +237,36 @@ static void a_file_is_verified(void **state)
     ferry_ram_free(ram);
 }
 
+static void a_file_may_come_later(void **state)
+{
+    struct ferry_ram *ram = ram_new();
+    struct ferry_ram_region *a;
+    struct ferry_err err;
+    char path[64], short_path[64];
+    int fd = file_of(path, 0), too_short = file_of(short_path, 4096);
+    struct stat st;
+    uint8_t *host;
+
+    assert_int_equal(ferry_ram_expect_file(ram, "a", MIB, &a, &err), 0);
+    host = ferry_ram_host(a);
+    assert_non_null(host);
+    assert_true(ferry_ram_is_file(a));
+    assert_false(ferry_ram_is_ours(a));
+    assert_int_equal(ferry_ram_fd(a), -1);
+    assert_int_equal(ferry_ram_give_file(ram, a, &too_short, &err), -EINVAL);
+    assert_int_equal(ferry_ram_give_file(ram, a, &fd, &err), 0);
+    assert_int_equal(fd, -1);
+    assert_ptr_equal(ferry_ram_host(a), host);
+    assert_true(ferry_ram_is_ours(a));
+    host[MIB - 1] = 42;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, MIB);
+    close(too_short);
+    ferry_ram_free(ram);
+    unlink(path);
+    unlink(short_path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +276,7 @@ int main(void)
         cmocka_unit_test(adopted_region_is_the_same_memory),
         cmocka_unit_test(a_file_is_memory_of_two),
         cmocka_unit_test(a_file_is_verified),
+        cmocka_unit_test(a_file_may_come_later),
         cmocka_unit_test(adopt_verifies),
     };
 

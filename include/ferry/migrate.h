@@ -262,6 +262,12 @@ struct ferry_migrate_target_params {
      */
     int (*build)(void *opaque, const char *description, struct ferry_vm **vm,
                  struct ferry_err *err);
+    /*
+     * The source's machine fits, and nothing of the guest has come: open what the VM has of this
+     * host, which build() does not. In a dry run nothing is opened; it may be looked for. -errno
+     * refuses the guest. NULL, or a stream that does not say what it is (QEMU's): it is open.
+     */
+    int (*open)(void *opaque, bool dry_run, struct ferry_err *err);
     const uint8_t *uuid; /* 16 bytes, or NULL; copied. With build: what that VM has is not known */
     struct ferry_migrate_capabilities capabilities;
     /* A file says itself whether it is mapped-ram, whatever capabilities say. */

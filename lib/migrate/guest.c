@@ -69,7 +69,8 @@ int guest_ram_init(struct guest_ram *g, struct ferry_ram *ram, bool ignore_share
 int guest_ram_check_ours(const struct guest_ram *g, struct ferry_err *err)
 {
     for (size_t i = 0; i < g->blocks.count; i++)
-        if (!g->at[i].ignored && !ferry_ram_is_ours(g->regions[i]))
+        if (!g->at[i].ignored && ferry_ram_fd(g->regions[i]) >= 0 &&
+            !ferry_ram_is_ours(g->regions[i]))
             return err_set(err, EBUSY,
                            "RAM '%s' is in a file that somebody else has mapped: switch "
                            "x-ignore-shared on, on both sides, or give this side another file",

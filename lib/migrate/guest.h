@@ -29,7 +29,7 @@ int guest_ram_init(struct guest_ram *g, struct ferry_ram *ram, bool ignore_share
                    struct ferry_err *err) FERRY_MUST_CHECK;
 /*
  * May pages be written? Not where somebody else has mapped the file that they would go to: that may
- * be the source, whose guest runs.
+ * be the source, whose guest runs. Memory whose file is still to come is nobody's.
  */
 int guest_ram_check_ours(const struct guest_ram *g, struct ferry_err *err) FERRY_MUST_CHECK;
 /*

@@ -35,6 +35,7 @@ struct ferry_migrate_target {
     char *version;
     int (*build)(void *opaque, const char *description, struct ferry_vm **vm,
                  struct ferry_err *err);
+    int (*open)(void *opaque, bool dry_run, struct ferry_err *err);
     bool has_uuid;
     uint8_t uuid[WIRE_UUID_BYTES];
     struct ferry_migrate_capabilities capabilities;

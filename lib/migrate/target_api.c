@@ -281,6 +281,7 @@ static int target_set_up(struct ferry_migrate_target *t,
         return err_set(err, ENOMEM, "no memory for a migration");
     t->base.m.vm = params->vm;
     t->build = params->build;
+    t->open = params->open;
     t->has_uuid = params->uuid != NULL;
     if (params->uuid)
         memcpy(t->uuid, params->uuid, sizeof(t->uuid));

@@ -14,7 +14,27 @@
 #include "lib/wire/command.h"
 #include "lib/wire/return_path.h"
 
-/* Everything that takes the stream, as soon as there is a VM. */
+/* Does the stream's header say the same as this side's VM? */
+static int items_match(struct ferry_migrate_target *t)
+{
+    struct wire_config here;
+    int r;
+
+    if (!t->base.m.vm)
+        return err_set(&t->base.m.err, EINVAL,
+                       "the stream does not say what machine it needs (QEMU never does): start "
+                       "this side with the machine's options");
+    r = wire_config_make(&here, vm_machine_name(t->base.m.vm), &t->base.m.err);
+    if (r == 0)
+        r = support_config(&here, &t->capabilities, NULL, &t->base.m.err);
+    if (r == 0 && t->has_uuid) {
+        here.has_uuid = true;
+        memcpy(here.uuid, t->uuid, sizeof(here.uuid));
+    }
+    return r < 0 ? r : wire_config_match(&t->config, &here, &t->base.m.err);
+}
+
+/* Everything that takes the stream, as soon as there is a VM that matches. */
 static int items_ready(struct ferry_migrate_target *t)
 {
     struct receiver_params params = {
@@ -29,25 +49,9 @@ static int items_ready(struct ferry_migrate_target *t)
         .direct_io = t->direct_io,
         .thread = !t->no_threads,
     };
-    struct wire_config here;
-    int r;
+    int r = 0;
 
-    if (t->ready)
-        return 0;
-    if (!t->base.m.vm)
-        return err_set(&t->base.m.err, EINVAL,
-                       "the stream does not say what machine it needs (QEMU never does): start "
-                       "this side with the machine's options");
-    r = wire_config_make(&here, vm_machine_name(t->base.m.vm), &t->base.m.err);
-    if (r == 0)
-        r = support_config(&here, &t->capabilities, NULL, &t->base.m.err);
-    if (r == 0 && t->has_uuid) {
-        here.has_uuid = true;
-        memcpy(here.uuid, t->uuid, sizeof(here.uuid));
-    }
-    if (r == 0)
-        r = wire_config_match(&t->config, &here, &t->base.m.err);
-    if (r == 0 && !t->guest.ram)
+    if (!t->guest.ram)
         r = guest_ram_init(&t->guest, ferry_vm_ram(t->base.m.vm), t->capabilities.ignore_shared,
                            &t->base.m.err);
     if (r == 0)
@@ -119,7 +123,11 @@ static int items_hello(struct ferry_migrate_target *t)
     t->dry_run = hello.dry_run;
     r = items_agree(t, &hello, description);
     if (r == 0)
-        r = items_ready(t);
+        r = items_match(t);
+    if (r == 0 && t->open)
+        r = t->open(t->opaque, t->dry_run, &t->base.m.err);
+    if (r == 0)
+        r = t->dry_run ? guest_ram_check_ours(&t->guest, &t->base.m.err) : items_ready(t);
     if (r < 0)
         return r;
     stream_in_data_used(t->stream, in.pos_bytes);
@@ -202,8 +210,10 @@ static int items_section_begins(struct ferry_migrate_target *t, const struct str
 
     t->section_copy = *item->section;
     t->section = &t->section_copy;
-    if (!hello) {
-        r = items_ready(t);
+    if (!hello && !t->ready) {
+        r = items_match(t);
+        if (r == 0)
+            r = items_ready(t);
         if (r < 0)
             return r;
     }

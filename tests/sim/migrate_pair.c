@@ -46,6 +46,18 @@ static int pair_build(void *opaque, const char *description, struct ferry_vm **v
     return 0;
 }
 
+static int pair_open(void *opaque, bool dry_run, struct ferry_err *err)
+{
+    struct migrate_pair *p = opaque;
+
+    *(dry_run ? &p->looked : &p->opened) += 1;
+    assert_string_equal(p->described, TOY_DESCRIPTION);
+    if (!p->open_err.errnum)
+        return 0;
+    *err = p->open_err;
+    return -err->errnum;
+}
+
 void migrate_pair_init_sized(struct migrate_pair *p, bool threads, uint64_t ram_bytes)
 {
     memset(p, 0, sizeof(*p));
@@ -79,6 +91,7 @@ void migrate_pair_init_sized(struct migrate_pair *p, bool threads, uint64_t ram_
         .size_bytes = sizeof(p->target_params),
         .version = "1.1",
         .build = pair_build,
+        .open = pair_open,
         .no_threads = !threads,
         .clock = pair_clock,
         .opaque = p,

@@ -51,6 +51,8 @@ struct migrate_pair {
     void (*act)(struct migrate_pair *p);
     char described[64];         /* what build was told */
     struct ferry_err build_err; /* with errnum: build refuses */
+    unsigned opened, looked;    /* how often the target opened, and was asked in a dry run */
+    struct ferry_err open_err;  /* with errnum: open refuses */
 };
 
 /* Both toys are fresh, the target's does not run; the params are filled in. */

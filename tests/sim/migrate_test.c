@@ -249,8 +249,43 @@ static void test_dry_run_moves_nothing(void **state)
     assert_int_equal(p->target_status, FERRY_MIGRATE_CHECKED);
     migrate_pair_check_stayed(p);
     assert_int_equal(p->to.counter.ticks, 0);
+    assert_int_equal(p->looked, 1);
+    assert_int_equal(p->opened, 0);
     p->source_params.dry_run = false;
     migrate_pair_again(p);
+    assert_int_equal(p->looked, 1);
+    assert_int_equal(p->opened, 1);
+    pair_delete(p);
+}
+
+/* What the target's host lacks is found after the comparison, and before the source is told yes. */
+static void test_a_host_that_cannot_open_refuses(void **state)
+{
+    struct migrate_pair *p = pair_new(false);
+
+    err_set(&p->open_err, ENOENT, "drive \"d0\": no such file");
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    assert_string_equal(p->source_err.text, "the target refused: drive \"d0\": no such file");
+    assert_int_equal(p->opened, 1);
+    assert_false(p->points & 1u << FERRY_MIGRATE_ACCEPTED);
+    migrate_pair_check_stayed(p);
+    p->open_err.errnum = 0;
+    migrate_pair_again(p);
+    assert_int_equal(p->opened, 2);
+    pair_delete(p);
+}
+
+static void test_what_differs_is_not_opened(void **state)
+{
+    struct migrate_pair *p = pair_new(false);
+
+    p->source_params.capabilities.ignore_shared = true;
+    migrate_pair_start(p);
+    migrate_pair_run(p, 20000);
+    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->opened + p->looked, 0);
+    migrate_pair_check_stayed(p);
     pair_delete(p);
 }
 
@@ -338,6 +373,8 @@ int main(void)
         cmocka_unit_test(test_what_the_vmm_finds_is_named_with_the_rest),
         cmocka_unit_test(test_a_paused_guest_stays_paused),
         cmocka_unit_test(test_dry_run_moves_nothing),
+        cmocka_unit_test(test_a_host_that_cannot_open_refuses),
+        cmocka_unit_test(test_what_differs_is_not_opened),
         cmocka_unit_test(test_the_reason_travels),
         cmocka_unit_test(test_bad_state_is_refused_in_the_pause),
         cmocka_unit_test(test_cancel_after_each_step),

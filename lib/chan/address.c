@@ -125,6 +125,11 @@ const char *ferry_address_fd_name(const struct ferry_address *a)
     return a->name;
 }
 
+void ferry_address_only_loopback(struct ferry_address *a)
+{
+    a->loopback = true;
+}
+
 enum ferry_address_kind ferry_address_kind(const struct ferry_address *a)
 {
     return a->type->kind;

@@ -17,7 +17,8 @@ struct ferry_address {
     char *text; /* owned, like all that follow */
     char *host; /* TCP; "" = any */
     char *port;
-    char *path; /* UNIX, FILE */
+    bool loopback; /* TCP: who listens there is for this host only */
+    char *path;    /* UNIX, FILE */
     char **argv;
     char *name;    /* FD: the monitor's name for it; NULL: a number */
     int fd;        /* FD; FILE from an fd set; -1: not resolved yet */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,12 +23,33 @@
 struct ferry_listener {
     int fd;                  /* owned; -1 if there is just `one`, or a name is still looked up */
     struct resolve *resolve; /* while it is */
+    bool loopback;           /* other hosts shall not reach it */
     struct ferry_chan *one;
     char *text;
     char *unix_path; /* to remove */
     dev_t dev;
     ino_t ino;
 };
+
+static bool is_loopback(const struct sockaddr *name)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)name;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)name;
+
+    if (name->sa_family == AF_INET)
+        return ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    return name->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+/* One address of several that other hosts reach is one too many. */
+static int listener_check_reach(const struct ferry_listener *l, const struct addrinfo *found,
+                                struct ferry_err *err)
+{
+    for (const struct addrinfo *ai = found; ai && l->loopback; ai = ai->ai_next)
+        if (!is_loopback(ai->ai_addr))
+            return err_set(err, EPERM, "other hosts can reach %s", l->text);
+    return 0;
+}
 
 static int listener_bind(struct ferry_listener *l, const struct sockaddr *name, socklen_t n)
 {
@@ -63,6 +85,11 @@ static int listener_found(struct ferry_listener *l, struct ferry_err *err)
     resolve_leave(TAKE_PTR(l->resolve));
     if (r < 0)
         return r;
+    r = listener_check_reach(l, found, err);
+    if (r < 0) {
+        freeaddrinfo(found);
+        return r;
+    }
     r = -EADDRNOTAVAIL;
     for (const struct addrinfo *ai = found; ai && l->fd < 0; ai = ai->ai_next)
         r = listener_bind(l, ai->ai_addr, ai->ai_addrlen);
@@ -82,6 +109,7 @@ static int listener_tcp(struct ferry_listener *l, const struct ferry_address *a,
 {
     int r;
 
+    l->loopback = a->loopback;
     l->text = strdup(a->text);
     if (!l->text)
         return err_set(err, ENOMEM, "no memory for a listener");

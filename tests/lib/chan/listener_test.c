@@ -78,12 +78,48 @@ static void test_a_name_of_nobody(void **state)
     ferry_address_free(a);
 }
 
+/* What can be reached from elsewhere is refused before anything listens. */
+static void for_this_host_only(void **state)
+{
+    static const struct {
+        const char *uri;
+        int result;
+    } cases[] = {
+        {"tcp:127.0.0.1:0", 0},      {"tcp:127.9.9.9:0", 0},
+        {"tcp:[::1]:0", 0},          {"tcp:localhost:0", 0},
+        {"tcp:0.0.0.0:0", -EPERM},   {"tcp::0", -EPERM},
+        {"tcp:[::]:0", -EPERM},      {"tcp:10.0.0.1:0", -EPERM},
+        {"tcp:[fe80::1]:0", -EPERM}, {"tcp:[::ffff:10.0.0.1]:0", -EPERM},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ferry_listener *l = NULL;
+        struct ferry_address *a;
+        struct ferry_err err;
+        int r;
+
+        assert_int_equal(ferry_address_parse(&a, cases[i].uri, NULL, 0, &err), 0);
+        ferry_address_only_loopback(a);
+        r = ferry_listener_new(&l, a, &err);
+        if (r == 0)
+            r = ferry_listener_wait(l, 10000, &err);
+        /* A host may be without IPv6. */
+        if (r != cases[i].result && !(strchr(cases[i].uri, '[') && r == -EADDRNOTAVAIL))
+            fail_msg("%s: %d, %s", cases[i].uri, r, err.text);
+        if (r == -EPERM)
+            assert_non_null(strstr(err.text, "other hosts can reach"));
+        ferry_listener_free(l);
+        ferry_address_free(a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_number),
         cmocka_unit_test(test_a_name),
         cmocka_unit_test(test_a_name_of_nobody),
+        cmocka_unit_test(for_this_host_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

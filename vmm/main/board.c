@@ -85,17 +85,24 @@ static int board_add_file(struct board *b, const struct config_memory *m, struct
 {
     const struct board_params *p = &b->params;
     struct ferry_ram_region *region = NULL;
-    OWN_FD int fd = -1;
     int rc;
 
-    if (p->take_region) {
+    if (p->take_region)
         rc = p->take_region(p->take_region_arg, b->ram, m->id, m->size_bytes, true, &region, err);
-    } else {
-        rc = memory_file_open(m, &fd, err);
-        if (!rc)
-            rc = ferry_ram_add_file(b->ram, m->id, m->size_bytes, &fd, &region, err);
-    }
+    else
+        rc = ferry_ram_expect_file(b->ram, m->id, m->size_bytes, &region, err);
     return rc ? rc : board_map(b, region, MEMMAP_RAM_GPA, false, err);
+}
+
+static int board_open_file(struct board *b, struct ferry_err *err)
+{
+    const struct config_memory *m = config_ram_memory(b->config);
+    OWN_FD int fd = -1;
+    int rc = m ? memory_file_open(m, &fd, err) : 0;
+
+    if (!m || rc < 0)
+        return rc;
+    return ferry_ram_give_file(b->ram, ferry_ram_find(b->ram, m->id), &fd, err);
 }
 
 static int board_add_flash(struct board *b, struct ferry_err *err)
@@ -459,8 +466,10 @@ static int board_check_ram_is_ours(const struct board *b, struct ferry_err *err)
 
 int board_open(struct board *b, struct ferry_err *err)
 {
-    int rc = board_check_ram_is_ours(b, err);
+    int rc = board_open_file(b, err);
 
+    if (!rc)
+        rc = board_check_ram_is_ours(b, err);
     if (!rc)
         rc = boot_open(b->boot, err);
     if (!rc)
@@ -472,8 +481,10 @@ int board_open(struct board *b, struct ferry_err *err)
 
 int board_open_incoming(struct board *b, struct ferry_err *err)
 {
-    int rc = boot_open(b->boot, err);
+    int rc = board_open_file(b, err);
 
+    if (!rc)
+        rc = boot_open(b->boot, err);
     if (!rc)
         rc = backends_open_unlocked(&b->backends, err);
     return rc;

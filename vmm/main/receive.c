@@ -13,6 +13,7 @@
 #include "vmm/main/migration_params.h"
 #include "vmm/main/monitors.h"
 #include "vmm/main/process.h"
+#include "vmm/main/rundir.h"
 #include "vmm/main/vm_internal.h"
 
 int receive_parse(struct receive *r, int argc, char *const argv[], int *i, struct ferry_err *err)
@@ -103,8 +104,11 @@ int receive_vm(const struct receive *r, int *status, struct ferry_err *err)
 {
     struct process_signals *signals = NULL;
     struct vm *vm = NULL;
-    int rc = process_begin(&signals, &vm, err);
+    /* Made now, not when somebody has connected. */
+    int rc = rundir_prepare(err);
 
+    if (!rc)
+        rc = process_begin(&signals, &vm, err);
     if (!rc)
         rc = set_up(vm_migration(vm), r, err);
     if (!rc && r->qmp)

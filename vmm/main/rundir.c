@@ -40,10 +40,12 @@ static int rundir_path(char ret[RUNDIR_PATH_BYTES], struct ferry_err *err)
         n = snprintf(ret, RUNDIR_PATH_BYTES, "/tmp/ferry-%u", (unsigned)geteuid());
     if (n >= RUNDIR_PATH_BYTES)
         return err_set(err, ENAMETOOLONG, "runtime directory %s/ferry: the path is too long", base);
-    if (mkdir(ret, 0700) < 0 && errno != EEXIST)
-        return err_sys(err, errno, "cannot make the runtime directory %s", ret);
-    if (lstat(ret, &st) < 0)
-        return err_sys(err, errno, "runtime directory %s", ret);
+    if (lstat(ret, &st) < 0) {
+        if (mkdir(ret, 0700) < 0 && errno != EEXIST)
+            return err_sys(err, errno, "cannot make the runtime directory %s", ret);
+        if (lstat(ret, &st) < 0)
+            return err_sys(err, errno, "runtime directory %s", ret);
+    }
     if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
         return err_set(err, EPERM,
                        "runtime directory %s: must be a directory of yours that nobody else can "
@@ -194,7 +196,14 @@ void rundir_wait_end(int fd)
         continue;
 }
 
-int rundir_claim_new_empty(struct rundir_claim **ret, const char *name, struct ferry_err *err)
+int rundir_prepare(struct ferry_err *err)
+{
+    char dir[RUNDIR_PATH_BYTES];
+
+    return rundir_path(dir, err);
+}
+
+int rundir_claim_new(struct rundir_claim **ret, const char *name, struct ferry_err *err)
 {
     OWN_MEM struct rundir_claim *claim = calloc(1, sizeof(*claim));
     int rc;
@@ -237,43 +246,30 @@ static void ignore_name(void *arg, const char *name)
 {
 }
 
-int rundir_claim_new(struct rundir_claim **ret, const char *name, struct ferry_err *err)
+int rundir_claim_take(struct rundir_claim *claim, struct ferry_err *err)
 {
-    struct rundir_claim *claim;
-    int rc = rundir_claim_new_empty(&claim, name, err);
-
-    if (rc < 0)
-        return rc;
     for (;;) {
         OWN_FD int fd = open(claim->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         struct stat ours, there;
+        int rc;
 
-        if (fd < 0) {
-            rc = err_sys(err, errno, "cannot claim the name: %s", claim->path);
-            break;
-        }
+        if (fd < 0)
+            return err_sys(err, errno, "cannot claim the name: %s", claim->path);
         rc = lock_fd(fd);
         if ((rc == -EAGAIN || rc == -EACCES) && !is_locked(fd))
             continue;
-        if (rc == -EAGAIN || rc == -EACCES) {
-            rc = refuse_taken(claim, fd, err);
-            break;
-        }
-        if (rc < 0) {
-            rc = err_sys(err, -rc, "cannot lock %s", claim->path);
-            break;
-        }
+        if (rc == -EAGAIN || rc == -EACCES)
+            return refuse_taken(claim, fd, err);
+        if (rc < 0)
+            return err_sys(err, -rc, "cannot lock %s", claim->path);
         /* Its last holder may have removed the file between our open and our lock. */
         if (fstat(fd, &ours) < 0 || stat(claim->path, &there) < 0 || ours.st_ino != there.st_ino)
             continue;
         write_pid(fd);
         claim->fd = take_fd(&fd);
-        *ret = claim;
         (void)!rundir_list(ignore_name, NULL, err);
         return 0;
     }
-    rundir_claim_free(claim);
-    return rc;
 }
 
 static void claim_pause(void *obj)

@@ -33,14 +33,18 @@ int rundir_list(void (*fn)(void *arg, const char *name), void *arg,
 int rundir_watch_end(const char *name, int *ret_fd, struct ferry_err *err) FERRY_MUST_CHECK;
 void rundir_wait_end(int fd);
 
-/* The claim on a name. A part of the VM: its lock fd, "vm/name", goes to a handover target. */
+/* Make the directory if need be, so that nothing is made when a peer has come. */
+int rundir_prepare(struct ferry_err *err) FERRY_MUST_CHECK;
+
+/*
+ * The claim on a name. A part of the VM: its lock fd, "vm/name", goes to a handover target. It
+ * holds nothing until it is taken, or its part adopts the lock.
+ */
 struct rundir_claim;
-/* -EEXIST if another process runs a VM of that name; the sentence says which. */
 int rundir_claim_new(struct rundir_claim **ret, const char *name,
                      struct ferry_err *err) FERRY_MUST_CHECK;
-/* For a target: holds nothing until its part adopts the lock. */
-int rundir_claim_new_empty(struct rundir_claim **ret, const char *name,
-                           struct ferry_err *err) FERRY_MUST_CHECK;
+/* -EEXIST if another process runs a VM of that name; the sentence says which. */
+int rundir_claim_take(struct rundir_claim *claim, struct ferry_err *err) FERRY_MUST_CHECK;
 struct ferry_part rundir_claim_part(struct rundir_claim *claim);
 /* Write this process's pid into the file, once it runs the VM; not in a pause, it takes its time.
  */

@@ -586,8 +586,7 @@ int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
         return rc;
     vm->options = *o;
     o->count = 0;
-    rc = arrived ? rundir_claim_new_empty(&vm->claim, vm->config.name, err)
-                 : rundir_claim_new(&vm->claim, vm->config.name, err);
+    rc = rundir_claim_new(&vm->claim, vm->config.name, err);
     if (!rc)
         rc = board_new(&vm->board, &params, err);
     if (!rc)
@@ -599,13 +598,17 @@ int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
 
 int vm_open(struct vm *vm, struct ferry_err *err)
 {
-    return board_open(vm->board, err);
+    int rc = rundir_claim_take(vm->claim, err);
+
+    return rc < 0 ? rc : board_open(vm->board, err);
 }
 
 int vm_open_incoming(struct vm *vm, struct ferry_err *err)
 {
-    int rc = board_open_incoming(vm->board, err);
+    int rc = rundir_claim_take(vm->claim, err);
 
+    if (!rc)
+        rc = board_open_incoming(vm->board, err);
     if (rc < 0)
         return rc;
     vm->inactive = true;

@@ -185,7 +185,7 @@ static int open_beneath(int dir, const char *path, int flags, mode_t mode)
     /* Nothing that would be waited for, or that opening does something to. */
     struct open_how how = {
         .flags = (unsigned)flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-        .mode = flags & O_CREAT ? mode : 0,
+        .mode = flags & (O_CREAT | O_TMPFILE) & ~O_DIRECTORY ? mode : 0,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
     OWN_FD int fd = -1;

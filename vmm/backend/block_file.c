@@ -15,6 +15,7 @@
 #include "base/iov.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "vmm/backend/allow.h"
 #include "vmm/backend/block_lock.h"
 
 /* Where the file system does not say what O_DIRECT needs. */
@@ -38,6 +39,7 @@ int block_file_init(struct block_file *f, const struct config_drive *config, str
         .readonly = config->readonly,
         .discard = config->discard,
         .no_flush = config->no_flush,
+        .allow = config->allow,
     };
     rc = pthread_mutex_init(&f->rmw, NULL);
     return rc ? err_sys(err, rc, "creating a mutex") : 0;
@@ -135,18 +137,19 @@ int block_file_open(struct block_file *f, const char *path, bool locking, struct
     int flags =
         O_CLOEXEC | O_NOCTTY | (f->readonly ? O_RDONLY : O_RDWR) | (f->direct ? O_DIRECT : 0);
     /* Nonblocking, so that a FIFO is refused and not waited for. */
-    OWN_FD int fd = open(path, flags | O_NONBLOCK);
+    OWN_FD int fd = allow_open(f->allow, path, flags | O_NONBLOCK, 0);
+    int failed = fd < 0 ? -fd : 0;
 
-    if (fd < 0 && errno == EINVAL && f->direct)
+    if (failed == EINVAL && f->direct)
         return err_set(err, ENOTSUP,
                        "image \"%s\" lies on a file system without O_DIRECT; leave out "
                        "cache.direct=on",
                        path);
-    if (fd < 0 && (errno == EACCES || errno == EROFS) && !f->readonly)
-        return err_sys(err, errno, "opening image \"%s\" for writing (readonly=on only reads it)",
+    if ((failed == EACCES || failed == EROFS) && !f->readonly)
+        return err_sys(err, failed, "opening image \"%s\" for writing (readonly=on only reads it)",
                        path);
-    if (fd < 0)
-        return err_sys(err, errno, "opening image \"%s\"", path);
+    if (failed)
+        return err_sys(err, failed, "opening image \"%s\"%s", path, allow_hint(failed));
     return attach(f, &fd, path, locking, err);
 }
 

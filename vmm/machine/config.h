@@ -31,6 +31,8 @@ enum config_on_error {
     CONFIG_ON_ERROR_STOP,
 };
 
+struct allow_list;
+
 /* A raw image file: -drive if=none or -blockdev. */
 struct config_drive {
     char *id; /* node-name or drive id */
@@ -41,6 +43,7 @@ struct config_drive {
     bool discard;                                       /* discard=unmap */
     bool locking;                                       /* image lock, default on */
     enum config_on_error on_read_error, on_write_error; /* unless its disk says otherwise */
+    const struct allow_list *allow;                     /* as the machine's */
 };
 
 enum config_netdev_type { CONFIG_NETDEV_TAP = 1, CONFIG_NETDEV_STREAM };
@@ -101,6 +104,11 @@ struct config_monitor {
 };
 
 struct vm_config {
+    /*
+     * A loan, set by whoever takes a machine that somebody else described: its files are opened
+     * through it (vmm/backend/allow.h). NULL: every name is this host's own.
+     */
+    const struct allow_list *allow;
     char *name; /* never NULL once parsed */
     uint8_t uuid[16];
     bool uuid_given;

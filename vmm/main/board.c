@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "vmm/backend/allow.h"
 #include "vmm/backend/bell.h"
 #include "vmm/cpu/hart.h"
 #include "vmm/dev/aclint.h"
@@ -98,7 +99,7 @@ static int board_open_file(struct board *b, struct ferry_err *err)
 {
     const struct config_memory *m = config_ram_memory(b->config);
     OWN_FD int fd = -1;
-    int rc = m ? memory_file_open(m, &fd, err) : 0;
+    int rc = m ? memory_file_open(m, b->config->allow, &fd, err) : 0;
 
     if (!m || rc < 0)
         return rc;
@@ -493,6 +494,21 @@ int board_open_incoming(struct board *b, struct ferry_err *err)
 bool board_awaits_client(const struct board *b)
 {
     return backends_await_client(&b->backends);
+}
+
+int board_look(const struct board *b, struct ferry_err *err)
+{
+    const struct vm_config *c = b->config;
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < c->drive_count; i++) {
+        const struct config_drive *d = &c->drives[i];
+
+        rc = allow_access(d->allow, d->path, d->readonly ? R_OK : R_OK | W_OK);
+        if (rc < 0)
+            err_sys(err, -rc, "drive \"%s\": image \"%s\"%s", d->id, d->path, allow_hint(-rc));
+    }
+    return rc ? rc : boot_look(b->boot, err);
 }
 
 int board_take_locks(struct board *b, struct ferry_err *err)

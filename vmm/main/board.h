@@ -75,6 +75,8 @@ int board_open(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
 int board_open_incoming(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
 /* A chardev with wait=on still has no client: the machine shall not start. */
 bool board_awaits_client(const struct board *b);
+/* Are the files there that it would open? Opens nothing. */
+int board_look(const struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
 int board_take_locks(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
 /* After a flush, with the guest stopped: what others read then is all that was written. */
 void board_give_locks(struct board *b, bool claim);

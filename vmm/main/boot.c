@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "vmm/backend/allow.h"
 #include "vmm/cpu/hart.h"
 #include "vmm/main/compat.h"
 #include "vmm/main/devtree.h"
@@ -91,25 +92,48 @@ static int boot_firmware_path(const struct boot *b, const char **ret, struct fer
                    boot_default_firmware[0]);
 }
 
+/* The files that are wanted, NULL for the others; and says through what each is opened. */
+static int boot_paths(struct boot *b, const char *ret[BOOT_IMAGES], struct ferry_err *err)
+{
+    int rc = 0;
+
+    ret[BOOT_FIRMWARE] = NULL;
+    ret[BOOT_KERNEL] = b->config->kernel;
+    ret[BOOT_INITRD] = b->config->initrd;
+    if (b->wanted[BOOT_FIRMWARE])
+        rc = boot_firmware_path(b, &ret[BOOT_FIRMWARE], err);
+    for (int i = 0; i < BOOT_IMAGES; i++)
+        b->images[i].allow = b->config->allow;
+    /* The default is no name that anybody gave. */
+    if (ret[BOOT_FIRMWARE] != b->config->bios)
+        b->images[BOOT_FIRMWARE].allow = NULL;
+    return rc;
+}
+
 int boot_open(struct boot *b, struct ferry_err *err)
 {
-    const char *paths[BOOT_IMAGES] = {NULL, b->config->kernel, b->config->initrd};
+    const char *paths[BOOT_IMAGES];
+    int rc = boot_paths(b, paths, err);
 
-    if (b->wanted[BOOT_FIRMWARE]) {
-        int rc = boot_firmware_path(b, &paths[BOOT_FIRMWARE], err);
-
-        if (rc)
-            return rc;
-    }
-    for (int i = 0; i < BOOT_IMAGES; i++) {
-        int rc = 0;
-
+    for (int i = 0; i < BOOT_IMAGES && !rc; i++)
         if (b->wanted[i])
             rc = image_read(&b->images[i], paths[i], b->config->ram_bytes, err);
-        if (rc)
-            return rc;
+    return rc;
+}
+
+int boot_look(struct boot *b, struct ferry_err *err)
+{
+    const char *paths[BOOT_IMAGES];
+    int rc = boot_paths(b, paths, err);
+
+    for (int i = 0; i < BOOT_IMAGES && !rc; i++) {
+        int missing = b->wanted[i] ? allow_access(b->images[i].allow, paths[i], R_OK) : 0;
+
+        if (missing < 0)
+            rc = err_sys(err, -missing, "%s \"%s\"%s", b->images[i].what, paths[i],
+                         allow_hint(-missing));
     }
-    return 0;
+    return rc;
 }
 
 /* --- Placement ------------------------------------------------------------------------------ */

@@ -22,6 +22,8 @@ int boot_new(struct boot **ret, const struct vm_config *config,
 void boot_free(struct boot *b);
 /* Fresh start: read the files. */
 int boot_open(struct boot *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Are the files there that it would open? Opens nothing. */
+int boot_look(struct boot *b, struct ferry_err *err) FERRY_MUST_CHECK;
 struct ferry_part boot_part(struct boot *b);
 
 /* Everything into RAM and mask ROM, with a new seed for the guest's random numbers; no hart runs.

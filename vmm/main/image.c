@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "vmm/backend/allow.h"
 
 #define IMAGE_SEAL_TRIES   20
 #define IMAGE_SEALS        (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -58,9 +59,9 @@ int image_read(struct image *i, const char *path, uint64_t limit_bytes, struct f
 
     if (!chunk)
         return err_set(err, ENOMEM, "no memory to read %s \"%s\"", i->what, path);
-    file = open(path, O_RDONLY | O_CLOEXEC);
+    file = allow_open(i->allow, path, O_RDONLY | O_CLOEXEC, 0);
     if (file < 0)
-        return err_sys(err, errno, "opening %s \"%s\"", i->what, path);
+        return err_sys(err, -file, "opening %s \"%s\"%s", i->what, path, allow_hint(-file));
     fd = memfd_create(i->what, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return err_sys(err, errno, "keeping %s \"%s\" in memory", i->what, path);

@@ -12,9 +12,12 @@
 
 #include "vmm/machine/guestmem.h"
 
+struct allow_list;
+
 struct image {
-    const char *what; /* "kernel": for sentences and as the fd's name; loan */
-    int fd;           /* owned; -1 = none */
+    const char *what;               /* "kernel": for sentences and as the fd's name; loan */
+    const struct allow_list *allow; /* what may be read (vmm/backend/allow.h); loan */
+    int fd;                         /* owned; -1 = none */
     uint64_t size_bytes;
 };
 

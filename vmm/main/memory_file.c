@@ -12,35 +12,38 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "vmm/backend/allow.h"
 #include "vmm/machine/config.h"
 
 #define BLOCK_BYTES 512u /* of st_blocks */
 
 /* Whoever puts a link, a FIFO or a device in its place gets an error, and nothing waits. */
-static int open_path(const char *path, int flags)
+static int open_path(const struct allow_list *allow, const char *path, int flags)
 {
-    return open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | flags, 0600);
+    return allow_open(allow, path,
+                      O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | flags, 0600);
 }
 
-static int open_or_create(const struct config_memory *m, int *ret_fd, bool *created,
-                          struct ferry_err *err)
+static int open_or_create(const struct config_memory *m, const struct allow_list *allow,
+                          int *ret_fd, bool *created, struct ferry_err *err)
 {
-    int fd = open_path(m->path, 0);
+    int fd = open_path(allow, m->path, 0);
 
     *created = false;
-    if (fd < 0 && errno == EISDIR) {
-        fd = open_path(m->path, O_TMPFILE);
-    } else if (fd < 0 && errno == ENOENT) {
-        fd = open_path(m->path, O_CREAT | O_EXCL);
+    if (fd == -EISDIR) {
+        fd = open_path(allow, m->path, O_TMPFILE);
+    } else if (fd == -ENOENT) {
+        fd = open_path(allow, m->path, O_CREAT | O_EXCL);
         *created = fd >= 0;
     }
-    if (fd < 0 && errno == ELOOP)
+    if (fd == -ELOOP)
         return err_set(err, ELOOP,
                        "mem-path '%s' is a symbolic link, which could lead anywhere: name the file "
                        "itself",
                        m->path);
     if (fd < 0)
-        return err_sys(err, errno, "cannot open mem-path '%s' for guest RAM", m->path);
+        return err_sys(err, -fd, "cannot open mem-path '%s' for guest RAM%s", m->path,
+                       allow_hint(-fd));
     *ret_fd = fd;
     return 0;
 }
@@ -102,12 +105,13 @@ static void warn_if_short(const struct config_memory *m, int fd, const struct st
                  m->id, m->path, m->size_bytes >> 20);
 }
 
-int memory_file_open(const struct config_memory *m, int *ret_fd, struct ferry_err *err)
+int memory_file_open(const struct config_memory *m, const struct allow_list *allow, int *ret_fd,
+                     struct ferry_err *err)
 {
     OWN_FD int fd = -1;
     struct stat st;
     bool created;
-    int rc = open_or_create(m, &fd, &created, err);
+    int rc = open_or_create(m, allow, &fd, &created, err);
 
     if (rc < 0)
         return rc;

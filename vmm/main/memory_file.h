@@ -5,14 +5,16 @@
 
 #include <ferry/err.h>
 
+struct allow_list;
 struct config_memory;
 
 /*
- * *ret_fd: the caller's, for ferry_ram_add_file(). path is a regular file of this user's or root's,
+ * allow: what of this host may be opened, NULL = everything. *ret_fd: the caller's, for
+ * ferry_ram_give_file(). path is a regular file of this user's or root's,
  * not a symbolic link; is made, readable by its owner only, if there is none; or is a directory,
  * then the file has no name in it. With prealloc=on all its blocks are reserved, so that no store
  * of the guest fails for want of room later (SIGBUS). Waits for the file system. Main thread,
  * before the guest runs.
  */
-int memory_file_open(const struct config_memory *m, int *ret_fd,
+int memory_file_open(const struct config_memory *m, const struct allow_list *allow, int *ret_fd,
                      struct ferry_err *err) FERRY_MUST_CHECK;

@@ -559,6 +559,13 @@ static int build_parts(struct vm *vm, struct ferry_err *err)
     return rc;
 }
 
+static void confine(struct vm_config *c, const struct allow_list *allow)
+{
+    c->allow = allow;
+    for (size_t i = 0; i < c->drive_count; i++)
+        c->drives[i].allow = allow;
+}
+
 int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
              struct ferry_err *err)
 {
@@ -586,6 +593,7 @@ int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
         return rc;
     vm->options = *o;
     o->count = 0;
+    confine(&vm->config, arrived ? arrived->allow : NULL);
     rc = rundir_claim_new(&vm->claim, vm->config.name, err);
     if (!rc)
         rc = board_new(&vm->board, &params, err);
@@ -614,6 +622,11 @@ int vm_open_incoming(struct vm *vm, struct ferry_err *err)
     vm->inactive = true;
     vm_resume_monitors(vm);
     return 0;
+}
+
+int vm_look(struct vm *vm, struct ferry_err *err)
+{
+    return board_look(vm->board, err);
 }
 
 int vm_launch(struct vm *vm, struct ferry_err *err)

@@ -28,11 +28,12 @@ struct monitors;
 int vm_new(struct vm **ret, struct ferry_err *err) FERRY_MUST_CHECK;
 void vm_free(struct vm *vm);
 
-/* Where a target's RAM comes from. */
+/* Of a machine that somebody described: where its RAM comes from, or what it may have. */
 struct vm_arrived {
     int (*take_region)(void *arg, struct ferry_ram *ram, const char *name, uint64_t size_bytes,
                        bool file, struct ferry_ram_region **ret, struct ferry_err *err);
-    void *arg;
+    void *arg;                      /* for take_region, which may be NULL: then it is new */
+    const struct allow_list *allow; /* loan for the life of the VM; NULL: whatever it names */
 };
 /* Moves *o into the VM (left empty) on success. arrived: NULL for a fresh start. */
 int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
@@ -40,6 +41,8 @@ int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
 int vm_open(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Instead of open and launch: the guest comes as a stream. Monitors answer already. */
 int vm_open_incoming(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Are the files there that it would open? Opens nothing. */
+int vm_look(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
  * The locks of disk images: to have them before the harts run, to give them up for another. claim:
  * to the guest's other half, and it may come back.

@@ -54,7 +54,7 @@ static void expect_refusal(struct place *p, int errnum, const char *says)
     struct ferry_err err;
     int fd = -1;
 
-    assert_int_equal(memory_file_open(&p->m, &fd, &err), -errnum);
+    assert_int_equal(memory_file_open(&p->m, NULL, &fd, &err), -errnum);
     assert_non_null(strstr(err.text, says));
     assert_int_equal(fd, -1);
 }
@@ -63,7 +63,7 @@ static struct stat opened(struct place *p)
 {
     struct ferry_err err;
     struct stat st;
-    int fd = -1, rc = memory_file_open(&p->m, &fd, &err);
+    int fd = -1, rc = memory_file_open(&p->m, NULL, &fd, &err);
 
     if (rc < 0)
         fail_msg("%s", err.text);
@@ -160,18 +160,18 @@ static int in_a_small_file_system(struct place *p)
         mount("small", p->dir, "tmpfs", 0, "size=8m") < 0)
         return 77;
     p->m.size_bytes = 16 * MIB;
-    if (memory_file_open(&p->m, &fd, &err) != -ENOSPC ||
+    if (memory_file_open(&p->m, NULL, &fd, &err) != -ENOSPC ||
         !strstr(err.text, "has no room for 16 MiB"))
         return 1;
     if (access(p->path, F_OK) == 0)
         return 2; /* left behind */
     p->m.size_bytes = 4 * MIB;
-    if (memory_file_open(&p->m, &fd, &err) < 0)
+    if (memory_file_open(&p->m, NULL, &fd, &err) < 0)
         return 3;
     close(fd);
     p->m.size_bytes = 16 * MIB;
     p->m.path = p->dir;
-    return memory_file_open(&p->m, &fd, &err) == -ENOSPC ? 0 : 4;
+    return memory_file_open(&p->m, NULL, &fd, &err) == -ENOSPC ? 0 : 4;
 }
 
 static int end_of(pid_t pid)

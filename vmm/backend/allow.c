@@ -17,7 +17,7 @@
 
 #define ALLOW_ENTRIES_MAX 64
 /* Somebody renames directories while the kernel follows a ".." of a link: again. */
-#define ALLOW_OPEN_TRIES 16
+#define ALLOW_OPEN_TRIES  16
 
 struct allow_dir {
     char *path; /* owned; absolute, without a '/' at its end */

@@ -22,7 +22,8 @@ int allow_list_new(struct allow_list **ret, struct ferry_err *err) FERRY_MUST_CH
 void allow_list_free(struct allow_list *a);
 
 /* A relative name, here and below, is one in the directory that this process was started in. */
-int allow_list_add_dir(struct allow_list *a, const char *dir, struct ferry_err *err) FERRY_MUST_CHECK;
+int allow_list_add_dir(struct allow_list *a, const char *dir,
+                       struct ferry_err *err) FERRY_MUST_CHECK;
 int allow_list_add_tap(struct allow_list *a, const char *prefix,
                        struct ferry_err *err) FERRY_MUST_CHECK;
 /* This host's own command line names just this file: it is opened as any other. */

@@ -5,7 +5,6 @@
 
 #include "base/err.h"
 #include "vmm/main/commands.h"
-#include "vmm/main/overrides.h"
 #include "vmm/main/receive.h"
 
 static int parse(const struct command *self, int argc, char *const argv[], struct receive *r)
@@ -40,26 +39,30 @@ static int parse(const struct command *self, int argc, char *const argv[], struc
 
 static int run(const struct command *self, int argc, char *const argv[])
 {
-    struct receive receive = {0};
+    struct receive receive;
     struct ferry_err err;
-    int status = parse(self, argc, argv, &receive);
+    int status;
 
-    if (status)
-        return status;
-    if (receive_vm(&receive, &status, &err) < 0)
+    if (receive_init(&receive, &err) < 0)
         return command_fail(self, "%s", err.text);
+    status = parse(self, argc, argv, &receive);
+    if (!status && receive_vm(&receive, &status, &err) < 0)
+        status = command_fail(self, "%s", err.text);
+    receive_free(&receive);
     return status;
 }
 
-static void print_overrides(void)
+static void print_this_host(void)
 {
-    puts("\nWhat is different on this host than it was on the source's:");
-    overrides_print_help(stdout);
+    puts("\nThe source says what machine the guest sees. What it has of this host is said here;\n"
+         "what is missing is named when it connects, also by 'ferry migrate --dry-run':");
+    this_host_print_help(stdout);
 }
 
 const struct command command_receive = {
     .name = "receive",
-    .usage = "[URI] [--drive ID=PATH ...] [-qmp unix:PATH,server=on,wait=off]",
+    .usage =
+        "[URI] [--drive ID=PATH ...] [--allow-path DIR ...] [-qmp unix:PATH,server=on,wait=off]",
     .summary = "Receive a running VM and run it on: builds the machine from what arrives.",
     .help = "URI is tcp:HOST:PORT (port 0: any, it is printed), unix:PATH, fd:N, exec:COMMAND or\n"
             "file:PATH. Then, where the VM runs: 'ferry migrate VM URI'. A failure ends this\n"
@@ -75,6 +78,6 @@ const struct command command_receive = {
             "  --fault POINT=kill|stop\n"
             "                   for drills: end or hang at a point of a handover\n"
             "                   (ferry run --help lists them)\n",
-    .print_help = print_overrides,
+    .print_help = print_this_host,
     .run = run,
 };

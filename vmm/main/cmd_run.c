@@ -92,9 +92,10 @@ static void print_help(const struct command *self)
     printf("usage: ferry %s %s\n\n%s\n\nOptions are QEMU's, in QEMU's grammar:\n\n", self->name,
            self->usage, self->summary);
     options_print_help(stdout);
-    puts("\nInstead of options:\n  --restore FILE [OVERRIDES]\n"
-         "        run the VM whose snapshot FILE is; what differs on this host:");
-    overrides_print_help(stdout);
+    puts("\nInstead of options:\n  --restore FILE [OPTIONS]\n"
+         "        run the VM whose snapshot FILE is. The file says what machine the guest sees;\n"
+         "        what it has of this host is said here:");
+    this_host_print_help(stdout);
     puts("        and how a mapped-ram file is read: by --channels N threads, with --direct-io\n"
          "        past the host's page cache");
     puts("\nFor drills, before the options:\n  --fault POINT=kill|stop\n"
@@ -103,28 +104,40 @@ static void print_help(const struct command *self)
         printf("          %s\n", ferry_live_point_name((enum ferry_live_point)p));
 }
 
-/* The machine is the one that the file describes; only what the host has may differ. */
-static int restore(const struct command *self, int argc, char *const argv[])
+static int parse_restore(const struct command *self, int argc, char *const argv[],
+                         struct receive *r)
 {
-    struct receive receive = {0};
-    char uri[PATH_MAX + 8];
     struct ferry_err err;
-    int status = 0;
 
-    if (!argc)
-        return command_misused(self, "--restore: a file was expected");
-    snprintf(uri, sizeof(uri), "file:%s", argv[0]);
-    receive.uri = uri;
     for (int i = 1; i < argc; i++) {
-        int taken = receive_parse(&receive, argc, argv, &i, &err);
+        int taken = receive_parse(r, argc, argv, &i, &err);
 
         if (taken < 0)
             return command_fail(self, "%s", err.text);
         if (!taken)
             return command_misused(self, "'%s' was not expected after --restore FILE", argv[i]);
     }
-    if (receive_vm(&receive, &status, &err) < 0)
+    return 0;
+}
+
+/* The machine is the one that the file describes, with what this command line gives it. */
+static int restore(const struct command *self, int argc, char *const argv[])
+{
+    struct receive receive;
+    char uri[PATH_MAX + 8];
+    struct ferry_err err;
+    int status;
+
+    if (!argc)
+        return command_misused(self, "--restore: a file was expected");
+    if (receive_init(&receive, &err) < 0)
         return command_fail(self, "%s", err.text);
+    snprintf(uri, sizeof(uri), "file:%s", argv[0]);
+    receive.uri = uri;
+    status = parse_restore(self, argc, argv, &receive);
+    if (!status && receive_vm(&receive, &status, &err) < 0)
+        status = command_fail(self, "%s", err.text);
+    receive_free(&receive);
     return status;
 }
 
@@ -159,7 +172,7 @@ static int run(const struct command *self, int argc, char *const argv[])
 
 const struct command command_run = {
     .name = "run",
-    .usage = "OPTIONS | --restore FILE [OVERRIDES]",
+    .usage = "OPTIONS | --restore FILE [OPTIONS]",
     .summary = "Run a VM: riscv64 'virt' machine on a software CPU.",
     .run = run,
 };

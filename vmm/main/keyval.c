@@ -176,3 +176,36 @@ const struct keyval_pair *keyval_find(const struct keyval *kv, const char *key)
             return &kv->pairs[i];
     return NULL;
 }
+
+int keyval_add(struct keyval *kv, const char *key, const char *value, struct ferry_err *err)
+{
+    OWN_MEM char *copy = strdup(value);
+
+    if (!copy)
+        return err_set(err, ENOMEM, "out of memory");
+    return add_pair(kv, key, &copy, KEYVAL_TEXT, err);
+}
+
+char *keyval_text(const struct keyval *kv)
+{
+    size_t bytes = 1;
+    char *text, *at;
+
+    for (size_t i = 0; i < kv->count; i++)
+        bytes += strlen(kv->pairs[i].key) + 2 * strlen(kv->pairs[i].value) + 2;
+    text = at = malloc(bytes);
+    if (!text)
+        return NULL;
+    for (size_t i = 0; i < kv->count; i++) {
+        if (i)
+            *at++ = ',';
+        at = stpcpy(stpcpy(at, kv->pairs[i].key), "=");
+        for (const char *c = kv->pairs[i].value; *c; c++) {
+            *at++ = *c;
+            if (*c == ',')
+                *at++ = ',';
+        }
+    }
+    *at = '\0';
+    return text;
+}

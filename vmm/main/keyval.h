@@ -35,5 +35,10 @@ struct keyval {
 int keyval_parse(struct keyval *kv, const char *text, const char *implied_key,
                  struct ferry_err *err) FERRY_MUST_CHECK;
 void keyval_free(struct keyval *kv);
+/* Adds one; copies both strings. */
+int keyval_add(struct keyval *kv, const char *key, const char *value,
+               struct ferry_err *err) FERRY_MUST_CHECK;
+/* "a=b,c=d", which parses to the same as text; to be freed. NULL when out of memory. */
+char *keyval_text(const struct keyval *kv);
 /* The last pair of that key (later wins), or NULL. */
 const struct keyval_pair *keyval_find(const struct keyval *kv, const char *key);

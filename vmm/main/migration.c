@@ -450,7 +450,7 @@ void migration_set_any_file(struct migration *m, bool any_file)
     m->any_file = any_file;
 }
 
-void migration_set_overrides(struct migration *m, const struct overrides *overrides)
+void migration_set_this_host(struct migration *m, const struct this_host *this_host)
 {
-    m->overrides = overrides;
+    m->this_host = this_host;
 }

@@ -17,9 +17,9 @@ int migration_incoming_uri(struct migration *m, const char *uri,
  * ends the process with status 1.
  */
 int migration_incoming_fd(struct migration *m, int *fd, struct ferry_err *err) FERRY_MUST_CHECK;
-struct overrides;
-/* What differs here from the machine that will be described; a loan. */
-void migration_set_overrides(struct migration *m, const struct overrides *overrides);
+struct this_host;
+/* What a machine that will be described gets of this host; a loan. */
+void migration_set_this_host(struct migration *m, const struct this_host *this_host);
 /* For a start: -EBUSY and the like if none can begin. */
 int migration_may_start(struct migration *m, struct ferry_err *err) FERRY_MUST_CHECK;
 void migration_set_exit_on_error(struct migration *m, bool exit_on_error);

@@ -30,17 +30,19 @@
 
 struct announcer;
 struct callers;
-struct overrides;
+struct loop_watch;
 struct reaper;
+struct this_host;
 
 struct migration {
     struct vm *vm;
     struct migration_params params;
     struct fault fault;
-    const struct overrides *overrides; /* loan; NULL: none */
+    const struct this_host *this_host; /* loan; of who takes a machine that is described */
     bool supervised;
     bool exit_on_error;
     bool any_file;               /* a file may be mapped-ram or not */
+    bool unopened;               /* the machine was described by the source, and is not open yet */
     struct announcer *announcer; /* owned */
 
     struct {

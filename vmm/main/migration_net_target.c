@@ -10,8 +10,9 @@
 #include "base/own.h"
 #include "vmm/main/announce.h"
 #include "vmm/main/compare.h"
+#include "vmm/main/control.h"
+#include "vmm/main/foreign.h"
 #include "vmm/main/migration_internal.h"
-#include "vmm/main/overrides.h"
 #include "vmm/main/vm_internal.h"
 
 /* The machine of this side's own options. What it looks like in the stream the library compares. */
@@ -31,24 +32,58 @@ static int target_compare(struct migration *m, const char *description, struct f
     return rc;
 }
 
+/* The machine that the source's description, and this host, make. */
+static int target_options(const struct migration *m, const char *description, struct options *o,
+                          struct ferry_err *err)
+{
+    struct vm_config config;
+    int rc = foreign_options(o, description, m->this_host, err);
+
+    if (!rc)
+        rc = config_from_options(&config, o, err);
+    if (rc < 0)
+        return rc;
+    rc = foreign_check(&config, m->this_host, err);
+    if (!rc)
+        rc = control_add(o, config.name, err);
+    config_free(&config);
+    return rc;
+}
+
 static int target_build(void *opaque, const char *description, struct ferry_vm **vm,
                         struct ferry_err *err)
 {
     struct migration *m = opaque;
+    struct vm_arrived arrived = {0};
     struct options o = {0};
     int rc;
 
     if (vm_parts(m->vm))
         return target_compare(m, description, err);
-    rc = overrides_machine(&o, description, m->overrides, err);
-    if (!rc)
-        rc = vm_build(m->vm, &o, NULL, err);
-    if (!rc)
-        rc = vm_open_incoming(m->vm, err);
+    rc = target_options(m, description, &o, err);
+    if (!rc) {
+        arrived.allow = m->this_host->allow;
+        rc = vm_build(m->vm, &o, &arrived, err);
+    }
     options_free(&o);
-    if (!rc)
-        *vm = vm_parts(m->vm);
-    return rc;
+    if (rc < 0)
+        return rc;
+    m->unopened = true;
+    *vm = vm_parts(m->vm);
+    return 0;
+}
+
+/* A machine of this side's own options is open since before it listened. */
+static int target_open(void *opaque, bool dry_run, struct ferry_err *err)
+{
+    struct migration *m = opaque;
+
+    if (!m->unopened)
+        return 0;
+    if (dry_run)
+        return vm_look(m->vm, err);
+    m->unopened = false;
+    return vm_open_incoming(m->vm, err);
 }
 
 static int target_activate(void *opaque, struct ferry_err *err)
@@ -151,6 +186,7 @@ int migration_net_incoming(struct migration *m, struct ferry_listener **listener
         .version = FERRY_VERSION,
         .vm = vm_parts(m->vm),
         .build = target_build,
+        .open = target_open,
         .uuid = migration_net_uuid(m),
         .capabilities = migration_net_capabilities(&m->params),
         .any_file = m->any_file,

@@ -28,6 +28,8 @@ struct option_def {
     option_apply_fn *apply;
     const char *help;
     const struct option_syntax *syntax; /* NULL: the value is one word */
+    enum prop_whose whose;              /* of a word, a flag, or all that syntax has */
+    const char *const *none;            /* words that name no file, where others do */
 };
 
 /* NULL past the end. */

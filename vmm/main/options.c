@@ -29,26 +29,35 @@ static int set_string(char **member, const char *value, struct ferry_err *err)
     return 0;
 }
 
+static const char *const virt[] = {"virt", NULL};
+static const char *const tcg[] = {"tcg", NULL};
+static const char *const off[] = {"off", NULL};
+
 #define C(member) .offset = offsetof(struct vm_config, member)
 static const struct prop machine_props[] = {
-    {.name = "type", .kind = PROP_FIXED, .choices = (const char *const[]){"virt", NULL}},
-    {.name = "accel", .kind = PROP_FIXED, .choices = (const char *const[]){"tcg", NULL}},
-    {.name = "acpi", .kind = PROP_FIXED, .choices = (const char *const[]){"off", NULL}},
-    {.name = "aclint", .kind = PROP_FIXED, .choices = (const char *const[]){"off", NULL}},
-    {.name = "compat", .kind = PROP_STRING, C(compat)},
-    {.name = "memory-backend", .kind = PROP_STRING, C(ram_backend)},
+    {.name = "type", .kind = PROP_FIXED, .choices = virt, .whose = OF_GUEST},
+    {.name = "accel", .kind = PROP_FIXED, .choices = tcg},
+    {.name = "acpi", .kind = PROP_FIXED, .choices = off, .whose = OF_GUEST},
+    {.name = "aclint", .kind = PROP_FIXED, .choices = off, .whose = OF_GUEST},
+    {.name = "compat", .kind = PROP_STRING, C(compat), .whose = OF_GUEST},
+    {.name = "memory-backend", .kind = PROP_STRING, C(ram_backend), .whose = OF_GUEST},
     {0},
 };
 static const struct prop memory_props[] = {
-    {.name = "size", .kind = PROP_SIZE, C(ram_bytes), .min = MIB},
+    {.name = "size", .kind = PROP_SIZE, C(ram_bytes), .min = MIB, .whose = OF_GUEST},
     {0},
 };
 static const struct prop smp_props[] = {
-    {.name = "cpus", .kind = PROP_U32, C(harts), .min = 1, .max = CONFIG_HARTS_MAX},
+    {.name = "cpus",
+     .kind = PROP_U32,
+     C(harts),
+     .min = 1,
+     .max = CONFIG_HARTS_MAX,
+     .whose = OF_GUEST},
     {0},
 };
 static const struct prop name_props[] = {
-    {.name = "guest", .kind = PROP_STRING, C(name)},
+    {.name = "guest", .kind = PROP_STRING, C(name), .whose = OF_GUEST},
     {.name = "debug-threads", .kind = PROP_IGNORED},
     {0},
 };
@@ -212,46 +221,56 @@ static int option_global(struct vm_config *c, const char *value, struct ferry_er
 static const struct option_def option_defs[] = {
     {"M", "virt[,compat=qemu-VERSION][,memory-backend=ID]", option_machine,
      "machine type; compat: one whose guest can move to that QEMU and back; memory-backend: RAM is "
-     "the memory of that -object", &machine_syntax},
-    {"machine", "virt[,...]", option_machine, "the same", &machine_syntax},
+     "the memory of that -object", &machine_syntax, OF_GUEST},
+    {"machine", "virt[,...]", option_machine, "the same", &machine_syntax, OF_GUEST},
     {"accel", "tcg", option_accel, "accelerator: the software CPU"},
-    {"cpu", "rv64", option_cpu, "CPU model"},
-    {"smp", "N", option_smp, "number of harts, 1 to 8", &smp_syntax},
-    {"m", "SIZE", option_memory, "guest RAM, MiB or with a suffix (512M, 8G)", &memory_syntax},
-    {"object", "memory-backend-file,id=I,size=SIZE,mem-path=F,share=on[,prealloc=off]", option_object,
+    {"cpu", "rv64", option_cpu, "CPU model", .whose = OF_GUEST},
+    {"smp", "N", option_smp, "number of harts, 1 to 8", &smp_syntax, OF_GUEST},
+    {"m", "SIZE", option_memory, "guest RAM, MiB or with a suffix (512M, 8G)", &memory_syntax,
+     OF_GUEST},
+    {"object", "memory-backend-file,id=I,size=SIZE,mem-path=F,share=on[,prealloc=off]",
+     option_object,
      "memory in a file, which another process can map, too; all of it is reserved at the start, "
-     "without prealloc=off", &object_syntax},
-    {"bios", "FILE", option_bios, "firmware (default: OpenSBI)"},
-    {"kernel", "FILE", option_kernel, "kernel Image started by the firmware"},
-    {"initrd", "FILE", option_initrd, "initial RAM disk"},
-    {"append", "TEXT", option_append, "kernel command line"},
+     "without prealloc=off",
+     &object_syntax, OF_GUEST},
+    {"bios", "FILE", option_bios, "firmware (default: OpenSBI)", .whose = OF_HOST_FILE,
+     .none = (const char *const[]){"none", "default", NULL}},
+    {"kernel", "FILE", option_kernel, "kernel Image started by the firmware",
+     .whose = OF_HOST_FILE},
+    {"initrd", "FILE", option_initrd, "initial RAM disk", .whose = OF_HOST_FILE},
+    {"append", "TEXT", option_append, "kernel command line", .whose = OF_GUEST},
     {"drive", "file=F,if=none,id=I,format=raw[,cache=none][,readonly=on]", option_drive,
-     "disk image; without if=none a virtio-blk-device comes with it", &drive_syntax},
+     "disk image; without if=none a virtio-blk-device comes with it", &drive_syntax, OF_GUEST},
     {"blockdev", "driver=file|raw,node-name=N,filename=F|file=NODE[,cache.direct=on]",
-     option_blockdev, "disk image as a block node", &blockdev_syntax},
+     option_blockdev, "disk image as a block node", &blockdev_syntax, OF_GUEST},
     {"netdev", "tap|stream,id=I,...", option_netdev,
-     "network backend: tap,ifname=T|fd=N or stream,addr.type=unix,addr.path=P[,server=on]", &netdev_syntax},
+     "network backend: tap,ifname=T|fd=N or stream,addr.type=unix,addr.path=P[,server=on]",
+     &netdev_syntax, OF_GUEST},
     {"device", "virtio-{blk,net,rng}-device[,bus=virtio-mmio-bus.N],...", option_device,
-     "a device: drive=, serial=, num-queues= or netdev=, mac=", &device_syntax},
-    {"global", "virtio-mmio.force-legacy=off", option_global, "modern virtio transports"},
+     "a device: drive=, serial=, num-queues= or netdev=, mac=", &device_syntax, OF_GUEST},
+    {"global", "virtio-mmio.force-legacy=off", option_global, "modern virtio transports",
+     .whose = OF_GUEST},
     {"chardev", "stdio|socket|file|null,id=I[,path=P][,server=on][,wait=off]", option_chardev,
-     "character backend", &chardev_syntax},
+     "character backend", &chardev_syntax, OF_GUEST},
     {"serial", "stdio|chardev:ID|file:P|unix:P,server=on,wait=off|null", option_serial,
      "where the UART goes (default: stdio)"},
     {"qmp", "unix:P,server=on,wait=off|stdio", option_qmp, "a QMP monitor"},
     {"qmp-pretty", "unix:P,...", option_qmp_pretty, "the same, with indented output"},
-    {"mon", "chardev=ID,mode=control[,pretty=on]", option_mon, "a QMP monitor on a chardev", &mon_syntax},
+    {"mon", "chardev=ID,mode=control[,pretty=on]", option_mon, "a QMP monitor on a chardev",
+     &mon_syntax},
     {"monitor", "none", option_monitor_hmp, "accepted: there is no human monitor"},
     {"nographic", NULL, option_nographic, "accepted: there is no display"},
     {"display", "none", option_display, "accepted: there is no display"},
     {"nodefaults", NULL, option_nodefaults, "no serial line unless -serial is given"},
-    {"name", "NAME", option_name, "name of the VM, for every other subcommand", &name_syntax},
-    {"uuid", "UUID", option_uuid, "UUID of the VM"},
+    {"name", "NAME", option_name, "name of the VM, for every other subcommand", &name_syntax,
+     OF_GUEST},
+    {"uuid", "UUID", option_uuid, "UUID of the VM", .whose = OF_GUEST},
     {"S", NULL, option_paused, "do not start the harts: wait for cont"},
     {"incoming", "tcp:HOST:PORT|unix:P|fd:N|exec:COMMAND|file:P|defer", option_incoming,
      "wait for a guest that comes from another VMM (defer: QMP migrate-incoming says from where)"},
-    {"no-reboot", NULL, option_no_reboot, "a guest reset ends the VM"},
-    {"no-shutdown", NULL, option_no_shutdown, "a guest power-off stops the VM and keeps it"},
+    {"no-reboot", NULL, option_no_reboot, "a guest reset ends the VM", .whose = OF_GUEST},
+    {"no-shutdown", NULL, option_no_shutdown, "a guest power-off stops the VM and keeps it",
+     .whose = OF_GUEST},
 };
 /* clang-format on */
 

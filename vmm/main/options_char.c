@@ -14,7 +14,7 @@ static const char *const chardev_types[] = {"null", "stdio", "file", "socket", N
 #define C(member) .offset = offsetof(struct config_chardev, member)
 static const struct prop chardev_props[] = {
     {.name = "backend", .kind = PROP_ENUM, .choices = chardev_types, C(type)},
-    {.name = "id", .kind = PROP_STRING, C(id)},
+    {.name = "id", .kind = PROP_STRING, C(id), .whose = OF_GUEST},
     {.name = "path", .kind = PROP_STRING, C(path)},
     {.name = "server", .kind = PROP_BOOL, C(server)},
     {.name = "wait", .kind = PROP_BOOL, C(wait)},

@@ -104,21 +104,21 @@ static const char *const caches[] = {"writeback", "none", "unsafe", NULL};
 
 #define D(member) .offset = offsetof(struct drive_options, member)
 static const struct prop drive_props[] = {
-    {.name = "file", .kind = PROP_STRING, D(drive.path)},
-    {.name = "id", .kind = PROP_STRING, D(drive.id)},
-    {.name = "if", .kind = PROP_ENUM, .choices = interfaces, D(interface)},
+    {.name = "file", .kind = PROP_STRING, D(drive.path), .whose = OF_HOST_FILE},
+    {.name = "id", .kind = PROP_STRING, D(drive.id), .whose = OF_GUEST},
+    {.name = "if", .kind = PROP_ENUM, .choices = interfaces, D(interface), .whose = OF_GUEST},
     {.name = "format", .kind = PROP_FIXED, .choices = formats},
     {.name = "media", .kind = PROP_FIXED, .choices = (const char *const[]){"disk", NULL}},
     {.name = "aio", .kind = PROP_FIXED, .choices = aios},
-    {.name = "cache", .kind = PROP_ENUM, .choices = caches, D(cache)},
-    {.name = "cache.direct", .kind = PROP_BOOL, D(drive.direct)},
-    {.name = "cache.no-flush", .kind = PROP_BOOL, D(drive.no_flush)},
-    {.name = "readonly", .kind = PROP_BOOL, D(drive.readonly)},
-    {.name = "read-only", .kind = PROP_BOOL, D(drive.readonly)},
-    {.name = "discard", .kind = PROP_ENUM, .choices = discards, D(discard)},
+    {.name = "cache", .kind = PROP_ENUM, .choices = caches, D(cache), .whose = OF_USE},
+    {.name = "cache.direct", .kind = PROP_BOOL, D(drive.direct), .whose = OF_USE},
+    {.name = "cache.no-flush", .kind = PROP_BOOL, D(drive.no_flush), .whose = OF_USE},
+    {.name = "readonly", .kind = PROP_BOOL, D(drive.readonly), .whose = OF_GUEST},
+    {.name = "read-only", .kind = PROP_BOOL, D(drive.readonly), .whose = OF_GUEST},
+    {.name = "discard", .kind = PROP_ENUM, .choices = discards, D(discard), .whose = OF_USE},
     {.name = "locking", .kind = PROP_BOOL, D(drive.locking)},
-    {.name = "rerror", .kind = PROP_ENUM, .choices = read_errors, D(rerror)},
-    {.name = "werror", .kind = PROP_ENUM, .choices = write_errors, D(werror)},
+    {.name = "rerror", .kind = PROP_ENUM, .choices = read_errors, D(rerror), .whose = OF_GUEST},
+    {.name = "werror", .kind = PROP_ENUM, .choices = write_errors, D(werror), .whose = OF_GUEST},
     {0},
 };
 #undef D
@@ -187,20 +187,24 @@ static const char *const drivers[] = {"raw", "file", NULL};
 
 #define B(member) .offset = offsetof(struct blockdev_options, member)
 static const struct prop blockdev_props[] = {
-    {.name = "driver", .kind = PROP_ENUM, .choices = drivers, B(driver)},
-    {.name = "node-name", .kind = PROP_STRING, B(drive.id)},
-    {.name = "filename", .kind = PROP_STRING, B(drive.path)},
-    {.name = "file", .kind = PROP_STRING, B(file)},
-    {.name = "file.driver", .kind = PROP_ENUM, .choices = drivers, B(file_driver)},
-    {.name = "file.filename", .kind = PROP_STRING, B(nested_path)},
+    {.name = "driver", .kind = PROP_ENUM, .choices = drivers, B(driver), .whose = OF_GUEST},
+    {.name = "node-name", .kind = PROP_STRING, B(drive.id), .whose = OF_GUEST},
+    {.name = "filename", .kind = PROP_STRING, B(drive.path), .whose = OF_HOST_FILE},
+    {.name = "file", .kind = PROP_STRING, B(file), .whose = OF_GUEST},
+    {.name = "file.driver",
+     .kind = PROP_ENUM,
+     .choices = drivers,
+     B(file_driver),
+     .whose = OF_GUEST},
+    {.name = "file.filename", .kind = PROP_STRING, B(nested_path), .whose = OF_HOST_FILE},
     {.name = "file.aio", .kind = PROP_FIXED, .choices = aios},
     {.name = "aio", .kind = PROP_FIXED, .choices = aios},
-    {.name = "cache.direct", .kind = PROP_BOOL, B(drive.direct)},
-    {.name = "cache.no-flush", .kind = PROP_BOOL, B(drive.no_flush)},
-    {.name = "file.cache.direct", .kind = PROP_BOOL, B(drive.direct)},
-    {.name = "read-only", .kind = PROP_BOOL, B(drive.readonly)},
+    {.name = "cache.direct", .kind = PROP_BOOL, B(drive.direct), .whose = OF_USE},
+    {.name = "cache.no-flush", .kind = PROP_BOOL, B(drive.no_flush), .whose = OF_USE},
+    {.name = "file.cache.direct", .kind = PROP_BOOL, B(drive.direct), .whose = OF_USE},
+    {.name = "read-only", .kind = PROP_BOOL, B(drive.readonly), .whose = OF_GUEST},
     {.name = "auto-read-only", .kind = PROP_IGNORED},
-    {.name = "discard", .kind = PROP_ENUM, .choices = discards, B(discard)},
+    {.name = "discard", .kind = PROP_ENUM, .choices = discards, B(discard), .whose = OF_USE},
     {.name = "locking", .kind = PROP_BOOL, B(drive.locking)},
     {.name = "file.locking", .kind = PROP_BOOL, B(drive.locking)},
     {0},
@@ -281,20 +285,20 @@ static const char *const no_vhost[] = {"off", "no", "false", NULL};
 
 #define N(member) .offset = offsetof(struct config_netdev, member)
 static const struct prop tap_props[] = {
-    {.name = "type", .kind = PROP_IGNORED},
-    {.name = "id", .kind = PROP_STRING, N(id)},
-    {.name = "ifname", .kind = PROP_STRING, N(ifname)},
-    {.name = "fd", .kind = PROP_INT, N(fd), .min = 0, .max = 1 << 20},
-    {.name = "script", .kind = PROP_FIXED, .choices = no_scripts},
-    {.name = "downscript", .kind = PROP_FIXED, .choices = no_scripts},
+    {.name = "type", .kind = PROP_IGNORED, .whose = OF_USE},
+    {.name = "id", .kind = PROP_STRING, N(id), .whose = OF_GUEST},
+    {.name = "ifname", .kind = PROP_STRING, N(ifname), .whose = OF_HOST_TAP},
+    {.name = "fd", .kind = PROP_INT, N(fd), .min = 0, .max = 1 << 20, .whose = OF_HOST_OBJECT},
+    {.name = "script", .kind = PROP_FIXED, .choices = no_scripts, .whose = OF_USE},
+    {.name = "downscript", .kind = PROP_FIXED, .choices = no_scripts, .whose = OF_USE},
     {.name = "vhost", .kind = PROP_FIXED, .choices = no_vhost},
     {0},
 };
 static const struct prop stream_props[] = {
-    {.name = "type", .kind = PROP_IGNORED},
-    {.name = "id", .kind = PROP_STRING, N(id)},
+    {.name = "type", .kind = PROP_IGNORED, .whose = OF_USE},
+    {.name = "id", .kind = PROP_STRING, N(id), .whose = OF_GUEST},
     {.name = "addr.type", .kind = PROP_FIXED, .choices = unix_only},
-    {.name = "addr.path", .kind = PROP_STRING, N(path)},
+    {.name = "addr.path", .kind = PROP_STRING, N(path), .whose = OF_HOST_OBJECT},
     {.name = "server", .kind = PROP_BOOL, N(server)},
     {0},
 };
@@ -377,40 +381,41 @@ struct device_options {
 };
 
 #define V(member) .offset = offsetof(struct device_options, device.member)
-#define DEVICE_PROPS                                                                          \
-    {.name = "driver", .kind = PROP_IGNORED}, {.name = "id", .kind = PROP_STRING, V(id)},     \
-        {.name = "bus", .kind = PROP_STRING, .offset = offsetof(struct device_options, bus)}, \
-        {.name = "addr", .kind = PROP_INT, .max = CONFIG_VIRTIO_SLOTS - 1, V(slot)},          \
-        {.name = "event_idx", .kind = PROP_BOOL, V(event_idx)},                               \
-    {                                                                                         \
-        .name = "indirect_desc", .kind = PROP_BOOL, V(indirect_desc)                          \
+#define O(member) .offset = offsetof(struct device_options, member)
+#define DEVICE_PROPS                                                                    \
+    {.name = "driver", .kind = PROP_IGNORED, .whose = OF_GUEST},                        \
+        {.name = "id", .kind = PROP_STRING, V(id), .whose = OF_GUEST},                  \
+        {.name = "bus", .kind = PROP_STRING, O(bus), .whose = OF_GUEST},                \
+        {.name = "addr",                                                                \
+         .kind = PROP_INT,                                                              \
+         .max = CONFIG_VIRTIO_SLOTS - 1,                                                \
+         V(slot),                                                                       \
+         .whose = OF_GUEST},                                                            \
+        {.name = "event_idx", .kind = PROP_BOOL, V(event_idx), .whose = OF_GUEST},      \
+    {                                                                                   \
+        .name = "indirect_desc", .kind = PROP_BOOL, V(indirect_desc), .whose = OF_GUEST \
     }
 
 static const struct prop blk_props[] = {
     DEVICE_PROPS,
-    {.name = "drive", .kind = PROP_STRING, .offset = offsetof(struct device_options, drive)},
-    {.name = "serial", .kind = PROP_STRING, V(serial)},
-    {.name = "num-queues", .kind = PROP_U32, V(num_queues), .min = 1, .max = 8},
-    {.name = "discard", .kind = PROP_BOOL, V(discard)},
-    {.name = "write-zeroes", .kind = PROP_BOOL, V(write_zeroes)},
-    {.name = "rerror",
-     .kind = PROP_ENUM,
-     .choices = read_errors,
-     .offset = offsetof(struct device_options, rerror)},
-    {.name = "werror",
-     .kind = PROP_ENUM,
-     .choices = write_errors,
-     .offset = offsetof(struct device_options, werror)},
+    {.name = "drive", .kind = PROP_STRING, O(drive), .whose = OF_GUEST},
+    {.name = "serial", .kind = PROP_STRING, V(serial), .whose = OF_GUEST},
+    {.name = "num-queues", .kind = PROP_U32, V(num_queues), .min = 1, .max = 8, .whose = OF_GUEST},
+    {.name = "discard", .kind = PROP_BOOL, V(discard), .whose = OF_GUEST},
+    {.name = "write-zeroes", .kind = PROP_BOOL, V(write_zeroes), .whose = OF_GUEST},
+    {.name = "rerror", .kind = PROP_ENUM, .choices = read_errors, O(rerror), .whose = OF_GUEST},
+    {.name = "werror", .kind = PROP_ENUM, .choices = write_errors, O(werror), .whose = OF_GUEST},
     {0},
 };
 static const struct prop net_props[] = {
     DEVICE_PROPS,
-    {.name = "netdev", .kind = PROP_STRING, .offset = offsetof(struct device_options, netdev)},
-    {.name = "mac", .kind = PROP_MAC, V(mac)},
+    {.name = "netdev", .kind = PROP_STRING, O(netdev), .whose = OF_GUEST},
+    {.name = "mac", .kind = PROP_MAC, V(mac), .whose = OF_GUEST},
     {0},
 };
 static const struct prop rng_props[] = {DEVICE_PROPS, {0}};
 #undef V
+#undef O
 
 const struct option_syntax device_syntax = {"driver",
                                             "driver",

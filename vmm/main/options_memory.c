@@ -12,12 +12,12 @@ static const char *const types[] = {"memory-backend-file", NULL};
 
 #define M(member) .offset = offsetof(struct config_memory, member)
 static const struct prop props[] = {
-    {.name = "qom-type", .kind = PROP_FIXED, .choices = types},
-    {.name = "id", .kind = PROP_STRING, M(id)},
-    {.name = "size", .kind = PROP_SIZE, M(size_bytes), .min = 1},
-    {.name = "mem-path", .kind = PROP_STRING, M(path)},
-    {.name = "share", .kind = PROP_BOOL, M(share)},
-    {.name = "prealloc", .kind = PROP_BOOL, M(prealloc)},
+    {.name = "qom-type", .kind = PROP_FIXED, .choices = types, .whose = OF_GUEST},
+    {.name = "id", .kind = PROP_STRING, M(id), .whose = OF_GUEST},
+    {.name = "size", .kind = PROP_SIZE, M(size_bytes), .min = 1, .whose = OF_GUEST},
+    {.name = "mem-path", .kind = PROP_STRING, M(path), .whose = OF_HOST_FILE},
+    {.name = "share", .kind = PROP_BOOL, M(share), .whose = OF_USE},
+    {.name = "prealloc", .kind = PROP_BOOL, M(prealloc), .whose = OF_USE},
     {0},
 };
 #undef M

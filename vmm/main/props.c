@@ -244,17 +244,22 @@ static int apply_one(const struct prop *p, const struct keyval_pair *pair, void 
     return err_set(err, EINVAL, "Parameter '%s' has no type", p->name);
 }
 
+const struct prop *props_find(const struct prop *table, const char *name)
+{
+    while (table->name && strcmp(table->name, name))
+        table++;
+    return table->name ? table : NULL;
+}
+
 int props_apply(const struct prop *table, const struct keyval *kv, void *target,
                 struct ferry_err *err)
 {
     for (size_t i = 0; i < kv->count; i++) {
         const struct keyval_pair *pair = &kv->pairs[i];
-        const struct prop *p = table;
+        const struct prop *p = props_find(table, pair->key);
         int rc;
 
-        while (p->name && strcmp(p->name, pair->key))
-            p++;
-        if (!p->name) {
+        if (!p) {
             const char *closest = props_closest(pair->key, prop_candidate, table);
 
             return closest ? err_set(err, EINVAL, "Invalid parameter '%s'; did you mean '%s'?",

@@ -25,15 +25,30 @@ enum prop_kind {
     PROP_IGNORED,    /* accepted: has no function here */
 };
 
+/*
+ * Whose word counts when a machine comes from elsewhere (vmm/main/foreign.h)? What is not marked is
+ * this host's.
+ */
+enum prop_whose {
+    OF_HOST = 0,    /* what came is dropped, this host's default holds */
+    OF_GUEST,       /* the machine that the guest sees: taken as it came */
+    OF_HOST_FILE,   /* names a file: taken beneath an allowed directory, else this host's */
+    OF_HOST_TAP,    /* names a TAP: taken if its name is allowed, else this host's */
+    OF_HOST_OBJECT, /* names a socket, an open fd: this host's */
+    OF_USE,         /* how to use what is named: goes with a name that was taken */
+};
+
 struct prop {
     const char *name;
     enum prop_kind kind;
     size_t offset;
     uint64_t min, max;
     const char *const *choices; /* NULL terminated */
-    const char *help;
+    enum prop_whose whose;
 };
 
+/* NULL: the table has none of that name. */
+const struct prop *props_find(const struct prop *table, const char *name);
 /* A table ends with an entry without a name. */
 int props_apply(const struct prop *table, const struct keyval *kv, void *target,
                 struct ferry_err *err) FERRY_MUST_CHECK;

@@ -16,9 +16,20 @@
 #include "vmm/main/rundir.h"
 #include "vmm/main/vm_internal.h"
 
+int receive_init(struct receive *r, struct ferry_err *err)
+{
+    *r = (struct receive){0};
+    return this_host_init(&r->this_host, err);
+}
+
+void receive_free(struct receive *r)
+{
+    this_host_free(&r->this_host);
+}
+
 int receive_parse(struct receive *r, int argc, char *const argv[], int *i, struct ferry_err *err)
 {
-    int taken = overrides_parse(&r->overrides, argc, argv, i, err);
+    int taken = this_host_parse(&r->this_host, argc, argv, i, err);
 
     if (taken)
         return taken;
@@ -53,7 +64,7 @@ static int set_up(struct migration *m, const struct receive *r, struct ferry_err
 
     migration_set_fault(m, &r->fault);
     migration_set_exit_on_error(m, true);
-    migration_set_overrides(m, &r->overrides);
+    migration_set_this_host(m, &r->this_host);
     if (r->supervised)
         migration_set_supervised(m);
     migration_set_any_file(m, true);

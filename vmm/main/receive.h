@@ -7,7 +7,7 @@
 #include <ferry/err.h>
 
 #include "vmm/main/fault.h"
-#include "vmm/main/overrides.h"
+#include "vmm/main/this_host.h"
 
 struct receive {
     const char *uri; /* NULL: QMP migrate-incoming will say */
@@ -17,9 +17,11 @@ struct receive {
     bool direct_io;          /* a file's pages are read past the host's page cache */
     const char *compression; /* NULL: none */
     struct fault fault;
-    struct overrides overrides;
+    struct this_host this_host;
 };
 
+int receive_init(struct receive *r, struct ferry_err *err) FERRY_MUST_CHECK;
+void receive_free(struct receive *r);
 /* What both commands take: 1: argv[*i] was one, and *i is at its last word; 0: it was none. */
 int receive_parse(struct receive *r, int argc, char *const argv[], int *i,
                   struct ferry_err *err) FERRY_MUST_CHECK;

@@ -19,6 +19,8 @@ static int parse(const struct command *self, int argc, char *const argv[], struc
             continue;
         if (!strcmp(argv[i], "--supervised")) {
             r->supervised = true;
+        } else if (!strcmp(argv[i], "--insecure")) {
+            r->insecure = true;
         } else if (!strcmp(argv[i], "--fault") && i + 1 < argc) {
             if (fault_parse(&r->fault, argv[++i], &err) < 0)
                 return command_fail(self, "%s", err.text);
@@ -73,6 +75,8 @@ const struct command command_receive = {
             "For a mapped-ram file, however it was written:\n\n"
             "  --channels N       so many threads read it\n"
             "  --direct-io        past the host's page cache\n\n"
+            "  --insecure       tcp: listen where other hosts can connect, although a stream is\n"
+            "                   neither encrypted yet nor does it prove who sends it\n"
             "  -qmp ...         a monitor of this process that answers from the start; without a\n"
             "                   URI, its command migrate-incoming says where to receive from\n"
             "  --fault POINT=kill|stop\n"

@@ -454,3 +454,8 @@ void migration_set_this_host(struct migration *m, const struct this_host *this_h
 {
     m->this_host = this_host;
 }
+
+void migration_set_insecure(struct migration *m, bool insecure)
+{
+    m->insecure = insecure;
+}

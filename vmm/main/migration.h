@@ -20,6 +20,8 @@ int migration_incoming_fd(struct migration *m, int *fd, struct ferry_err *err) F
 struct this_host;
 /* What a machine that will be described gets of this host; a loan. */
 void migration_set_this_host(struct migration *m, const struct this_host *this_host);
+/* A machine that will be described may come from another host. */
+void migration_set_insecure(struct migration *m, bool insecure);
 /* For a start: -EBUSY and the like if none can begin. */
 int migration_may_start(struct migration *m, struct ferry_err *err) FERRY_MUST_CHECK;
 void migration_set_exit_on_error(struct migration *m, bool exit_on_error);

@@ -41,6 +41,7 @@ struct migration {
     const struct this_host *this_host; /* loan; of who takes a machine that is described */
     bool supervised;
     bool exit_on_error;
+    bool insecure;               /* others than this host may describe a machine */
     bool any_file;               /* a file may be mapped-ram or not */
     bool unopened;               /* the machine was described by the source, and is not open yet */
     struct announcer *announcer; /* owned */

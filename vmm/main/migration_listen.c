@@ -190,8 +190,16 @@ static int incoming(struct migration *m, struct ferry_address *address, int look
     if (fd >= 0)
         return listen_on_socket(m, &fd, err);
     rc = migration_resolve(m, address, O_RDONLY, err);
+    if (!own_machine && !m->insecure)
+        ferry_address_only_loopback(address);
     if (!rc)
         rc = listen_for_stream(m, address, lookup_ms, err);
+    if (rc == -EPERM && ferry_address_kind(address) == FERRY_ADDRESS_TCP)
+        rc = err_set(err, EPERM,
+                     "other hosts can reach %s, and a stream is neither encrypted yet nor does it "
+                     "prove who sends it: listen on tcp:127.0.0.1:PORT and let ssh or the like "
+                     "bring the stream there, or say --insecure on a network that you trust",
+                     text);
     if (!rc)
         migration_use_name(m, address);
     return rc;

@@ -65,6 +65,7 @@ static int set_up(struct migration *m, const struct receive *r, struct ferry_err
     migration_set_fault(m, &r->fault);
     migration_set_exit_on_error(m, true);
     migration_set_this_host(m, &r->this_host);
+    migration_set_insecure(m, r->insecure);
     if (r->supervised)
         migration_set_supervised(m);
     migration_set_any_file(m, true);

@@ -13,6 +13,7 @@ struct receive {
     const char *uri; /* NULL: QMP migrate-incoming will say */
     const char *qmp; /* NULL: no monitor of its own before the VM has come */
     bool supervised;
+    bool insecure;           /* other hosts may connect, although nothing proves who they are */
     unsigned channels;       /* 0: no channels besides the main one; of a file: one reads it */
     bool direct_io;          /* a file's pages are read past the host's page cache */
     const char *compression; /* NULL: none */

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from harness import GUEST, ROOT, Machine, find_vmm
-from moving import SMALL, Target
+from moving import SMALL, Target, gives
 from network import Passt, Tap
 
 
@@ -54,10 +54,12 @@ def start(guest, vmm, tmp_path):
 
 @pytest.fixture
 def target(tmp_path):
-    """target(machine, words...) starts one."""
+    """target(machine, words...) starts one; where it takes what comes, on a host that shares the machine's storage."""
     made = []
 
     def begin(machine, *words, **where):
+        if words[0] == "receive" or "--restore" in words:
+            words = (*words, *gives(machine), "--allow-path", tmp_path)
         made.append(Target(machine.name, tmp_path / f"target{len(made)}", *words, **where))
         return made[-1]
 

@@ -8,10 +8,15 @@ import time
 
 from console import Console
 from ferry_cli import ferry, running
-from harness import FERRY
+from harness import FERRY, GUEST
 
 SMALL = {"harts": 1, "mem_mib": 128, "append": "witness.mem=16M"}
 SAFETY_NET_S = 40
+
+
+def gives(machine):
+    """What a host that shares its storage with the machine's gives a guest that comes."""
+    return ["--console", "--allow-path", machine.folder, "--allow-path", GUEST, "--allow-tap", "tap"]
 
 
 class Target:

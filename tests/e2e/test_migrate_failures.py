@@ -172,7 +172,7 @@ def test_the_network_is_cut(start, target, link):
     small.wait_ready()
 
     # While RAM moves: the monitor answers, and a cancel does not wait for the network.
-    there = target(small, "receive", "tcp:10.9.0.2:0", network=link.there)
+    there = target(small, "receive", "tcp:10.9.0.2:0", "--insecure", network=link.there)
     qmp = begin(small, there.listening(), "active")
     link.set("down")
     qmp.execute("migrate-set-parameters", max_bandwidth=0)
@@ -183,7 +183,7 @@ def test_the_network_is_cut(start, target, link):
     link.set("up")
 
     # In the last phase.
-    there = target(small, "receive", "tcp:10.9.0.2:0", network=link.there)
+    there = target(small, "receive", "tcp:10.9.0.2:0", "--insecure", network=link.there)
     qmp = begin(small, there.listening(), "pre-switchover")
     link.set("down")
     qmp.execute("migrate-continue", state="pre-switchover")
@@ -194,7 +194,7 @@ def test_the_network_is_cut(start, target, link):
     with_link_down = there.ferry("migrate", small.name, "tcp:10.9.0.2:1")
     assert with_link_down.status == 1
     link.set("up")
-    there = target(small, "receive", "tcp:10.9.0.2:0", network=link.there)
+    there = target(small, "receive", "tcp:10.9.0.2:0", "--insecure", network=link.there)
     migrate(small, there.listening())
     check_moved(small, there)
 

@@ -12,7 +12,7 @@ import socket
 import pytest
 from ferry_cli import ferry
 from harness import Machine, find_vmm
-from moving import Target
+from moving import Target, gives
 from network import Bridge, Numbered
 from qmp import Qmp
 
@@ -27,7 +27,7 @@ class Traveller:
         # Without root there are no TAPs, and passt knows one guest only.
         self.network = Bridge(folder) if os.getuid() == 0 else None
         (folder / "first").mkdir()
-        self.here = Machine(find_vmm("ferry"), folder / "first", network=self.network, harts=2, mem_mib=128,
+        self.here = self.first = Machine(find_vmm("ferry"), folder / "first", network=self.network, harts=2, mem_mib=128,
                             append="witness.mem=16M witness.rate=8M")
         self.name = self.here.name
         self.ferry = ferry
@@ -42,7 +42,8 @@ class Traveller:
         if self.network:
             words = (*words, "--netdev", f"n0={Bridge.ifnames[self.moves % 2]}")
         folder = self.folder / f"host{self.moves}"
-        self.targets.append(Target(self.name, folder, "receive", *words, network=self.network, **where))
+        self.targets.append(Target(self.name, folder, "receive", *words, *gives(self.first),
+                                   network=self.network, **where))
         return self.targets[-1]
 
     def path(self, name):

@@ -133,9 +133,17 @@ int allow_list_add_tap(struct allow_list *a, const char *prefix, struct ferry_er
     return add_text(a->taps, &a->tap_count, prefix, err);
 }
 
+static bool is_own_name(const struct allow_list *a, const char *path)
+{
+    for (size_t i = 0; a && i < a->name_count; i++)
+        if (!strcmp(path, a->names[i]))
+            return true;
+    return !a;
+}
+
 int allow_list_add_name(struct allow_list *a, const char *path, struct ferry_err *err)
 {
-    return add_text(a->names, &a->name_count, path, err);
+    return is_own_name(a, path) ? 0 : add_text(a->names, &a->name_count, path, err);
 }
 
 /* What comes behind an allowed directory in a tidy path; NULL: it is not beneath it. */
@@ -170,14 +178,6 @@ bool allow_list_has_tap(const struct allow_list *a, const char *ifname)
         if (!strncmp(ifname, a->taps[i], strlen(a->taps[i])))
             return true;
     return false;
-}
-
-static bool is_own_name(const struct allow_list *a, const char *path)
-{
-    for (size_t i = 0; a && i < a->name_count; i++)
-        if (!strcmp(path, a->names[i]))
-            return true;
-    return !a;
 }
 
 static int open_beneath(int dir, const char *path, int flags, mode_t mode)

@@ -216,8 +216,7 @@ static int take_parts(struct foreign *f, const struct option_def *def, const cha
     rc = split_parts(f, def, &kv, &ours, err);
     if (!rc && ours.count) {
         text = keyval_text(&ours);
-        rc = text ? options_add(f->o, def->name, text, err)
-                  : err_set(err, ENOMEM, "out of memory");
+        rc = text ? options_add(f->o, def->name, text, err) : err_set(err, ENOMEM, "out of memory");
     }
     keyval_free(&kv);
     keyval_free(&ours);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/be.h"
@@ -569,6 +570,44 @@ static void a_guest_of_another_cpu_is_refused(void **state)
     record_close(&r);
 }
 
+/* All that the host can have: built, looked for, and not there before it is opened. */
+static void building_touches_nothing_of_the_host(void **state)
+{
+    struct fixture *f = *state;
+    char memory[256], chardev[256], drive[256], socket[256], ram_file[128], image[128];
+    struct stat st;
+
+    snprintf(ram_file, sizeof(ram_file), "%s/ram", f->dir);
+    snprintf(memory, sizeof(memory), "memory-backend-file,id=r0,size=64M,mem-path=%s,share=on",
+             ram_file);
+    snprintf(chardev, sizeof(chardev), "file,id=c0,path=%s/console", f->dir);
+    snprintf(image, sizeof(image), "%s/disk", f->dir);
+    snprintf(drive, sizeof(drive), "file=%s,if=none,id=d0", image);
+    snprintf(socket, sizeof(socket), "stream,id=n0,addr.type=unix,addr.path=%s/net,server=on",
+             f->dir);
+    BUILD(f, "-object", memory, "-M", "virt,memory-backend=r0", "-chardev", chardev, "-serial",
+          "chardev:c0", "-drive", drive, "-netdev", socket, "-bios", "none", "-kernel", "/none");
+    assert_int_equal(board_look(f->board, &f->err), -ENOENT);
+    assert_non_null(strstr(f->err.text, "drive \"d0\": image"));
+    file(f, "disk", NULL, 1 << 20);
+    assert_int_equal(board_look(f->board, &f->err), -ENOENT);
+    assert_non_null(strstr(f->err.text, "kernel \"/none\""));
+    assert_int_equal(unlink(image), 0);
+    /* The directory is as empty as it was. */
+    assert_int_equal(rmdir(f->dir), 0);
+    assert_int_equal(mkdir(f->dir, 0700), 0);
+    file(f, "disk", NULL, 1 << 20);
+    drop_board(f);
+    BUILD(f, "-object", memory, "-M", "virt,memory-backend=r0", "-chardev", chardev, "-serial",
+          "chardev:c0", "-drive", drive, "-netdev", socket, "-bios", "none", "-kernel",
+          file(f, "kernel", firmware, sizeof(firmware)));
+    assert_int_equal(board_look(f->board, &f->err), 0);
+    assert_int_equal(stat(ram_file, &st), -1);
+    assert_int_equal(board_open_incoming(f->board, &f->err), 0);
+    assert_int_equal(stat(ram_file, &st), 0);
+    assert_int_equal(st.st_size, 64 << 20);
+}
+
 #define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -582,6 +621,7 @@ int main(void)
         IN_FIXTURE(what_qemu_saved_loads_and_is_saved_again),
         IN_FIXTURE(compat_has_every_section_of_qemu),
         IN_FIXTURE(a_guest_of_another_cpu_is_refused),
+        IN_FIXTURE(building_touches_nothing_of_the_host),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

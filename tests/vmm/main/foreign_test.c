@@ -471,9 +471,9 @@ static const char *pick(uint64_t *seed, const char *const list[], size_t n)
 static const char *random_value(const struct fix *f, uint64_t *seed, const struct prop *p)
 {
     static _Thread_local char allowed[64];
-    const char *const any[] = {EVIL, "x", "c0", "d0",  "n0",  "r0",     "on",     "off",       "0",
-                               "1",  "3", "",   "64M", "tap", "vm-tap", "stream", "/etc/passwd", "vm-1",
-                               allowed};
+    const char *const any[] = {EVIL,     "x",      "c0",          "d0",   "n0",   "r0",  "on",
+                               "off",    "0",      "1",           "3",    "",     "64M", "tap",
+                               "vm-tap", "stream", "/etc/passwd", "vm-1", allowed};
 
     snprintf(allowed, sizeof(allowed), "%s/%s", f->dir, next_random(seed) % 4 ? "a" : "../b");
     if (p && p->whose == OF_HOST_FILE && next_random(seed) % 2)
@@ -494,7 +494,8 @@ static const char *random_value(const struct fix *f, uint64_t *seed, const struc
 
 static void say_at_random(struct fix *f, uint64_t *seed)
 {
-    static const char *const rich[] = {"drive", "blockdev", "netdev", "object", "chardev", "serial"};
+    static const char *const rich[] = {"drive",  "blockdev", "netdev",
+                                       "object", "chardev",  "serial"};
     size_t count = 0;
     const struct option_def *def;
     const struct option_variant *v;

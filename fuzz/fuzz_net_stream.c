@@ -53,7 +53,8 @@ static void take_frames(struct side *s, unsigned at_once)
 static void peer_reads(struct side *s, size_t at_most)
 {
     uint8_t piece[4096];
-    ssize_t r = recv(s->peer, piece, at_most < sizeof(piece) ? at_most : sizeof(piece), MSG_DONTWAIT);
+    ssize_t r =
+        recv(s->peer, piece, at_most < sizeof(piece) ? at_most : sizeof(piece), MSG_DONTWAIT);
 
     if (r > 0)
         buf_put(&s->received, piece, (size_t)r);

@@ -11,9 +11,9 @@
 #include "vmm/main/options.h"
 
 static const char *const names[] = {
-    "M",     "accel",  "cpu",     "smp",     "m",      "object", "bios", "append", "drive",
-    "blockdev", "netdev", "device", "chardev", "serial", "monitor", "qmp",  "mon",    "name",
-    "global", "incoming",
+    "M",       "accel", "cpu",      "smp",    "m",      "object",   "bios",
+    "append",  "drive", "blockdev", "netdev", "device", "chardev",  "serial",
+    "monitor", "qmp",   "mon",      "name",   "global", "incoming",
 };
 
 static int lowest_free_fd(void)

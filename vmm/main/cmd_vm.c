@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/own.h"
+#include "base/text.h"
 #include "vmm/main/cmd_client.h"
 #include "vmm/main/rundir.h"
 #include "vmm/qmp/json_in.h"
@@ -101,13 +102,15 @@ const struct command command_status = {
 static void list_one(void *arg, const char *name)
 {
     struct json_object *status = NULL;
+    char shown[TEXT_NAME_BYTES];
     struct ferry_err err;
 
+    text_name(shown, name, strlen(name)); /* of a file, which may be anybody's idea of one */
     if (client_execute(name, "query-status", NULL, &status, &err) < 0) {
-        printf("%-24s does not answer: %s\n", name, err.text);
+        printf("%-24s does not answer: %s\n", shown, err.text);
         return;
     }
-    printf("%-24s %s\n", name, client_text(status, "status"));
+    printf("%-24s %s\n", shown, client_text(status, "status"));
     json_object_put(status);
 }
 

@@ -10,16 +10,6 @@
 
 #define ENGINE_STEP_NS INT64_C(100000)
 
-const uint8_t *script_take(struct script *s, size_t n, size_t *ret)
-{
-    const uint8_t *at = s->at;
-
-    *ret = n < s->left_bytes ? n : s->left_bytes;
-    s->at += *ret;
-    s->left_bytes -= *ret;
-    return at;
-}
-
 /* --- Two toys --- */
 
 static int64_t engine_clock(void *opaque)

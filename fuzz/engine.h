@@ -12,25 +12,11 @@
 #include <ferry/migrate.h>
 
 #include "fuzz/fuzz.h"
+#include "fuzz/script.h"
 #include "tests/sim/toy.h"
 
 #define ENGINE_PAGES        8u
 #define ENGINE_CHANNELS_MAX 2u
-
-/* What is left of an input; behind its end there are zeros. */
-struct script {
-    const uint8_t *at;
-    size_t left_bytes;
-};
-static inline uint8_t script_u8(struct script *s)
-{
-    if (!s->left_bytes)
-        return 0;
-    s->left_bytes--;
-    return *s->at++;
-}
-/* Up to n bytes; a loan. */
-const uint8_t *script_take(struct script *s, size_t n, size_t *ret);
 
 struct engine {
     struct toy from, to;

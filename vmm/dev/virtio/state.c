@@ -323,6 +323,9 @@ void virtio_state_post_load(void *obj)
 
 void virtio_state_rewind(struct virtio_dev *v)
 {
+    /* The request that broke the device was taken, and nobody takes another before a reset. */
+    if (v->broken)
+        return;
     for (uint32_t i = 0; i < v->queue_count; i++) {
         v->queues[i].last_avail -= v->queues[i].in_use;
         v->queues[i].in_use = 0;

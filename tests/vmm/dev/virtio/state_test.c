@@ -171,6 +171,15 @@ static void stir_broken(void *obj)
     start(obj)->broken = true;
 }
 
+/* ... by a request that was taken: nobody takes it again. */
+static void stir_broken_by_request(void *obj)
+{
+    struct virtio_dev *v = start(obj);
+
+    v->queues[0].last_avail++;
+    v->broken = true;
+}
+
 static void stir_net(void *obj)
 {
     struct virtio_net *n = (struct virtio_net *)start(obj);
@@ -215,6 +224,8 @@ static void modern_devices_keep_the_contract(void **state)
     run_contract((struct model){BLK}, stir);
     run_contract((struct model){NET}, stir_net);
     run_contract((struct model){RNG}, stir_broken);
+    run_contract((struct model){RNG}, stir_broken_by_request);
+    run_contract((struct model){NET}, stir_broken_by_request);
 }
 
 /* --- What the tables cannot say --- */

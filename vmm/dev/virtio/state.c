@@ -319,6 +319,8 @@ void virtio_state_post_load(void *obj)
         /* Whether the guest was told of the last completion is not known: tell it of the next. */
         q->signalled_valid = false;
     }
+    /* The interrupt controller does not save the levels of its lines. */
+    virtio_update_irq(v);
 }
 
 void virtio_state_rewind(struct virtio_dev *v)

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "vmm/dev/virtio/state.h"
 
 /* Bits that the legacy interface cannot see, and that the modern one must not. */
 #define LEGACY_ONLY (VIRTIO_BIT(VIRTIO_F_NOTIFY_ON_EMPTY) | VIRTIO_BIT(VIRTIO_F_ANY_LAYOUT))
@@ -283,6 +284,7 @@ static void virtio_pause(void *obj)
 
     machine_lock(v->dev.env->lock);
     v->paused = true;
+    virtio_state_settle(v);
     machine_unlock(v->dev.env->lock);
 }
 

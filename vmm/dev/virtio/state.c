@@ -195,6 +195,24 @@ const struct ferry_table *const virtio_subsections[] = {
     NULL,
 };
 
+/* --- Around a pause --- */
+
+void virtio_state_settle(struct virtio_dev *v)
+{
+    for (uint32_t i = 0; i < v->queue_count && !v->broken; i++) {
+        const struct virtio_queue *q = &v->queues[i];
+        struct virtio_queue reader = *q;
+        uint16_t finished = (uint16_t)(q->last_avail - q->in_use);
+
+        if (virtqueue_ready(q) &&
+            (virtqueue_map(&reader, v->dev.env->mem) < 0 || reader.used_idx != finished))
+            virtio_break(v,
+                         "its driver made the ring of queue %" PRIu32
+                         " say that %u requests are finished, which are %u",
+                         i, reader.used_idx, finished);
+    }
+}
+
 /* --- Hooks --- */
 
 void virtio_state_pre_save(void *obj)

@@ -18,6 +18,12 @@
 extern const struct ferry_table virtio_common_table;
 extern const struct ferry_table *const virtio_subsections[];
 
+/*
+ * Before a save, harts stopped: a device whose rings contradict it breaks. Its reader would refuse
+ * such a state, and a guest that wants to stay where it is could so forbid its own move.
+ */
+void virtio_state_settle(struct virtio_dev *v);
+
 /* The hooks of every table named "virtio". */
 void virtio_state_pre_save(void *obj);
 void virtio_state_pre_load(void *scratch);

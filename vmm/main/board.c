@@ -654,6 +654,11 @@ struct ferry_ram *board_ram(const struct board *b)
     return b->ram;
 }
 
+struct bus *board_bus(struct board *b)
+{
+    return &b->bus;
+}
+
 struct guest_clock *board_clock(const struct board *b)
 {
     return b->clock;

@@ -27,6 +27,7 @@
 
 struct board;
 struct block;
+struct bus;
 struct chardev;
 struct guest_clock;
 struct hart;
@@ -109,6 +110,8 @@ void board_announce(struct board *b);
 int board_add_parts(struct board *b, struct ferry_vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 
 struct ferry_ram *board_ram(const struct board *b);
+/* What a hart reaches devices through: for who plays one. Any thread. */
+struct bus *board_bus(struct board *b);
 struct guest_clock *board_clock(const struct board *b);
 size_t board_hart_count(const struct board *b);
 struct hart *board_hart(const struct board *b, size_t index);

@@ -585,6 +585,9 @@ static void blk_reset(struct virtio_dev *v)
     struct virtio_blk *blk = blk_of(v);
 
     blk->writeback = true;
+    /* Where the guest has looked, the switch travels as what it saw. */
+    if (le64_load(v->config))
+        v->config[BLK_CONFIG_WCE] = 1;
     blk->resubmit.count = 0;
     blk->held = false;
     blk->starved = 0;

@@ -317,10 +317,8 @@ static struct world *move(const struct model *m, void (*before)(struct world *w)
     v->dev.irq.controller = from;
     v->dev.irq.set = NULL;
     start(v);
-    if (before) {
+    if (before)
         before(from);
-        before(to);
-    }
     virtio_part_ops.pause(v);
     assert_int_equal(v->broken, broken);
     assert_int_equal(state_save(d->type->table, v, &state, NULL, &err), 0);
@@ -356,6 +354,24 @@ static void a_line_that_was_high_is_high_after_a_move(void **state)
             assert_int_equal(w->r->irq_level, 0);
             world_free(w);
         }
+    }
+}
+
+static void switch_cache_off_and_reset(struct world *w)
+{
+    vrig_write_size(w->r, VIRTIO_MMIO_R_CONFIG + BLK_CONFIG_WCE, 1, 0);
+    assert_int_equal(vrig_read_size(w->r, VIRTIO_MMIO_R_CONFIG + BLK_CONFIG_WCE, 1), 0);
+    vrig_write(w->r, VIRTIO_MMIO_R_STATUS, 0);
+}
+
+static void a_cache_that_a_reset_switched_on_is_on_after_a_move(void **state)
+{
+    for (int legacy = 0; legacy < 2; legacy++) {
+        struct model m = {BLK, legacy};
+        struct world *w = move(&m, switch_cache_off_and_reset, false);
+
+        assert_int_equal(vrig_read_size(w->r, VIRTIO_MMIO_R_CONFIG + BLK_CONFIG_WCE, 1), 1);
+        world_free(w);
     }
 }
 
@@ -456,6 +472,7 @@ int main(void)
         cmocka_unit_test(senseless_state_is_refused),
         cmocka_unit_test(a_driver_that_spoils_its_rings_does_not_forbid_a_move),
         cmocka_unit_test(a_line_that_was_high_is_high_after_a_move),
+        cmocka_unit_test(a_cache_that_a_reset_switched_on_is_on_after_a_move),
         cmocka_unit_test(qemu_s_state_loads_and_is_saved_the_same),
     };
 

@@ -22,11 +22,9 @@
 #include "vmm/dev/virtio/mmio.h"
 #include "vmm/main/memmap.h"
 
-/* What is played, those that are repeated included. */
-#define OPS_MAX       4000u
-/* Of the operations that build a board. */
-#define HANDOVERS_MAX 3u
-#define FRAME_MAX     70000u
+/* Of one input, repeats included: see work_of(). */
+#define WORK_MAX  4000u
+#define FRAME_MAX 70000u
 
 enum {
     OP_READ,
@@ -67,8 +65,7 @@ struct play {
     struct driver d;
     struct driver_seg segs[DRIVER_SEGS_MAX]; /* of the next chain */
     unsigned seg_count;
-    unsigned handovers;
-    unsigned ops_left;
+    unsigned work_left;
 };
 
 /* --- The guest --- */
@@ -251,12 +248,37 @@ static void play_peer(struct play *p, const struct op *op)
     }
 }
 
+/* What an operation costs the fuzzer, in plain accesses, so that no input takes seconds. */
+static unsigned work_of(unsigned code)
+{
+    switch (code) {
+    case OP_TURN:
+    case OP_ADVANCE:
+    case OP_NET_FRAME:
+        return 10;
+    case OP_SETTLE:
+    case OP_PEER:
+        return 40;
+    case OP_RETURN:
+    case OP_RESET:
+        return 200;
+    case OP_HAND_OVER:
+        return 1000;
+    default:
+        return 1;
+    }
+}
+
 static void play_op(struct play *p, const struct op *op)
 {
-    if (p->ops_left == 0)
+    unsigned code = op->code % OP_COUNT, work = work_of(code);
+
+    if (p->work_left < work) {
+        p->work_left = 0;
         return;
-    p->ops_left--;
-    switch (op->code % OP_COUNT) {
+    }
+    p->work_left -= work;
+    switch (code) {
     case OP_READ:
     case OP_WRITE:
         play_access(p, op);
@@ -317,8 +339,7 @@ static void play_op(struct play *p, const struct op *op)
         machine_return(&p->m);
         break;
     case OP_HAND_OVER:
-        if (p->handovers++ < HANDOVERS_MAX)
-            machine_hand_over(&p->m);
+        machine_hand_over(&p->m);
         break;
     case OP_RESET:
         machine_reset(&p->m);
@@ -344,7 +365,7 @@ static void play_repeat(struct play *p, const uint8_t *ops, size_t index, const 
 {
     size_t count = op->a < index ? op->a : index;
 
-    for (unsigned round = 0; round < op->b && count && p->ops_left; round++) {
+    for (unsigned round = 0; round < op->b && count && p->work_left; round++) {
         for (size_t i = index - count; i < index; i++) {
             struct op again = op_at(ops, i);
 
@@ -356,7 +377,7 @@ static void play_repeat(struct play *p, const uint8_t *ops, size_t index, const 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static const char *const compats[] = {NULL, "qemu-10.0.2", "qemu-10.0.13", "qemu-11.1"};
-    struct play p = {.ops_left = OPS_MAX};
+    struct play p = {.work_left = WORK_MAX};
     struct machine_model model;
     const uint8_t *ops = data + OPS_AT;
 
@@ -366,7 +387,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     machine_new(&p.m, &model);
     p.d.m = &p.m;
     p.d.modern = model.modern;
-    for (size_t i = 0; i < (n - OPS_AT) / OP_BYTES && p.ops_left; i++) {
+    for (size_t i = 0; i < (n - OPS_AT) / OP_BYTES && p.work_left; i++) {
         struct op op = op_at(ops, i);
 
         if (op.code % OP_COUNT == OP_REPEAT)

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "vmm/backend/bell.h"
 #include "vmm/backend/block.h"
 #include "vmm/backend/chardev.h"
 #include "vmm/backend/fd_table.h"
@@ -36,6 +37,7 @@ struct vm {
     struct monitors *monitors;
     struct fd_table *fds;
     struct requests requests;
+    struct bell *requested; /* a guest can ask a million times: one is heard in a turn */
     struct globalstate globalstate;
 
     enum run_state state;
@@ -273,9 +275,7 @@ static void serve_requests(void *arg)
 
 void vm_retry_requests(struct vm *vm)
 {
-    /* Without memory for the message the request stays pending until the next one. */
-    if (loop_post(vm->loop, serve_requests, vm) < 0)
-        log_error("out of memory: a request to the machine is late");
+    bell_ring(vm->requested);
 }
 
 void vm_request_reset(struct vm *vm, enum shutdown_cause cause)
@@ -500,6 +500,8 @@ int vm_new(struct vm **ret, struct ferry_err *err)
     pthread_mutex_init(&vm->requests.mutex, NULL);
     rc = loop_new(&vm->loop, err);
     if (!rc)
+        rc = bell_new(&vm->requested, vm->loop, serve_requests, vm, err);
+    if (!rc)
         rc = fd_table_new(&vm->fds, err);
     if (!rc)
         rc = migration_new(&vm->migration, vm, err);
@@ -528,6 +530,7 @@ void vm_free(struct vm *vm)
     ferry_owner_free(vm->owner);
     if (!whole)
         return;
+    bell_free(vm->requested);
     if (vm->loop)
         loop_free(vm->loop);
     config_free(&vm->config);

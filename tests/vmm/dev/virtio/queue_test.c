@@ -2,7 +2,9 @@
 /* Rings, seen through the entropy source: the simplest device that has one. */
 #include "tests/unit.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/be.h"
 #include "tests/vmm/dev/virtio/vrig.h"
@@ -408,6 +410,45 @@ static void what_is_written_is_marked_dirty(void **state)
     ferry_ram_log_stop(r->ram);
 }
 
+/* It is filled with the machine lock held. */
+static void a_request_gets_a_page_of_entropy_at_most(void **state)
+{
+    struct vrig *r = *state;
+    struct vring *q = start(r, 0, 4);
+    uint32_t head;
+
+    vring_desc(r, q, 0, BUFFER_GPA, 3 << 20, DESC_WRITE, 0);
+    vring_offer(r, q, 0);
+    vring_kick(r, q);
+    assert_int_equal(vring_take(r, q, &head), 4096);
+    assert_true(all_zero(vrig_mem(r, BUFFER_GPA + 4096), 4096));
+}
+
+static void a_guest_that_breaks_it_again_is_named_once(void **state)
+{
+    struct vrig *r = *state;
+    int fds[2], old = dup(STDERR_FILENO), lines = 0;
+    char text[65536];
+    ssize_t n;
+
+    assert_int_equal(pipe2(fds, O_NONBLOCK), 0);
+    dup2(fds[1], STDERR_FILENO);
+    for (int i = 0; i < 10; i++) {
+        struct vring *q = start(r, 0, 4);
+
+        vring_offer(r, q, 4);
+        vring_kick(r, q);
+    }
+    dup2(old, STDERR_FILENO);
+    n = read(fds[0], text, sizeof(text));
+    for (ssize_t i = 0; i < n; i++)
+        lines += text[i] == '\n';
+    assert_int_equal(lines, 1);
+    close(old);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -428,6 +469,8 @@ int main(void)
         BOTH(a_paused_device_touches_nothing),
         BOTH(kicks_of_queues_that_do_not_exist_are_ignored),
         BOTH(what_is_written_is_marked_dirty),
+        BOTH(a_request_gets_a_page_of_entropy_at_most),
+        BOTH(a_guest_that_breaks_it_again_is_named_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,7 @@ interop-versions: ## the same with QEMU 10.0.13 and 11.1, in short
 	        -k "there_and_back or through_a_file or refusal" || exit 1; \
 	done
 
-fuzz: ## fuzz every decoder for 20 minutes in all
+fuzz: ## fuzz decoders, both ends of moves, and devices: 20 minutes in all
 	@scripts/setup test
 	@scripts/fuzz
 

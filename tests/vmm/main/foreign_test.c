@@ -16,7 +16,7 @@
 #include "vmm/main/option_table.h"
 
 #define EVIL       "/evil/marker"
-#define RANDOM_RUN 50000
+#define RANDOM_RUN 100000
 
 /*
  * What a peer may say, once more and by hand: whoever gives an option to the guest in the tables
@@ -44,6 +44,8 @@ static const char *const guests_words[] = {
     "drive.if",
     "drive.readonly",
     "drive.read-only",
+    "drive.rerror",
+    "drive.werror",
     "blockdev.driver",
     "blockdev.node-name",
     "blockdev.file",
@@ -61,6 +63,8 @@ static const char *const guests_words[] = {
     "device.num-queues",
     "device.discard",
     "device.write-zeroes",
+    "device.rerror",
+    "device.werror",
     "device.netdev",
     "device.mac",
     "global",

@@ -53,6 +53,7 @@ struct ferry_migrate_source {
     struct ferry_chan *chan;
     struct return_path_in back;    /* messages of the target */
     struct return_message message; /* the one an event is about */
+    int64_t deaf_until_ns;         /* it says too much; 0: it does not */
     int64_t heard_ns;              /* when it was last looked at what the target says */
     bool gone, ferry;
     enum move_event early; /* what the target said before this side knew that all is sent */

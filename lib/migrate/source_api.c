@@ -19,6 +19,8 @@
 #define SOURCE_SETUP_NS INT64_C(30000000000)
 #define SOURCE_PAUSE_NS INT64_C(10000000000)
 #define SOURCE_STALL_NS INT64_C(60000000000)
+/* A turn takes some 0.1 ms. */
+#define SOURCE_DEAF_NS  INT64_C(2000000)
 
 /* --- Events from outside --- */
 
@@ -73,12 +75,18 @@ static bool source_too_early(struct ferry_migrate_source *s, enum move_event eve
     return s->base.m.state == SOURCE_SEND;
 }
 
-/* A target may answer without end: it gets a turn, as the deadlines and everybody else do. */
+/*
+ * A target may answer without end: it gets a turn, as the deadlines and everybody else do. An
+ * honest one never says so much at once: whoever does is not heard for a while, so that what it
+ * costs is not a processor.
+ */
 static void source_hear(struct ferry_migrate_source *s)
 {
     struct budget turn = budget_turn();
     uint8_t data[4096];
 
+    if (source_now(s) < s->deaf_until_ns)
+        return;
     while (s->chan && !s->early && !s->gone && s->base.m.state > SOURCE_CONNECT &&
            !mover_ended(&s->base.m) && !budget_spent(&turn)) {
         struct rd bytes;
@@ -112,6 +120,8 @@ static void source_hear(struct ferry_migrate_source *s)
                 mover_fire(&s->base.m, event);
         }
     }
+    if (turn.left == 0)
+        s->deaf_until_ns = source_now(s) + SOURCE_DEAF_NS;
 }
 
 static void source_send_some(struct ferry_migrate_source *s)
@@ -128,6 +138,7 @@ static void source_send_some(struct ferry_migrate_source *s)
     r = sender_state(s->sender, &err);
     if (r < 0) {
         /* What the target said last is a better reason than that it has gone. */
+        s->deaf_until_ns = 0;
         if (chan_traits(s->chan)->both_ways)
             source_hear(s);
         if (!s->sender)
@@ -181,7 +192,7 @@ static void source_connect(struct ferry_migrate_source *s)
 /* What is not read is not waited for: it would be there again and again. */
 static bool source_listens(const struct ferry_migrate_source *s)
 {
-    return chan_traits(s->chan)->both_ways && !s->gone && !s->early;
+    return chan_traits(s->chan)->both_ways && !s->gone && !s->early && !s->deaf_until_ns;
 }
 
 static void source_watch(struct ferry_migrate_source *s)
@@ -374,6 +385,8 @@ int64_t ferry_migrate_source_deadline_ns(const struct ferry_migrate_source *s)
         return 0;
     if (s->want.until_ns && s->want.until_ns < deadline)
         deadline = s->want.until_ns;
+    if (s->deaf_until_ns && s->deaf_until_ns < deadline)
+        deadline = s->deaf_until_ns;
     return deadline;
 }
 
@@ -382,6 +395,8 @@ enum ferry_migrate_status ferry_migrate_source_step(struct ferry_migrate_source 
 {
     s->base.m.again = false;
     s->heard_ns = source_now(s);
+    if (s->heard_ns >= s->deaf_until_ns)
+        s->deaf_until_ns = 0;
     session_noticed(&s->session);
     source_go_on(&s->base);
     if (s->base.m.state == SOURCE_CONNECT && s->connect)

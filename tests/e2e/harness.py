@@ -49,8 +49,9 @@ class Machine:
     """One guest, from its options to its last process."""
 
     def __init__(self, vmm, folder, harts=2, mem_mib=512, network=None, disk=True, append="", options=(), before=(),
-                 name=None):
+                 name=None, serial="stdio"):
         self.vmm = vmm
+        self.serial = serial
         self.folder = folder
         self.name = name or f"e2e-{os.getpid()}-{folder.name}"
         self.network = network
@@ -76,7 +77,7 @@ class Machine:
         if self.network:
             parameters += f" witness.ip={GUEST_IP}/24 witness.gw={HOST_IP}"
         command = [*self.vmm.command, *before, *self.vmm.extra, "-name", self.name, "-M", "virt"]
-        command += ["-smp", str(harts), "-m", str(mem_mib), "-serial", "stdio"]
+        command += ["-smp", str(harts), "-m", str(mem_mib), "-serial", self.serial]
         command += ["-bios", str(GUEST / "fw_dynamic.bin"), "-kernel", str(GUEST / "Image")]
         command += ["-initrd", str(GUEST / "initramfs.cpio"), "-append", f"{parameters} {append}".strip()]
         command += ["-qmp", f"unix:{self.qmp_path},server=on,wait=off", "-device", "virtio-rng-device"]

@@ -22,7 +22,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#define EXPORT           __attribute__((visibility("default")))
 #define REAL(name, type) ((type)dlsym(RTLD_NEXT, name))
 
 static void say_reached(const char *folder, const char *kind)

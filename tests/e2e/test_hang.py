@@ -12,8 +12,10 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from ferry_cli import ferry
@@ -26,7 +28,6 @@ ANSWER_MS = 10  # the 99th percentile on an idle machine
 END_S = 1.0  # stop, cont, cancel, quit
 ASKED = 300
 SAFETY_NET_S = 60
-PONG = b"\x00\x02\x00\x04\x00\x00\x12\x34"  # that nobody asked for
 
 DISK_IS_JOINED = pytest.mark.xfail(reason="the end of a process still waits for its disks' threads", strict=False)
 
@@ -171,17 +172,18 @@ def wait_file(path, pattern, at_least=1):
     """So many lines of a console's file."""
     deadline = time.monotonic() + SAFETY_NET_S
     while True:
-        found = re.findall(pattern, path.read_text(errors="replace")) if path.exists() else []
+        text = path.read_text(errors="replace") if path.exists() else ""
+        found = re.findall(pattern, text)
         if len(found) >= at_least:
             return found
-        assert time.monotonic() < deadline, path.read_text(errors="replace")
+        assert time.monotonic() < deadline, text
         time.sleep(0.05)  # nobody tells of a file's growth
 
 
 def test_console_into_a_file(start, hangs, tmp_path):
     """The guest's line is full for a while, and afterwards nothing of it is missing."""
     log = tmp_path / "console.log"
-    machine = start(vmm=hangs.vmm(), options=("-serial", f"file:{log}"), **SMALL)
+    machine = start(vmm=hangs.vmm(), serial=f"file:{log}", **SMALL)
     wait_file(log, r"witness: ready")
     monitor = Monitor(machine)
     hangs.begin("log")
@@ -204,8 +206,8 @@ def test_console_into_a_file(start, hangs, tmp_path):
 
 def test_console_of_a_client_that_does_not_read(start, tmp_path):
     path = tmp_path / "console"
-    machine = start(options=("-serial", f"unix:{path},server=on,wait=off"), **SMALL)
-    while not path.exists():
+    machine = start(serial=f"unix:{path},server=on,wait=off", **SMALL)
+    while not machine.qmp_path.exists() or not path.exists():
         assert machine.process.poll() is None, machine.stderr()
     client = socket.socket(socket.AF_UNIX)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -283,64 +285,76 @@ def test_command(start):
     monitor.check_quit()
 
 
-class Peer(threading.Thread):
-    """A migration's target that answers with what nobody asked for: nothing, or PONGs without end."""
+@pytest.fixture
+def flooder():
+    """flooder("now" or "pause"): a process whose standard output says its port and when it floods."""
+    made = []
 
-    def __init__(self, flood):
-        super().__init__(daemon=True)
-        self.flood = flood
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.connected = threading.Event()
-        self.connections = []
-        self.start()
+    def begin(when):
+        command = [sys.executable, str(Path(__file__).with_name("flood.py")), when]
+        made.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        return made[-1].stdout
 
-    def run(self):
-        while True:
-            try:
-                connection = self.listener.accept()[0]
-            except OSError:
-                return
-            self.connections.append(connection)
-            self.connected.set()
-            if self.flood:
-                threading.Thread(target=self.pour, args=[connection], daemon=True).start()
-
-    @staticmethod
-    def pour(connection):
-        pongs = PONG * 8192
-        try:
-            while True:
-                connection.sendall(pongs)
-        except OSError:
-            pass
-
-    def close(self):
-        self.listener.close()
-        for connection in self.connections:
-            connection.close()
+    yield begin
+    for process in made:
+        process.kill()
+        process.communicate()
 
 
-@pytest.mark.parametrize("flood", [False, True], ids=["silent", "flooding"])
-def test_migration_peer(start, flood):
+def test_migration_peer_that_is_silent(start):
     machine = start(**SMALL)
     machine.wait_ready()
     monitor = Monitor(machine)
-    peer = Peer(flood)
-    try:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        uri = f"tcp:127.0.0.1:{listener.getsockname()[1]}"
         for _ in range(2):
-            peer.connected.clear()
-            monitor.timed("migrate", uri=f"tcp:127.0.0.1:{peer.port}")
-            assert peer.connected.wait(SAFETY_NET_S)
-            monitor.check_all()
-            monitor.check_cancel()
+            monitor.timed("migrate", uri=uri)
+            with listener.accept()[0]:
+                monitor.check_all()
+                monitor.check_cancel()
         machine.verdict()
-        peer.connected.clear()
-        monitor.timed("migrate", uri=f"tcp:127.0.0.1:{peer.port}")
-        assert peer.connected.wait(SAFETY_NET_S)
-        monitor.check_quit()
-    finally:
-        peer.close()
+        monitor.timed("migrate", uri=uri)
+        with listener.accept()[0]:
+            monitor.check_quit()
+
+
+def test_migration_peer_that_answers_without_end(start, flooder):
+    machine = start(**SMALL)
+    machine.wait_ready()
+    monitor = Monitor(machine)
+    said = flooder("now")
+    uri = f"tcp:127.0.0.1:{said.readline().strip()}"
+    for _ in range(2):
+        monitor.timed("migrate", uri=uri)
+        assert said.readline() == "flooding\n"
+        monitor.check_all()
+        monitor.check_cancel()
+    machine.verdict()
+    monitor.timed("migrate", uri=uri)
+    assert said.readline() == "flooding\n"
+    monitor.check_quit()
+
+
+def test_pause_in_which_the_peer_answers_without_end(start, flooder):
+    """What it says is no progress: the deadline of the pause holds, and cancel does before it."""
+    machine = start(**SMALL)
+    machine.wait_ready()
+    monitor = Monitor(machine)
+    said = flooder("pause")
+    uri = f"tcp:127.0.0.1:{said.readline().strip()}"
+    for cancelled in (True, False):
+        monitor.timed("migrate", uri=uri)
+        assert said.readline() == "flooding\n"
+        monitor.check_answers()
+        if cancelled:
+            monitor.check_cancel()
+        else:
+            deadline = time.monotonic() + SAFETY_NET_S
+            while (state := monitor.qmp.execute("query-migrate"))["status"] != "failed":
+                assert time.monotonic() < deadline, state
+            assert "within 10000 ms" in state["error-desc"]
+        assert monitor.qmp.execute("query-status")["status"] == "running"
+        machine.verdict()
 
 
 def test_handover_peer(start, target, tmp_path):
@@ -362,9 +376,8 @@ def test_handover_peer(start, target, tmp_path):
 def test_client_that_is_awaited(start, tmp_path):
     """wait=on: the machine does not start before, and the monitor answers."""
     path = tmp_path / "console"
-    options = ("-chardev", f"socket,id=c,path={path},server=on,wait=on", "-serial", "chardev:c")
     for come in (True, False):
-        machine = start(options=options, **SMALL)
+        machine = start(serial=f"unix:{path},server=on", **SMALL)
         while not machine.qmp_path.exists() or not path.exists():
             assert machine.process.poll() is None, machine.stderr()
         monitor = Monitor(machine)

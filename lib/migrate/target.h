@@ -54,6 +54,7 @@ struct ferry_migrate_target {
     struct ferry_chan *chan;
     const struct codec_ops *codec;
     unsigned channels;              /* besides the main one; 0: none */
+    int64_t resting_until_ns;       /* accept nobody; 0: does not rest */
     struct target_arrival *arrived; /* owned; those who have not said yet what they are */
     unsigned arrived_count, taken_count;
     struct multifd_in *multifd; /* NULL: none, or not yet */

@@ -18,6 +18,7 @@
 #define TARGET_READ_BYTES (32u << 10)
 /* Of those who connected, besides the channels: a source finds room whoever else is there. */
 #define TARGET_SILENT_MAX 16u
+#define TARGET_REST_NS    INT64_C(100000000)
 #define TARGET_GO_BYTES   5u /* the command COMMIT */
 
 /* --- Who connects --- */
@@ -78,14 +79,27 @@ static int target_look_at_arrived(struct ferry_migrate_target *t)
     return 0;
 }
 
+/* Nobody can be accepted until this process has closed something, which nobody tells. */
+static bool target_must_rest(int r)
+{
+    return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
+}
+
 static int target_accept(struct ferry_migrate_target *t)
 {
+    if (target_now(t) < t->resting_until_ns)
+        return 0;
+    t->resting_until_ns = 0;
     /* As many in one turn as there is room for. */
     for (unsigned i = 0; i < t->channels + TARGET_SILENT_MAX; i++) {
         struct ferry_chan *chan = NULL;
         bool only = listener_fd(t->listener) < 0;
         int r = listener_accept(t->listener, &chan, &t->base.m.err);
 
+        if (target_must_rest(r)) {
+            t->resting_until_ns = target_now(t) + TARGET_REST_NS;
+            return 0;
+        }
         if (r <= 0)
             return r;
         t->base.m.again = true;
@@ -256,7 +270,8 @@ static void target_watch(struct ferry_migrate_target *t)
     short events = POLLIN;
 
     if (t->listener)
-        session_watch(&t->session, SESSION_LANES, listener_fd(t->listener), POLLIN);
+        session_watch(&t->session, SESSION_LANES, listener_fd(t->listener),
+                      t->resting_until_ns ? 0 : POLLIN);
     if (!t->chan)
         return;
     /* The receiver's thread reads it. */
@@ -374,15 +389,20 @@ int ferry_migrate_target_fd(const struct ferry_migrate_target *t)
 int64_t ferry_migrate_target_deadline_ns(const struct ferry_migrate_target *t)
 {
     bool file = t->chan && chan_traits(t->chan)->seekable && t->base.m.state == TARGET_READ;
+    int64_t deadline;
 
     if (t->base.m.state == TARGET_NEW || t->base.m.again || t->want.more || file ||
         (t->base.m.state == TARGET_LISTEN && t->listener && listener_fd(t->listener) < 0))
         return 0;
+    deadline = t->base.m.deadline_ns;
+    if (t->base.m.state >= TARGET_DRAIN)
+        return deadline;
     /* The first of them came first. */
-    if (t->arrived_count && t->base.m.state < TARGET_DRAIN &&
-        t->arrived[0].until_ns < t->base.m.deadline_ns)
-        return t->arrived[0].until_ns;
-    return t->base.m.deadline_ns;
+    if (t->arrived_count && t->arrived[0].until_ns < deadline)
+        deadline = t->arrived[0].until_ns;
+    if (t->resting_until_ns && t->resting_until_ns < deadline)
+        deadline = t->resting_until_ns;
+    return deadline;
 }
 
 enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target *t,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -525,6 +526,31 @@ static void test_silent_connections(void **state)
     victim_free(&v);
 }
 
+/* Who cannot be accepted for want of a file waits for one, and does not end what was begun. */
+static void test_no_file_left(void **state)
+{
+    static struct victim v;
+    struct rlimit before, none;
+
+    victim_new(&v, false, "none");
+    arm(&v);
+    steps(&v, 5);
+    v.main = dial(&v);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    steps(&v, 5);
+    assert_true(ferry_migrate_target_deadline_ns(v.pair.target) > v.pair.now_ns);
+    steps(&v, 100);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(v.pair.target_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(ferry_migrate_target_cancel(v.pair.target, &v.pair.target_err), 0);
+    steps(&v, 100);
+    check_good(&v, "27", "none");
+    victim_free(&v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,6 +562,7 @@ int main(void)
         cmocka_unit_test(test_a_channel_fails_and_the_main_one_is_silent),
         cmocka_unit_test(test_a_channel_too_many),
         cmocka_unit_test(test_silent_connections),
+        cmocka_unit_test(test_no_file_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,7 +196,7 @@ static int split_parts(struct foreign *f, const struct option_def *def, struct k
         f->drive_count++;
     rc = copy_theirs(props, kv, named.key && named.allowed && !given, ours, err);
     if (!rc && given)
-        rc = copy_given(f, def, given, named.key ? named.key : "", ours, err);
+        rc = copy_given(f, def, given, named.key, ours, err);
     else if (!rc && named.key && !named.allowed)
         want(f, def->name, named.key, id ? id->value : "", named.value);
     else if (!rc && !strcmp(def->name, "chardev"))

@@ -225,6 +225,11 @@ int given_parts(const struct given *g, const char *key, struct keyval *ret, stru
                            "was expected behind the '='",
                            g->value);
     }
+    if (!parts && !key)
+        return err_set(err, EINVAL,
+                       "--%s %s: that -%s names no file there; of a node on another node, give the "
+                       "one beneath",
+                       g->def->name, g->value, g->def->option);
     rc = parts ? asprintf(&text, "%s%s", parts, value) : asprintf(&text, "%s=%s", key, value);
     if (rc < 0) {
         text = NULL;

@@ -43,7 +43,7 @@ const struct given *this_host_find(const struct this_host *h, const char *option
 const char *this_host_id_key(const char *option);
 /* The text of one that is for a whole option. */
 const char *given_word(const struct given *g);
-/* The sub-options of one that has an ID. key: the one that names a file there. */
+/* The sub-options of one that has an ID. key: the one that names a file there, NULL: none does. */
 int given_parts(const struct given *g, const char *key, struct keyval *ret,
                 struct ferry_err *err) FERRY_MUST_CHECK;
 const char *given_option(const struct given *g);

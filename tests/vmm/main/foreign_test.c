@@ -389,6 +389,7 @@ static void mistakes_of_this_host(void **state)
         {"--drive", "d0=/x,id=d1", "'id' is the guest's and stays as it was"},
         {"--drive", "d0=/a,b", "--drive"},
         {"--chardev", "c0=/tmp/x", "stdio, null, file:PATH or unix:PATH"},
+        {"--blockdev", "top=/x", "of a node on another node, give the one beneath"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -398,6 +399,7 @@ static void mistakes_of_this_host(void **state)
         give(f, cases[i].option, cases[i].value);
         say(f, "drive", "file=/images/a.img,if=none,id=d0");
         say(f, "chardev", "null,id=c0");
+        say(f, "blockdev", "driver=raw,node-name=top,file=d0");
         rc = split(f);
         /* What no table knows is found where the options are applied, as ever. */
         if (!rc) {

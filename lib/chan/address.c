@@ -40,6 +40,7 @@ struct ferry_address *address_copy(const struct ferry_address *a, struct ferry_e
 
     if (!copy)
         return NULL;
+    copy->loopback = a->loopback;
     copy->text = copy_text(a->text, &failed);
     copy->host = copy_text(a->host, &failed);
     copy->port = copy_text(a->port, &failed);

@@ -118,7 +118,7 @@ static int copy_theirs(const struct prop *props, const struct keyval *kv, bool n
     for (size_t i = 0; i < kv->count && !rc; i++) {
         enum prop_whose whose = props_find(props, kv->pairs[i].key)->whose;
 
-        if (whose == OF_GUEST || (names && whose != OF_HOST))
+        if (whose == OF_GUEST || (names && whose > OF_GUEST))
             rc = keyval_add(ours, kv->pairs[i].key, kv->pairs[i].value, err);
     }
     return rc;
@@ -232,7 +232,7 @@ static int take_option(struct foreign *f, const struct option *option, struct fe
 
     if (!def)
         return -EINVAL;
-    if (def->whose == OF_HOST || this_host_find(f->host, def->name, NULL))
+    if (def->whose <= OF_HOST || this_host_find(f->host, def->name, NULL))
         return 0;
     rc = def->syntax ? take_parts(f, def, option->value, err)
                      : take_word(f, def, option->value, err);

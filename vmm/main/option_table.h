@@ -28,7 +28,7 @@ struct option_def {
     option_apply_fn *apply;
     const char *help;
     const struct option_syntax *syntax; /* NULL: the value is one word */
-    enum prop_whose whose;              /* of a word, a flag, or all that syntax has */
+    enum prop_whose whose;              /* of a word or a flag; OF_HOST: of all that syntax has */
     const char *const *none;            /* words that name no file, where others do */
 };
 

@@ -13,13 +13,13 @@ static const char *const chardev_types[] = {"null", "stdio", "file", "socket", N
 
 #define C(member) .offset = offsetof(struct config_chardev, member)
 static const struct prop chardev_props[] = {
-    {.name = "backend", .kind = PROP_ENUM, .choices = chardev_types, C(type)},
+    {.name = "backend", .kind = PROP_ENUM, .choices = chardev_types, C(type), .whose = OF_HOST},
     {.name = "id", .kind = PROP_STRING, C(id), .whose = OF_GUEST},
-    {.name = "path", .kind = PROP_STRING, C(path)},
-    {.name = "server", .kind = PROP_BOOL, C(server)},
-    {.name = "wait", .kind = PROP_BOOL, C(wait)},
-    {.name = "append", .kind = PROP_BOOL, C(append)},
-    {.name = "signal", .kind = PROP_BOOL, C(signal)},
+    {.name = "path", .kind = PROP_STRING, C(path), .whose = OF_HOST},
+    {.name = "server", .kind = PROP_BOOL, C(server), .whose = OF_HOST},
+    {.name = "wait", .kind = PROP_BOOL, C(wait), .whose = OF_HOST},
+    {.name = "append", .kind = PROP_BOOL, C(append), .whose = OF_HOST},
+    {.name = "signal", .kind = PROP_BOOL, C(signal), .whose = OF_HOST},
     {0},
 };
 #undef C
@@ -188,10 +188,10 @@ static const char *const mon_modes[] = {"control", NULL};
 
 #define O(member) .offset = offsetof(struct mon_options, member)
 static const struct prop mon_props[] = {
-    {.name = "chardev", .kind = PROP_STRING, O(chardev)},
-    {.name = "mode", .kind = PROP_ENUM, .choices = mon_modes, O(mode)},
-    {.name = "pretty", .kind = PROP_BOOL, O(pretty)},
-    {.name = "id", .kind = PROP_IGNORED},
+    {.name = "chardev", .kind = PROP_STRING, O(chardev), .whose = OF_HOST},
+    {.name = "mode", .kind = PROP_ENUM, .choices = mon_modes, O(mode), .whose = OF_HOST},
+    {.name = "pretty", .kind = PROP_BOOL, O(pretty), .whose = OF_HOST},
+    {.name = "id", .kind = PROP_IGNORED, .whose = OF_HOST},
     {0},
 };
 #undef O

@@ -27,10 +27,11 @@ enum prop_kind {
 
 /*
  * Whose word counts when a machine comes from elsewhere (vmm/main/foreign.h)? What is not marked is
- * this host's.
+ * this host's, and a test asks for the mark.
  */
 enum prop_whose {
-    OF_HOST = 0,    /* what came is dropped, this host's default holds */
+    OF_NOBODY = 0,  /* not marked: as OF_HOST */
+    OF_HOST,        /* what came is dropped, this host's default holds */
     OF_GUEST,       /* the machine that the guest sees: taken as it came */
     OF_HOST_FILE,   /* names a file: taken beneath an allowed directory, else this host's */
     OF_HOST_TAP,    /* names a TAP: taken if its name is allowed, else this host's */

@@ -233,6 +233,8 @@ static void what_is_not_the_guests_is_not_taken(void **state)
     const struct option_def *def;
 
     for (size_t i = 0; (def = option_at(i)); i++) {
+        if (def->whose == OF_NOBODY)
+            fail_msg("-%s: options.c does not say whose word it is", def->name);
         if (!def->syntax) {
             one_word(f, def);
             continue;
@@ -243,8 +245,12 @@ static void what_is_not_the_guests_is_not_taken(void **state)
                 assert_int_equal(split(f), 0);
                 assert_null(have(f, def->name));
             } else {
-                for (const struct prop *p = v->props; p->name; p++)
+                for (const struct prop *p = v->props; p->name; p++) {
+                    if (p->whose == OF_NOBODY)
+                        fail_msg("-%s %s=: its table does not say whose word it is", def->name,
+                                 p->name);
                     one_part(f, def, v, p);
+                }
             }
         }
     }

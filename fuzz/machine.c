@@ -271,11 +271,17 @@ void machine_read(struct machine *m, uint64_t gpa, unsigned size_bytes, uint64_t
 
 void machine_write(struct machine *m, uint64_t gpa, unsigned size_bytes, uint64_t value)
 {
-    int64_t begin_ns = processor_ns();
+    int64_t end_ns = clock_monotonic_ns() + DRAIN_NS, begin_ns;
+    int rc;
 
-    if (bus_write(board_bus(m->board), gpa, size_bytes, value) < 0)
-        return;
-    check_cost(begin_ns, "a store to a register was dear");
+    do {
+        begin_ns = processor_ns();
+        rc = bus_write(board_bus(m->board), gpa, size_bytes, value);
+        check_cost(begin_ns, "a store to a register was dear");
+        FUZZ_CHECK(clock_monotonic_ns() < end_ns, "a store that is put off is never over");
+        if (rc == -EAGAIN)
+            turn_once(m);
+    } while (rc == -EAGAIN);
 }
 
 static uint8_t *ram_shadow(struct machine *m)

@@ -55,8 +55,11 @@ static void give_images(struct migration *m)
 static int source_deactivate(void *opaque, struct ferry_err *err)
 {
     struct migration *m = opaque;
-    int rc = source_settle(m, err);
+    int rc;
 
+    if (m->status != MIGRATION_CANCELLING)
+        migration_set_status(m, MIGRATION_DEVICE);
+    rc = source_settle(m, err);
     if (rc == 0 && !m->stays)
         give_images(m);
     m->images_leave = rc == 1;
@@ -171,8 +174,6 @@ static void source_trace(void *opaque, enum ferry_migrate_point point)
         vm_set_run_state(m->vm, RUN_STATE_FINISH_MIGRATE);
         break;
     case FERRY_MIGRATE_SAVED:
-        if (!cancelling)
-            migration_set_status(m, MIGRATION_DEVICE);
         tell_passes(m);
         break;
     case FERRY_MIGRATE_RETURNED:

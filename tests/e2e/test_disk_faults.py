@@ -22,8 +22,8 @@ class Host:
     def __init__(self, folder, library):
         self.folder = folder
         self.image = make_disk(folder / "d.img")
-        words = ["env", f"LD_PRELOAD={library}", f"DISK_SHIM={folder}", str(FERRY), "run"]
-        self.vmm = Vmm("ferry", words, [])
+        self.shim = ["env", f"LD_PRELOAD={library}", f"DISK_SHIM={folder}"]
+        self.vmm = Vmm("ferry", [*self.shim, str(FERRY), "run"], [])
 
     def options(self, policy=""):
         drive = f"file={self.image},if=none,id=d0,format=raw{policy}"
@@ -160,11 +160,28 @@ def test_a_snapshot_holds_what_failed(start, host, target, tmp_path):
     qmp.execute("migrate", uri=f"file:{tmp_path}/snapshot")
     wait_for(lambda: qmp.execute("query-migrate")["status"] == "completed")
     machine.close()
-    there = target(machine, "run", "--restore", tmp_path / "snapshot")
+    # This host is no better, for a while.
+    host.fail("write", errno.EIO)
+    there = target(machine, "run", "--restore", tmp_path / "snapshot", before=host.shim)
     there.wait_status("io-error")
+    assert there.ferry("cont", machine.name).status == 0
+    there.wait_status("io-error")
+    host.heal()
     assert there.ferry("cont", machine.name).status == 0
     there.wait_status("running")
     there.verdict()
+
+
+def test_a_discard_that_failed_is_done_after_cont(start, host):
+    machine = start(vmm=host.vmm, **GUEST, options=host.options(",werror=stop,discard=unmap"))
+    machine.wait_ready()
+    qmp = machine.qmp()
+    host.fail_once("allocate", errno.EIO)
+    machine.console.send("shell blkdiscard -o 33554432 -l 1048576 /dev/vda; echo discard=$?")
+    expect_stop(qmp, operation="write", reason=os.strerror(errno.EIO))
+    qmp.execute("cont")
+    machine.console.wait(r"discard=0")
+    machine.verdict()
 
 
 def test_a_flush_that_failed_stays_failed(start, host):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A VM that answers a subcommand with anything: the subcommand ends by itself, and prints text."""
 
+import contextlib
 import json
 import os
 import socket
@@ -41,15 +42,20 @@ class HostileVm:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            with client, client.makefile("rwb") as lines:
-                self.say(lines, GREETING)
-                for line in lines:
-                    asked = json.loads(line)
-                    self.say(lines, {"event": ESCAPES, "data": self.answer})
-                    if asked["execute"] == "qmp_capabilities":
-                        self.say(lines, {"return": {}, "id": asked["id"]})
-                        continue
-                    self.say(lines, self.answer_to(asked))
+            with client, contextlib.suppress(OSError):
+                self.talk(client)
+
+    def talk(self, client):
+        self.say(client, GREETING)
+        for line in client.makefile("rb"):
+            asked = json.loads(line)
+            self.say(client, {"event": ESCAPES, "data": self.answer})
+            if asked["execute"] == "qmp_capabilities":
+                self.say(client, {"return": {}, "id": asked["id"]})
+                continue
+            while self.answer == "events":
+                self.say(client, {"event": "NOISE", "data": [{}] * 100})
+            self.say(client, self.answer_to(asked))
 
     def answer_to(self, asked):
         if self.answer == "error":
@@ -57,9 +63,8 @@ class HostileVm:
         return {"return": self.answer, "id": asked["id"]}
 
     @staticmethod
-    def say(lines, value):
-        lines.write(json.dumps(value).encode() + b"\r\n")
-        lines.flush()
+    def say(client, value):
+        client.sendall(json.dumps(value).encode() + b"\r\n")
 
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)
@@ -80,3 +85,13 @@ def test_what_a_vm_says_is_text(tmp_path, words, answer):
     for character in done.out + done.err:
         assert character == "\n" or character.isprintable(), (done.out, done.err)
     assert "\nferry: all is well" not in done.out + done.err
+
+
+def test_a_vm_that_talks_without_end_is_given_up(tmp_path):
+    vm = HostileVm(tmp_path, "events")
+    try:
+        done = ferry("status", "vm", env=vm.env)
+    finally:
+        vm.close()
+    assert done.status == 1
+    assert "does not answer" in done.err

@@ -17,9 +17,10 @@
 #include "vmm/qmp/client.h"
 #include "vmm/qmp/json_out.h"
 
-#define NAMES_MAX  64
-/* A VM that does not greet within this hangs; a command may take as long as it takes. */
-#define CONNECT_NS (INT64_C(10) * 1000000000)
+#define NAMES_MAX 64
+/* A VM that does not greet or answer a query within this hangs; any other command may take as long
+ * as it takes. */
+#define ANSWER_NS (INT64_C(10) * 1000000000)
 
 struct names {
     char list[NAMES_MAX][RUNDIR_PATH_BYTES];
@@ -57,8 +58,8 @@ static int no_such_vm(const char *vm, struct ferry_err *err)
     return err_set(err, ENOENT, "no VM named '%s' is running; 'ferry ls' lists yours", vm);
 }
 
-int client_execute(const char *vm, const char *command, struct json_object *arguments,
-                   struct json_object **reply, struct ferry_err *err)
+static int execute(const char *vm, const char *command, struct json_object *arguments,
+                   int64_t timeout_ns, struct json_object **reply, struct ferry_err *err)
 {
     char path[RUNDIR_PATH_BYTES];
     struct qmp_client *client = NULL;
@@ -67,7 +68,7 @@ int client_execute(const char *vm, const char *command, struct json_object *argu
     if (!rc && access(path, F_OK) < 0)
         rc = no_such_vm(vm, err);
     if (!rc) {
-        rc = qmp_client_new(&client, path, CONNECT_NS, err);
+        rc = qmp_client_new(&client, path, ANSWER_NS, err);
         if (rc == -ECONNREFUSED)
             rc = no_such_vm(vm, err);
     }
@@ -75,12 +76,24 @@ int client_execute(const char *vm, const char *command, struct json_object *argu
         json_object_put(arguments);
         return rc;
     }
-    rc = qmp_client_execute(client, command, arguments, QMP_CLIENT_FOREVER, reply, err);
+    rc = qmp_client_execute(client, command, arguments, timeout_ns, reply, err);
     json_object_put(arguments);
     qmp_client_free(client);
     if (rc < 0)
         err_prefix(err, "VM '%s'", vm);
     return rc;
+}
+
+int client_execute(const char *vm, const char *command, struct json_object *arguments,
+                   struct json_object **reply, struct ferry_err *err)
+{
+    return execute(vm, command, arguments, QMP_CLIENT_FOREVER, reply, err);
+}
+
+int client_query(const char *vm, const char *command, struct json_object **reply,
+                 struct ferry_err *err)
+{
+    return execute(vm, command, NULL, ANSWER_NS, reply, err);
 }
 
 static struct json_object *find(struct json_object *object, const char *path)

@@ -17,6 +17,9 @@ struct json_object;
  */
 int client_execute(const char *vm, const char *command, struct json_object *arguments,
                    struct json_object **reply, struct ferry_err *err) FERRY_MUST_CHECK;
+/* The same for what a VM answers at once: one that does not is given up after some seconds. */
+int client_query(const char *vm, const char *command, struct json_object **reply,
+                 struct ferry_err *err) FERRY_MUST_CHECK;
 /*
  * What answers is a stranger: of any type, with anything in its strings. A member's text, made
  * printable, or ""; its number or 0; through any nesting given as "a.b".

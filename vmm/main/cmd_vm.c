@@ -70,10 +70,10 @@ static int run_status(const struct command *self, int argc, char *const argv[])
 
     if (argc != 1)
         return command_misused(self, "the name of one VM was expected");
-    if (client_execute(vm, "query-status", NULL, &status, &err) < 0 ||
-        client_execute(vm, "query-memory-size-summary", NULL, &memory, &err) < 0 ||
-        client_execute(vm, "query-cpus-fast", NULL, &cpus, &err) < 0 ||
-        client_execute(vm, "query-migrate", NULL, &migrate, &err) < 0)
+    if (client_query(vm, "query-status", &status, &err) < 0 ||
+        client_query(vm, "query-memory-size-summary", &memory, &err) < 0 ||
+        client_query(vm, "query-cpus-fast", &cpus, &err) < 0 ||
+        client_query(vm, "query-migrate", &migrate, &err) < 0)
         return command_fail(self, "%s", err.text);
     printf("name       %s\n", vm);
     printf("status     %s\n", client_text(status, "status"));
@@ -106,7 +106,7 @@ static void list_one(void *arg, const char *name)
     struct ferry_err err;
 
     text_name(shown, name, strlen(name)); /* of a file, which may be anybody's idea of one */
-    if (client_execute(name, "query-status", NULL, &status, &err) < 0) {
+    if (client_query(name, "query-status", &status, &err) < 0) {
         printf("%-24s does not answer: %s\n", shown, err.text);
         return;
     }

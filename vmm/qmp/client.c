@@ -80,6 +80,14 @@ static int client_wait(struct qmp_client *c, short events, int64_t deadline_ns,
     }
 }
 
+/* Between two messages: one who talks without end is not waited for either. */
+static int client_check_time(int64_t deadline_ns, struct ferry_err *err)
+{
+    if (clock_monotonic_ns() < deadline_ns)
+        return 0;
+    return err_set(err, ETIMEDOUT, "the monitor talks, but does not answer");
+}
+
 static int client_send(struct qmp_client *c, struct json_object *message, int64_t deadline_ns,
                        struct ferry_err *err)
 {
@@ -136,8 +144,13 @@ static int client_message(struct qmp_client *c, int64_t deadline_ns, struct held
                 return rc;
         }
         c->in_pos += json_in_feed(c->json, c->in + c->in_pos, c->in_end - c->in_pos, &r);
-        if (r.kind == JSON_IN_NOTHING)
+        if (r.kind == JSON_IN_NOTHING) {
+            int rc = client_check_time(deadline_ns, err);
+
+            if (rc < 0)
+                return rc;
             continue;
+        }
         if (r.kind == JSON_IN_VALUE && json_object_is_type(r.value, json_type_object)) {
             *ret = (struct held_message){.message = r.value, .held_bytes = r.held_bytes};
             return 0;
@@ -192,6 +205,9 @@ static int client_reply(struct qmp_client *c, int64_t deadline_ns, struct json_o
             return 0;
         }
         client_keep_event(c, m);
+        rc = client_check_time(deadline_ns, err);
+        if (rc < 0)
+            return rc;
     }
 }
 
@@ -207,6 +223,9 @@ static int client_own_reply(struct qmp_client *c, int64_t deadline_ns, struct js
             json_object_get_int64(id) == c->last_id)
             return rc;
         json_object_put(*ret);
+        rc = client_check_time(deadline_ns, err);
+        if (rc < 0)
+            return rc;
     }
 }
 

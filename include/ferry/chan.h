@@ -71,12 +71,36 @@ FERRY_API int ferry_address_resolve(struct ferry_address *a, const struct ferry_
 FERRY_API void ferry_address_only_loopback(struct ferry_address *a);
 /* Of fd:NAME; a loan. NULL for all others. */
 FERRY_API const char *ferry_address_fd_name(const struct ferry_address *a);
+/* /dev/fdset/N. */
+FERRY_API bool ferry_address_in_fd_set(const struct ferry_address *a);
 FERRY_API void ferry_address_free(struct ferry_address *a);
 FERRY_API enum ferry_address_kind ferry_address_kind(const struct ferry_address *a);
 /* Has a return path, as far as can be known: fd:NAME not before it is resolved. */
 FERRY_API bool ferry_address_both_ways(const struct ferry_address *a);
 /* "tcp:10.0.0.2:4444", as in the list above; a loan. */
 FERRY_API const char *ferry_address_text(const struct ferry_address *a);
+
+/*
+ * Opened by another process, where this one may not: a sandbox. *mail (taken) is the asker's end of
+ * a socket of messages (SOCK_SEQPACKET); at its other end a process that may calls
+ * ferry_address_serve() with the same address. The address is then used as always; what comes late
+ * is waited for, in a source's connecting or a listener's looking up.
+ */
+FERRY_API void ferry_address_ask(struct ferry_address *a, int *mail);
+FERRY_API bool ferry_address_is_asked(const struct ferry_address *a);
+/*
+ * What has been opened, for another use than a channel: *fd is the caller's, and so is *mail, to be
+ * closed when *fd is of no more use. -EAGAIN: it has not.
+ */
+FERRY_API int ferry_address_take(struct ferry_address *a, int *fd, int *mail,
+                                 struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * Blocks: opens, sends over the mail (a loan), and stays as long as there is more to do for the
+ * asker (a connection more, a socket's path to remove), at most until it hangs up. out: to write,
+ * else to read or to listen. For a command this process becomes that command; who started this
+ * process tells the asker of its end. Failures are sent.
+ */
+FERRY_API void ferry_address_serve(const struct ferry_address *a, bool out, int mail);
 
 struct ferry_chan; /* one byte stream */
 

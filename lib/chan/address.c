@@ -2,6 +2,7 @@
 #include "lib/chan/address.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "lib/chan/chan.h"
+#include "lib/chan/mail.h"
 
 struct ferry_address *address_new(const struct chan_type *type, struct ferry_err *err)
 {
@@ -21,7 +23,7 @@ struct ferry_address *address_new(const struct chan_type *type, struct ferry_err
         return NULL;
     }
     a->type = type;
-    a->fd = a->direct_fd = -1;
+    a->fd = a->direct_fd = a->mail = -1;
     return a;
 }
 
@@ -45,6 +47,9 @@ struct ferry_address *address_copy(const struct ferry_address *a, struct ferry_e
     copy->host = copy_text(a->host, &failed);
     copy->port = copy_text(a->port, &failed);
     copy->path = copy_text(a->path, &failed);
+    copy->mail = a->mail < 0 ? -1 : fcntl(a->mail, F_DUPFD_CLOEXEC, 3);
+    copy->mail_used = a->mail_used;
+    failed |= a->mail >= 0 && copy->mail < 0;
     if (!failed)
         return copy;
     ferry_address_free(copy);
@@ -81,6 +86,7 @@ void ferry_address_free(struct ferry_address *a)
     free(a->name);
     own_close_fd(&a->fd);
     own_close_fd(&a->direct_fd);
+    own_close_fd(&a->mail);
     free(a);
 }
 
@@ -156,4 +162,26 @@ bool ferry_address_both_ways(const struct ferry_address *a)
 const char *ferry_address_text(const struct ferry_address *a)
 {
     return a->text;
+}
+
+void ferry_address_ask(struct ferry_address *a, int *mail)
+{
+    own_close_fd(&a->mail);
+    a->mail = take_fd(mail);
+    a->mail_used = false;
+}
+
+bool ferry_address_is_asked(const struct ferry_address *a)
+{
+    return a->mail >= 0;
+}
+
+int ferry_address_take(struct ferry_address *a, int *fd, int *mail, struct ferry_err *err)
+{
+    OWN_MEM char *text = NULL;
+    int r = chan_mail_take_fd(a, fd, &text, err);
+
+    if (r == 0)
+        *mail = take_fd(&a->mail);
+    return r;
 }

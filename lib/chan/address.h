@@ -2,6 +2,7 @@
 /* struct ferry_address from the inside (<ferry/chan.h>): a parsed place, nothing is open yet. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/un.h>
 
 #include <ferry/chan.h>
@@ -24,11 +25,14 @@ struct ferry_address {
     int fd;        /* FD; FILE from an fd set; -1: not resolved yet */
     int direct_fd; /* FILE from an fd set: the same with O_DIRECT, if the set has it; else -1 */
     uint64_t offset_bytes; /* FILE */
+    int mail;              /* another process opens it: we are told here, owned; -1 */
+    bool mail_used;        /* its first answer was for somebody; another has to be asked for */
 };
 
 /* Empty, of this type; NULL and err on failure. */
 struct ferry_address *address_new(const struct chan_type *type, struct ferry_err *err);
-/* Of one that is connected to: TCP, UNIX. NULL and err on failure. */
+/* Of one that is connected to: TCP, UNIX, or what another process opens. NULL and err on failure.
+ */
 struct ferry_address *address_copy(const struct ferry_address *a, struct ferry_err *err);
 /* Makes ->text; -errno. */
 int address_describe(struct ferry_address *a, struct ferry_err *err, const char *fmt,

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/mail.h"
 #include "base/own.h"
 #include "lib/chan/socket.h"
 
@@ -39,7 +40,7 @@ int chan_new(struct ferry_chan **ret, int *fd, const char *name, struct ferry_er
         return err_set(err, ENOMEM, "no memory for a channel");
     }
     c->fd = take_fd(fd);
-    c->pidfd = c->direct_fd = -1;
+    c->pidfd = c->direct_fd = c->mail = -1;
     c->socket = S_ISSOCK(st.st_mode);
     c->traits.both_ways = c->socket;
     c->traits.seekable = S_ISREG(st.st_mode);
@@ -114,6 +115,7 @@ void ferry_chan_free(struct ferry_chan *c)
     own_close_fd(&c->direct_fd);
     if (c->pidfd >= 0)
         chan_bury(&c->pidfd);
+    own_close_fd(&c->mail); /* who started the command ends it */
     free(c->name);
     free(c);
 }
@@ -208,6 +210,15 @@ uint64_t chan_queued_bytes(const struct ferry_chan *c)
     return c->socket && ioctl(c->fd, SIOCOUTQ, &n) == 0 && n > 0 ? (uint64_t)n : 0;
 }
 
+static int chan_judge(const struct ferry_chan *c, bool exited, int status, struct ferry_err *err)
+{
+    if (!exited)
+        return err_set(err, EPIPE, "%s: the command was ended by signal %d", c->name, status);
+    if (status != 0)
+        return err_set(err, EPIPE, "%s: the command ended with status %d", c->name, status);
+    return 0;
+}
+
 static int chan_reap(struct ferry_chan *c, struct ferry_err *err)
 {
     siginfo_t info = {0};
@@ -217,30 +228,44 @@ static int chan_reap(struct ferry_chan *c, struct ferry_err *err)
     if (info.si_pid == 0)
         return -EAGAIN;
     own_close_fd(&c->pidfd);
-    if (info.si_code != CLD_EXITED)
-        return err_set(err, EPIPE, "%s: the command was ended by signal %d", c->name,
-                       info.si_status);
-    if (info.si_status != 0)
-        return err_set(err, EPIPE, "%s: the command ended with status %d", c->name, info.si_status);
-    return 0;
+    return chan_judge(c, info.si_code == CLD_EXITED, info.si_status, err);
+}
+
+/* The same where another process started it. */
+static int chan_hear(struct ferry_chan *c, struct ferry_err *err)
+{
+    struct mail m;
+    int r = mail_recv(c->mail, &m, err);
+
+    if (r == -EAGAIN)
+        return r;
+    own_close_fd(&c->mail);
+    if (r < 0)
+        return err_prefix(err, "%s: waiting for the command's end", c->name);
+    mail_free(&m);
+    if (m.kind != MAIL_ENDED)
+        return err_set(err, EPROTO, "%s: the command's end was expected, another message came",
+                       c->name);
+    return chan_judge(c, WIFEXITED(m.value),
+                      WIFEXITED(m.value) ? WEXITSTATUS(m.value) : WTERMSIG(m.value), err);
 }
 
 int chan_finish(struct ferry_chan *c, struct ferry_err *err)
 {
     if (c->traits.seekable && fdatasync(c->fd) < 0)
         return err_sys(err, errno, "%s: cannot write to the disk", c->name);
-    if (c->pidfd < 0)
+    if (c->pidfd < 0 && c->mail < 0)
         return 0;
     if (!c->finishing) {
         c->finishing = true;
         own_close_fd(&c->fd); /* the command sees the end */
     }
-    return chan_reap(c, err);
+    return c->mail >= 0 ? chan_hear(c, err) : chan_reap(c, err);
 }
 
 int chan_finish_fd(const struct ferry_chan *c)
 {
-    return c->pidfd;
+    return c->mail >= 0 ? c->mail : c->pidfd;
 }
 
 void chan_shutdown(struct ferry_chan *c)

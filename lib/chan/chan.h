@@ -30,6 +30,7 @@ struct ferry_chan {
     bool socket;
     struct chan_traits traits;
     int pidfd; /* EXEC: the child, owned; -1 */
+    int mail;  /* EXEC, started by another process: where its end is told, owned; -1 */
     uint64_t sent_bytes, received_bytes;
     bool finishing;
     char *name; /* for sentences: "tcp:..."; owned */

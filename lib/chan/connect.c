@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "lib/chan/mail.h"
 #include "lib/chan/resolve.h"
 #include "lib/chan/socket.h"
 
@@ -28,8 +29,7 @@ struct chan_connect {
     struct ferry_err err;
 };
 
-int chan_connect_new(struct chan_connect **ret, const struct ferry_address *a,
-                     struct ferry_err *err)
+int chan_connect_new(struct chan_connect **ret, struct ferry_address *a, struct ferry_err *err)
 {
     struct chan_connect *c = calloc(1, sizeof(*c));
     int r = 0;
@@ -38,7 +38,9 @@ int chan_connect_new(struct chan_connect **ret, const struct ferry_address *a,
         return err_set(err, ENOMEM, "no memory for a connection");
     c->address = a;
     c->fd = -1;
-    if (a->type->kind == FERRY_ADDRESS_TCP)
+    if (a->mail >= 0)
+        r = chan_mail_ask(a, err);
+    else if (a->type->kind == FERRY_ADDRESS_TCP)
         r = resolve_start(&c->resolve, a->host, a->port, false, err);
     if (r < 0) {
         free(c);
@@ -61,12 +63,14 @@ void chan_connect_free(struct chan_connect *c)
 
 int chan_connect_fd(const struct chan_connect *c)
 {
+    if (c->address->mail >= 0)
+        return c->address->mail;
     return c->resolve ? resolve_fd(c->resolve) : c->fd;
 }
 
 short chan_connect_events(const struct chan_connect *c)
 {
-    return c->resolve ? POLLIN : POLLOUT;
+    return c->resolve || c->address->mail >= 0 ? POLLIN : POLLOUT;
 }
 
 /* Without its scheme, as QEMU says it. */
@@ -134,6 +138,10 @@ int chan_connect_step(struct chan_connect *c, struct ferry_chan **ret, struct fe
 {
     int r;
 
+    if (c->address->mail >= 0) {
+        r = chan_mail_take(c->address, ret, err);
+        return r == -EAGAIN ? 0 : r < 0 ? r : 1;
+    }
     if (c->resolve) {
         r = resolve_result(c->resolve, &c->found, err);
         if (r == -EAGAIN)

@@ -9,8 +9,8 @@
 
 struct chan_connect;
 
-/* a: a loan. */
-int chan_connect_new(struct chan_connect **ret, const struct ferry_address *a,
+/* a: a loan. One that another process opens can be of any kind. */
+int chan_connect_new(struct chan_connect **ret, struct ferry_address *a,
                      struct ferry_err *err) FERRY_MUST_CHECK;
 /* Gives up, at any time. */
 void chan_connect_free(struct chan_connect *c);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/mail.h"
 #include "base/own.h"
 
 extern char **environ;
@@ -104,6 +105,30 @@ static int exec_open(const struct ferry_address *a, bool out, struct ferry_chan 
         return err_sys(err, errno, "%s: cannot watch the command", a->text);
     fcntl((*ret)->pidfd, F_SETFD, FD_CLOEXEC);
     return 0;
+}
+
+int exec_become(const struct ferry_address *a, bool out, int mail, struct ferry_err *err)
+{
+    OWN_FD int asker = -1;
+    OWN_FD int ours = -1;
+    OWN_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int fds[2], r;
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return err_sys(err, errno, "cannot make a pipe to '%s'", a->text);
+    asker = fds[out ? 1 : 0];
+    ours = fds[out ? 0 : 1];
+    if (access(a->argv[0], X_OK) < 0)
+        return err_sys(err, errno, "cannot run '%s'", a->argv[0]);
+    if (dup2(ours, out ? STDIN_FILENO : STDOUT_FILENO) < 0 ||
+        dup2(null, out ? STDOUT_FILENO : STDIN_FILENO) < 0)
+        return err_sys(err, errno, "cannot run '%s'", a->argv[0]);
+    r = mail_send(mail, MAIL_OPENED, 0, a->text, &asker, 1);
+    if (r < 0)
+        return err_sys(err, -r, "'%s': nobody asks for it any more", a->text);
+    execve(a->argv[0], a->argv, environ);
+    /* The asker hears of the status, as of a command that a shell does not find. */
+    _exit(127);
 }
 
 const struct chan_type chan_exec = {

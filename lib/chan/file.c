@@ -63,6 +63,11 @@ static bool file_is_in_set(const struct ferry_address *a)
     return strncmp(a->path, fdset_prefix, strlen(fdset_prefix)) == 0;
 }
 
+bool ferry_address_in_fd_set(const struct ferry_address *a)
+{
+    return a->type->kind == FERRY_ADDRESS_FILE && file_is_in_set(a);
+}
+
 static int file_resolve(struct ferry_address *a, const struct ferry_fd_names *names, int flags,
                         struct ferry_err *err)
 {

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/local_socket.h"
 #include "base/own.h"
+#include "lib/chan/mail.h"
 #include "lib/chan/resolve.h"
 #include "lib/chan/socket.h"
 
@@ -24,6 +25,8 @@ struct ferry_listener {
     int fd;                  /* owned; -1 if there is just `one`, or a name is still looked up */
     struct resolve *resolve; /* while it is */
     bool loopback;           /* other hosts shall not reach it */
+    struct ferry_address *asked; /* another process listens for us; to it we are gone without */
+    bool awaited;                /* and has not said that it does */
     struct ferry_chan *one;
     char *text;
     char *unix_path; /* to remove */
@@ -71,6 +74,41 @@ static int listener_bind(struct ferry_listener *l, const struct sockaddr *name, 
     return 0;
 }
 
+static int listener_ask(struct ferry_listener *l, const struct ferry_address *a,
+                        struct ferry_err *err)
+{
+    l->asked = address_copy(a, err);
+    if (!l->asked)
+        return -ENOMEM;
+    l->text = strdup(a->text);
+    l->awaited = true;
+    return l->text ? 0 : err_set(err, ENOMEM, "no memory for a listener");
+}
+
+/* The other process has listened, or opened the one channel there will be. -EAGAIN: not yet. */
+static int listener_heard(struct ferry_listener *l, struct ferry_err *err)
+{
+    bool listens =
+        l->asked->type->kind == FERRY_ADDRESS_TCP || l->asked->type->kind == FERRY_ADDRESS_UNIX;
+    int r;
+
+    if (!listens) {
+        r = chan_mail_take(l->asked, &l->one, err);
+        if (r != -EAGAIN)
+            ferry_address_free(TAKE_PTR(l->asked));
+    } else {
+        OWN_MEM char *text = NULL;
+
+        r = chan_mail_take_fd(l->asked, &l->fd, &text, err);
+        if (!r) {
+            free(l->text);
+            l->text = TAKE_PTR(text);
+        }
+    }
+    l->awaited = r == -EAGAIN;
+    return r;
+}
+
 /* The name is looked up: listen. -EAGAIN: it is not. */
 static int listener_found(struct ferry_listener *l, struct ferry_err *err)
 {
@@ -78,8 +116,11 @@ static int listener_found(struct ferry_listener *l, struct ferry_err *err)
     socklen_t n = sizeof(name);
     struct addrinfo *found = NULL;
     char text[300];
-    int r = resolve_result(l->resolve, &found, err);
+    int r;
 
+    if (l->awaited)
+        return listener_heard(l, err);
+    r = resolve_result(l->resolve, &found, err);
     if (r == -EAGAIN)
         return r;
     resolve_leave(TAKE_PTR(l->resolve));
@@ -124,9 +165,9 @@ int ferry_listener_wait(struct ferry_listener *l, int timeout_ms, struct ferry_e
     struct pollfd p = {.events = POLLIN};
     int r;
 
-    if (!l->resolve)
+    if (ferry_listener_is_ready(l))
         return 0;
-    p.fd = resolve_fd(l->resolve);
+    p.fd = listener_fd(l);
     (void)!poll(&p, 1, timeout_ms);
     r = listener_found(l, err);
     return r == -EAGAIN ? err_set(err, ETIMEDOUT, "'%s' could not be looked up in %d ms", l->text,
@@ -179,6 +220,24 @@ static int listener_fd_kind(struct ferry_listener *l, const struct ferry_address
     return 0;
 }
 
+static int listener_open(struct ferry_listener *l, const struct ferry_address *a,
+                         struct ferry_err *err)
+{
+    int r = 0;
+
+    if (a->type->kind == FERRY_ADDRESS_TCP)
+        return listener_tcp(l, a, err);
+    if (a->type->kind == FERRY_ADDRESS_UNIX)
+        return listener_unix(l, a, err);
+    if (a->type->kind == FERRY_ADDRESS_FD)
+        r = listener_fd_kind(l, a, err);
+    if (r == 0 && l->fd < 0)
+        r = a->type->open(a, false, &l->one, err);
+    if (r == 0 && !(l->text = strdup(a->text)))
+        r = err_set(err, ENOMEM, "no memory for a listener");
+    return r;
+}
+
 int ferry_listener_new(struct ferry_listener **ret, const struct ferry_address *a,
                        struct ferry_err *err)
 {
@@ -188,21 +247,7 @@ int ferry_listener_new(struct ferry_listener **ret, const struct ferry_address *
     if (!l)
         return err_set(err, ENOMEM, "no memory for a listener");
     l->fd = -1;
-    switch (a->type->kind) {
-    case FERRY_ADDRESS_TCP:
-        r = listener_tcp(l, a, err);
-        break;
-    case FERRY_ADDRESS_UNIX:
-        r = listener_unix(l, a, err);
-        break;
-    default:
-        r = a->type->kind == FERRY_ADDRESS_FD ? listener_fd_kind(l, a, err) : 0;
-        if (r == 0 && l->fd < 0)
-            r = a->type->open(a, false, &l->one, err);
-        if (r == 0 && !(l->text = strdup(a->text)))
-            r = err_set(err, ENOMEM, "no memory for a listener");
-        break;
-    }
+    r = a->mail >= 0 ? listener_ask(l, a, err) : listener_open(l, a, err);
     if (r < 0) {
         ferry_listener_free(l);
         return r;
@@ -222,6 +267,7 @@ void ferry_listener_free(struct ferry_listener *l)
     if (l->unix_path && lstat(l->unix_path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
         unlink(l->unix_path);
     ferry_chan_free(l->one);
+    ferry_address_free(l->asked);
     free(l->unix_path);
     free(l->text);
     free(l);
@@ -229,7 +275,7 @@ void ferry_listener_free(struct ferry_listener *l)
 
 bool ferry_listener_is_ready(const struct ferry_listener *l)
 {
-    return !l->resolve;
+    return !l->resolve && !l->awaited;
 }
 
 const char *ferry_listener_text(const struct ferry_listener *l)
@@ -239,6 +285,8 @@ const char *ferry_listener_text(const struct ferry_listener *l)
 
 int listener_fd(const struct ferry_listener *l)
 {
+    if (l->awaited)
+        return l->asked->mail;
     return l->resolve ? resolve_fd(l->resolve) : l->fd;
 }
 
@@ -250,7 +298,7 @@ int listener_accept(struct ferry_listener *l, struct ferry_chan **ret, struct fe
     char text[300];
     int r;
 
-    if (l->resolve) {
+    if (!ferry_listener_is_ready(l)) {
         r = listener_found(l, err);
         return r == -EAGAIN ? 0 : r;
     }

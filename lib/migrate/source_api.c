@@ -330,10 +330,18 @@ static int source_set_up(struct ferry_migrate_source *s,
 static int source_open(struct ferry_migrate_source *s, const struct ferry_address *address,
                        struct ferry_err *err)
 {
-    if (address->type->open)
+    int r;
+
+    if (address->type->open && address->mail < 0)
         return address->type->open(address, true, &s->chan, err);
     s->address = address_copy(address, err);
-    return s->address ? chan_connect_new(&s->connect, s->address, err) : -ENOMEM;
+    r = s->address ? chan_connect_new(&s->connect, s->address, err) : -ENOMEM;
+    /* What another process has opened by now is as if it were opened now. */
+    if (r == 0 && address->mail >= 0)
+        r = chan_connect_step(s->connect, &s->chan, err);
+    if (r == 1)
+        chan_connect_free(TAKE_PTR(s->connect));
+    return r < 0 ? r : 0;
 }
 
 int ferry_migrate_source_new(struct ferry_migrate_source **ret,

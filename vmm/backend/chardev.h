@@ -46,6 +46,11 @@ struct chardev_frontend {
     /* n is at most what can_receive() said. */
     void (*receive)(void *arg, const uint8_t *data, size_t n);
     /*
+     * What waits in a socket, before it is read: how many bytes of it shall be, at most n. 0: none
+     * yet. NULL: all.
+     */
+    size_t (*look)(void *arg, const uint8_t *data, size_t n);
+    /*
      * A UNIX socket's peer has sent these file descriptors with the bytes that receive() gets next;
      * they are the frontend's. At most CHARDEV_FDS_MAX at once; more are closed. NULL: all are.
      */
@@ -108,6 +113,9 @@ void chardev_clear_frontend(struct chardev *c);
 size_t chardev_write(struct chardev *c, const void *data, size_t n);
 /* can_receive() may say more than before. */
 void chardev_input_ready(struct chardev *c);
+
+/* Where input comes from, a loan; -1: from nowhere, or not through a socket. */
+int chardev_input_socket(const struct chardev *c);
 
 const char *chardev_id(const struct chardev *c);
 bool chardev_frontend_open(const struct chardev *c);

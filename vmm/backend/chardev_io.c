@@ -138,11 +138,23 @@ static ssize_t chardev_read_bytes(struct chardev *c, uint8_t *data, size_t n)
 {
     ssize_t got;
 
+    if (c->in_is_socket && c->frontend->look) {
+        got = recv(c->in_fd, data, n, MSG_PEEK | MSG_DONTWAIT);
+        if (got > 0)
+            n = c->frontend->look(c->frontend_arg, data, (size_t)got);
+        if (n == 0)
+            return -EAGAIN;
+    }
     /* Whoever has sent fds to one that has no use for them loses them: read(2) closes them. */
     if (c->in_is_socket && c->frontend->receive_fds)
         return chardev_read_with_fds(c, data, n);
     got = read(c->in_fd, data, n);
     return got < 0 ? -errno : got;
+}
+
+int chardev_input_socket(const struct chardev *c)
+{
+    return c->in_is_socket ? c->in_fd : -1;
 }
 
 static void chardev_read(struct chardev *c)

@@ -120,8 +120,10 @@ struct vm_config {
     char *bios, *kernel, *initrd, *append;
     bool
         force_legacy; /* virtio-mmio transports; default on, -global virtio-mmio.force-legacy=off */
-    bool start_paused; /* -S */
-    char *incoming;    /* where the guest comes from, or "defer"; never part of a description */
+    bool start_paused;  /* -S */
+    char *incoming;     /* where the guest comes from, or "defer"; never part of a description */
+    bool no_sandbox;    /* -sandbox off; never part of a description, as the next */
+    bool sandbox_spawn; /* -sandbox on,spawn=allow: the VMM's own word counts */
     bool no_reboot;
     bool no_shutdown;
     bool nodefaults;

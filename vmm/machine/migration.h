@@ -85,6 +85,10 @@ int migration_params_set(struct migration *m, const size_t *indexes,
                          const struct migration_value *values, size_t count,
                          struct ferry_err *err) FERRY_MUST_CHECK;
 
+/* For what follows: the refusal if it could not begin now. */
+int migration_may_start(struct migration *m, struct ferry_err *err) FERRY_MUST_CHECK;
+int migration_may_go(struct migration *m, const struct ferry_address *address, bool resume,
+                     bool dry_run, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
  * Returns when started; observers and migration_info() tell the rest. What address names of the
  * monitor's is looked up here, and the name of an fd is used up by a success. resume: go on with
@@ -105,13 +109,14 @@ int migration_incoming(struct migration *m, struct ferry_address *address,
 /* Whether a failure of the incoming side ends the process with status 1. */
 void migration_set_exit_on_error(struct migration *m, bool exit_on_error);
 /*
- * Start `binary` (NULL = the running one) as the target and hand over to it. It may take
+ * Hand over to a process that was started for it: over *mail (base/mail.h; taken on success) comes
+ * its end of a socket, with its process id as the value, then how it ended. It may take
  * prepare_timeout_ns (0 = the default) until it is ready, the guest running. done() is called
  * once, from the loop, with 0 or a negative errno and the reason; on success the process ends soon
  * after it returns.
  */
 typedef void migration_done_fn(void *arg, int result, const struct ferry_err *err);
-int migration_update(struct migration *m, const char *binary, int64_t prepare_timeout_ns,
+int migration_update(struct migration *m, int *mail, int64_t prepare_timeout_ns,
                      migration_done_fn *done, void *arg, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
  * Would the target at that address take this VM? done() is called once, from the loop, with 0 or a

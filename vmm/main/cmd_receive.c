@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "vmm/main/commands.h"
 #include "vmm/main/receive.h"
+#include "vmm/main/supervisor.h"
 
 static int parse(const struct command *self, int argc, char *const argv[], struct receive *r)
 {
@@ -48,7 +49,9 @@ static int run(const struct command *self, int argc, char *const argv[])
     if (receive_init(&receive, &err) < 0)
         return command_fail(self, "%s", err.text);
     status = parse(self, argc, argv, &receive);
-    if (!status && receive_vm(&receive, &status, &err) < 0)
+    if (!status && !supervisor_is_there())
+        status = receive_supervise(&receive, self, argc, argv);
+    else if (!status && receive_vm(&receive, &status, &err) < 0)
         status = command_fail(self, "%s", err.text);
     receive_free(&receive);
     return status;
@@ -79,6 +82,7 @@ const struct command command_receive = {
             "                   neither encrypted yet nor does it prove who sends it\n"
             "  -qmp ...         a monitor of this process that answers from the start; without a\n"
             "                   URI, its command migrate-incoming says where to receive from\n"
+            "  --sandbox off    as ferry run -sandbox\n"
             "  --fault POINT=kill|stop\n"
             "                   for drills: end or hang at a point of a handover\n"
             "                   (ferry run --help lists them)\n",

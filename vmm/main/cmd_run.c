@@ -15,6 +15,7 @@
 #include "vmm/main/options.h"
 #include "vmm/main/process.h"
 #include "vmm/main/receive.h"
+#include "vmm/main/supervisor.h"
 #include "vmm/main/vm_internal.h"
 
 /* The name that -name gives; without one, a name of this process's own is added. */
@@ -121,7 +122,8 @@ static int parse_restore(const struct command *self, int argc, char *const argv[
 }
 
 /* The machine is the one that the file describes, with what this command line gives it. */
-static int restore(const struct command *self, int argc, char *const argv[])
+static int restore(const struct command *self, int argc, char *const argv[], int all_argc,
+                   char *const all_argv[])
 {
     struct receive receive;
     char uri[PATH_MAX + 8];
@@ -135,14 +137,37 @@ static int restore(const struct command *self, int argc, char *const argv[])
     snprintf(uri, sizeof(uri), "file:%s", argv[0]);
     receive.uri = uri;
     status = parse_restore(self, argc, argv, &receive);
-    if (!status && receive_vm(&receive, &status, &err) < 0)
+    if (!status && !supervisor_is_there())
+        status = receive_supervise(&receive, self, all_argc, all_argv);
+    else if (!status && receive_vm(&receive, &status, &err) < 0)
         status = command_fail(self, "%s", err.text);
     receive_free(&receive);
     return status;
 }
 
+/* What can be said of the command line is said before there are two processes. */
+static int supervise(const struct command *self, int argc, char *const argv[], int all_argc,
+                     char *const all_argv[])
+{
+    struct supervisor_policy policy;
+    struct options options = {0};
+    struct vm_config config = {0};
+    struct ferry_err err;
+    int rc = options_from_argv(&options, argc, (const char *const *)argv, &err);
+
+    if (!rc)
+        rc = config_from_options(&config, &options, &err);
+    options_free(&options);
+    if (rc < 0)
+        return command_fail(self, "%s", err.text);
+    supervisor_policy_from(&policy, &config);
+    return supervisor_run(self, all_argc, all_argv, &policy);
+}
+
 static int run(const struct command *self, int argc, char *const argv[])
 {
+    char *const *const all_argv = argv;
+    const int all_argc = argc;
     struct options options = {0};
     struct fault fault = {0};
     struct ferry_err err = {0};
@@ -161,7 +186,9 @@ static int run(const struct command *self, int argc, char *const argv[])
         argv += 2;
     }
     if (!rc && argc >= 1 && !strcmp(argv[0], "--restore"))
-        return restore(self, argc - 1, argv + 1);
+        return restore(self, argc - 1, argv + 1, all_argc, all_argv);
+    if (!rc && !supervisor_is_there())
+        return supervise(self, argc, argv, all_argc, all_argv);
     if (!rc)
         rc = prepare_options(&options, argc, argv, &err);
     if (!rc)

@@ -250,11 +250,11 @@ int migration_may_start(struct migration *m, struct ferry_err *err)
     return 0;
 }
 
-static int start_handover(struct migration *m, const struct ferry_address *address,
-                          struct ferry_err *err)
+static int start_handover(struct migration *m, struct ferry_address *address, struct ferry_err *err)
 {
     const char *text = ferry_address_text(address);
     OWN_FD int fd = -1;
+    OWN_FD int mail = -1;
     int rc;
 
     if (ferry_address_kind(address) != FERRY_ADDRESS_UNIX)
@@ -262,7 +262,8 @@ static int start_handover(struct migration *m, const struct ferry_address *addre
                        "parameter 'local' hands everything open over as file descriptors, which "
                        "needs unix:PATH, not %s",
                        text);
-    rc = unix_connect(strchr(text, ':') + 1, &fd, err);
+    rc = ferry_address_is_asked(address) ? ferry_address_take(address, &fd, &mail, err)
+                                         : unix_connect(strchr(text, ':') + 1, &fd, err);
     return rc < 0 ? rc : migration_live_start(m, &fd, 0, err);
 }
 
@@ -284,8 +285,8 @@ void migration_use_name(struct migration *m, const struct ferry_address *address
 }
 
 /* The refusals in QEMU's order. */
-static int start(struct migration *m, struct ferry_address *address, bool resume, bool dry_run,
-                 struct ferry_err *err)
+int migration_may_go(struct migration *m, const struct ferry_address *address, bool resume,
+                     bool dry_run, struct ferry_err *err)
 {
     int rc = migration_params_check_address(&m->params, ferry_address_kind(address), err);
 
@@ -293,14 +294,22 @@ static int start(struct migration *m, struct ferry_address *address, bool resume
         rc = err_set(err, EINVAL, "Cannot resume if there is no paused migration");
     if (!rc)
         rc = migration_may_start(m, err);
+    if (!rc && m->params.num[MIGRATION_PARAM_LOCAL] && dry_run)
+        rc = err_set(err, EINVAL, "a handover on one host cannot be tried dry");
+    if (!rc && !m->params.num[MIGRATION_PARAM_LOCAL])
+        rc = migration_params_check_stream(&m->params, err);
+    return rc;
+}
+
+static int start(struct migration *m, struct ferry_address *address, bool resume, bool dry_run,
+                 struct ferry_err *err)
+{
+    int rc = migration_may_go(m, address, resume, dry_run, err);
+
     if (rc < 0)
         return rc;
     if (m->params.num[MIGRATION_PARAM_LOCAL])
-        return dry_run ? err_set(err, EINVAL, "a handover on one host cannot be tried dry")
-                       : start_handover(m, address, err);
-    rc = migration_params_check_stream(&m->params, err);
-    if (rc < 0)
-        return rc;
+        return start_handover(m, address, err);
     rc = migration_resolve(m, address, O_WRONLY, err);
     if (!rc)
         rc = migration_net_start(m, address, dry_run, err);
@@ -405,7 +414,7 @@ int migration_new(struct migration **ret, struct vm *vm, struct ferry_err *err)
     if (!m)
         return err_set(err, ENOMEM, "out of memory");
     m->vm = vm;
-    m->listen_fd = -1;
+    m->listen_fd = m->listen_mail = m->mail = -1;
     migration_params_init(&m->params);
     rc = vm_observe(vm, vm_changed, m, err);
     if (!rc)
@@ -426,7 +435,7 @@ void migration_free(struct migration *m)
     announcer_free(m->announcer);
     migration_stop_listening(m);
     reaper_free(m->reaper);
-    free(m->binary);
+    own_close_fd(&m->mail);
     free(m);
 }
 
@@ -438,11 +447,6 @@ void migration_set_fault(struct migration *m, const struct fault *fault)
 void migration_set_exit_on_error(struct migration *m, bool exit_on_error)
 {
     m->exit_on_error = exit_on_error;
-}
-
-void migration_set_supervised(struct migration *m)
-{
-    m->supervised = true;
 }
 
 void migration_set_any_file(struct migration *m, bool any_file)

@@ -22,8 +22,6 @@ struct this_host;
 void migration_set_this_host(struct migration *m, const struct this_host *this_host);
 /* A machine that will be described may come from another host. */
 void migration_set_insecure(struct migration *m, bool insecure);
-/* For a start: -EBUSY and the like if none can begin. */
-int migration_may_start(struct migration *m, struct ferry_err *err) FERRY_MUST_CHECK;
 void migration_set_exit_on_error(struct migration *m, bool exit_on_error);
 /* A file may be mapped-ram or not, whatever the capability says. */
 void migration_set_any_file(struct migration *m, bool any_file);
@@ -31,5 +29,3 @@ void migration_set_any_file(struct migration *m, bool any_file);
 void migration_drained(struct migration *m);
 /* The same of vm_flush_result(). */
 void migration_flushed(struct migration *m);
-/* This process was started by a handover: when it hands over itself it just ends. */
-void migration_set_supervised(struct migration *m);

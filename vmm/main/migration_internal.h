@@ -39,7 +39,6 @@ struct migration {
     struct migration_params params;
     struct fault fault;
     const struct this_host *this_host; /* loan; of who takes a machine that is described */
-    bool supervised;
     bool exit_on_error;
     bool insecure;               /* others than this host may describe a machine */
     bool any_file;               /* a file may be mapped-ram or not */
@@ -68,8 +67,8 @@ struct migration {
     struct ferry_live_target *target;
     struct ferry_ledger ledger;
     bool have_ledger;
-    char *binary; /* that `ferry update` starts; NULL = the running one */
-    pid_t child;
+    pid_t child; /* that was started for it; 0 = none */
+    int mail;    /* where its end is told, owned; -1 */
     struct reaper *reaper;
 
     /* --- stream --- */
@@ -87,6 +86,7 @@ struct migration {
 
     /* --- where a target waits --- */
     int listen_fd;           /* -1, or a UNIX socket on which both are spoken */
+    int listen_mail;         /* of who listens for us, and removes the path then; -1 */
     struct callers *callers; /* those who have said nothing yet */
     char listen_path[108];
     char listen_text[MIGRATION_ADDRESS_BYTES]; /* of listen_fd: "unix:/run/move"; "" = nowhere */

@@ -31,8 +31,9 @@ static const char handover_magic[MAGIC_BYTES] = {0, 0, 0, 1};
 void migration_stop_listening(struct migration *m)
 {
     callers_free(TAKE_PTR(m->callers));
-    if (m->listen_fd >= 0)
+    if (m->listen_fd >= 0 && m->listen_mail < 0)
         unlink(m->listen_path);
+    own_close_fd(&m->listen_mail);
     own_close_fd(&m->listen_fd);
     m->listen_text[0] = '\0';
 }
@@ -93,10 +94,14 @@ static void caller_gone(void *arg)
 
 static const struct callers_ops caller_ops = {.spoke = caller_spoke, .gone = caller_gone};
 
-static int listen_for_both(struct migration *m, const char *path, struct ferry_err *err)
+static int listen_for_both(struct migration *m, struct ferry_address *address,
+                           struct ferry_err *err)
 {
+    const char *path = strchr(ferry_address_text(address), ':') + 1;
     OWN_FD int fd = -1;
-    int rc = unix_listen(path, &fd, err);
+    OWN_FD int mail = -1;
+    int rc = ferry_address_is_asked(address) ? ferry_address_take(address, &fd, &mail, err)
+                                             : unix_listen(path, &fd, err);
 
     if (!rc)
         rc = callers_new(&m->callers, vm_loop(m->vm), fd, &caller_ops, m, err);
@@ -105,6 +110,7 @@ static int listen_for_both(struct migration *m, const char *path, struct ferry_e
     snprintf(m->listen_path, sizeof(m->listen_path), "%s", path);
     snprintf(m->listen_text, sizeof(m->listen_text), "unix:%s", path);
     m->listen_fd = take_fd(&fd);
+    m->listen_mail = take_fd(&mail);
     migration_begin(m, true);
     return 0;
 }
@@ -185,7 +191,7 @@ static int incoming(struct migration *m, struct ferry_address *address, int look
      * the open files of another. */
     if (!own_machine && ferry_address_kind(address) == FERRY_ADDRESS_UNIX &&
         !m->params.capabilities[MIGRATION_CAP_MULTIFD])
-        return listen_for_both(m, strchr(text, ':') + 1, err);
+        return listen_for_both(m, address, err);
     fd = own_machine ? -1 : take_socket(text);
     if (fd >= 0)
         return listen_on_socket(m, &fd, err);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <ferry/ferry.h>
@@ -11,10 +10,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mail.h"
 #include "base/own.h"
 #include "vmm/main/migration_internal.h"
 #include "vmm/main/reaper.h"
-#include "vmm/main/spawn.h"
 #include "vmm/main/vm_internal.h"
 
 /* For a target that failed to end by itself, so that its exit status can be told. */
@@ -29,8 +28,7 @@ static void report_failure(void *arg, const char *end)
 
     if (strlen(m->error.text) + strlen(end) < sizeof(m->error.text))
         strcat(m->error.text, end);
-    reaper_free(m->reaper);
-    m->reaper = NULL;
+    reaper_free(TAKE_PTR(m->reaper));
     m->child = 0;
     migration_source_failed(m);
 }
@@ -45,23 +43,14 @@ static void source_failed(struct migration *m, bool lost)
         migration_back(m);
     vm_retry_requests(m->vm);
     migration_driver_stop(&m->driver);
-    free(TAKE_PTR(m->binary));
-    if (!m->child || reaper_new(&m->reaper, vm_loop(m->vm), m->child, CHILD_GRACE_NS,
+    if (!m->child || reaper_new(&m->reaper, vm_loop(m->vm), &m->mail, CHILD_GRACE_NS,
                                 report_failure, m, &err) < 0)
         report_failure(m, "");
-}
-
-static void end_after_update(struct migration *m, char *binary)
-{
-    if (!m->supervised)
-        spawn_become_waiter(binary);
-    vm_exit(m->vm, 0);
 }
 
 static void source_done(struct migration *m)
 {
     migration_done_fn *done = m->done;
-    OWN_MEM char *binary = TAKE_PTR(m->binary);
 
     m->ledger = *ferry_live_source_ledger(m->source);
     m->have_ledger = true;
@@ -72,7 +61,7 @@ static void source_done(struct migration *m)
     if (!done)
         return;
     done(m->done_arg, 0, NULL);
-    end_after_update(m, binary);
+    vm_exit(m->vm, 0);
 }
 
 static void source_trace(void *opaque, enum ferry_live_point point)
@@ -149,31 +138,26 @@ int migration_live_start(struct migration *m, int *fd, int64_t prepare_timeout_n
     return rc < 0 ? rc : migration_drive(m, &source_driver, false, err);
 }
 
-int migration_update(struct migration *m, const char *binary, int64_t prepare_timeout_ns,
+int migration_update(struct migration *m, int *mail, int64_t prepare_timeout_ns,
                      migration_done_fn *done, void *arg, struct ferry_err *err)
 {
-    OWN_FD int ours = -1;
-    OWN_FD int theirs = -1;
-    OWN_MEM char *copy = binary ? strdup(binary) : NULL;
-    int pair[2];
+    struct mail target;
     int rc = migration_may_start(m, err);
 
+    if (!rc)
+        rc = mail_recv(*mail, &target, err);
     if (rc < 0)
         return rc;
-    if (binary && !copy)
-        return err_set(err, ENOMEM, "out of memory");
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-        return err_sys(err, errno, "cannot make a socket pair");
-    ours = pair[0];
-    theirs = pair[1];
-    rc = spawn_target(&m->child, binary, theirs, err);
-    if (!rc)
-        rc = migration_live_start(m, &ours, prepare_timeout_ns, err);
-    if (rc < 0) {
-        m->child = 0;
+    if (target.kind == MAIL_OPENED && target.fds[0] >= 0)
+        rc = migration_live_start(m, &target.fds[0], prepare_timeout_ns, err);
+    else
+        rc = err_set(err, EPROTO, "the new process ended before it could be spoken to");
+    mail_free(&target);
+    if (rc < 0)
         return rc;
-    }
-    m->binary = TAKE_PTR(copy);
+    m->child = target.value;
+    own_close_fd(&m->mail);
+    m->mail = take_fd(mail);
     m->done = done;
     m->done_arg = arg;
     return 0;

@@ -9,6 +9,7 @@
 #include "vmm/machine/vm.h"
 #include "vmm/main/board.h"
 #include "vmm/main/options.h"
+#include "vmm/main/supervisor_link.h"
 #include "vmm/main/vm_internal.h"
 #include "vmm/qmp/command.h"
 #include "vmm/qmp/monitor.h"
@@ -30,6 +31,12 @@ static struct block *block_at(void *arg, size_t index)
     return board_block(arg, index);
 }
 
+static int ask(void *arg, const char *words, int client, size_t words_bytes, int *ret_mail,
+               struct ferry_err *err)
+{
+    return supervisor_link_ask(arg, words, client, words_bytes, ret_mail, err);
+}
+
 int monitors_new(struct monitors **ret, struct vm *vm, struct migration *migration,
                  struct ferry_err *err)
 {
@@ -38,7 +45,13 @@ int monitors_new(struct monitors **ret, struct vm *vm, struct migration *migrati
 
     if (!m)
         return err_set(err, ENOMEM, "out of memory");
-    m->env = (struct monitor_env){.vm = vm, .migration = migration, .fds = vm_fds(vm)};
+    m->env = (struct monitor_env){
+        .vm = vm,
+        .migration = migration,
+        .fds = vm_fds(vm),
+        .ask = ask,
+        .ask_arg = vm_supervisor(vm),
+    };
     rc = monitor_new(&m->monitor, vm_loop(vm), &qmp_ferry_table, &m->env, err);
     if (rc < 0) {
         free(m);

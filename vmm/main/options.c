@@ -272,6 +272,10 @@ static const struct option_def option_defs[] = {
     {"incoming", "tcp:HOST:PORT|unix:P|fd:N|exec:COMMAND|file:P|defer", option_incoming,
      "wait for a guest that comes from another VMM (defer: QMP migrate-incoming says from where)",
      .whose = OF_HOST},
+    {"sandbox", "on|off[,spawn=allow]", option_sandbox,
+     "off: the process keeps every privilege it was started with; spawn=allow: it may also start "
+     "and open what no operator's words ask for (docs/sandbox.md)",
+     .whose = OF_HOST},
     {"no-reboot", NULL, option_no_reboot, "a guest reset ends the VM", .whose = OF_GUEST},
     {"no-shutdown", NULL, option_no_shutdown, "a guest power-off stops the VM and keeps it",
      .whose = OF_GUEST},
@@ -361,8 +365,8 @@ char *options_to_json(const struct options *o)
     for (size_t i = 0; i < o->count; i++) {
         struct json_object *pair;
 
-        /* How this process got its guest is no property of the machine. */
-        if (!strcmp(o->list[i].name, "incoming"))
+        /* How this process got its guest, and what it may do, is no property of the machine. */
+        if (!strcmp(o->list[i].name, "incoming") || !strcmp(o->list[i].name, "sandbox"))
             continue;
         pair = json_object_new_array();
 

@@ -49,7 +49,7 @@ void options_print_help(FILE *to);
 /* --- for the files that handle groups of options --- */
 typedef int option_apply_fn(struct vm_config *c, const char *value, struct ferry_err *err);
 option_apply_fn option_drive, option_blockdev, option_netdev, option_device;
-option_apply_fn option_object;
+option_apply_fn option_object, option_sandbox;
 option_apply_fn option_chardev, option_serial, option_monitor_hmp, option_qmp, option_qmp_pretty,
     option_mon;
 /* RAM and the file that it is in agree. */

@@ -3,22 +3,20 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/mail.h"
 #include "base/own.h"
 
 struct reaper {
-    pid_t child;
-    int pidfd;
+    int mail; /* owned */
     struct loop_watch *watch;
     struct loop_timer *timer;
     bool killed;
@@ -29,45 +27,47 @@ struct reaper {
 static void child_ended(void *arg, short revents)
 {
     struct reaper *r = arg;
+    struct ferry_err err;
     char end[96] = "";
-    int status;
+    struct mail m;
+    int rc = mail_recv(r->mail, &m, &err);
 
-    if (waitpid(r->child, &status, WNOHANG) != r->child)
+    if (rc == -EAGAIN)
         return;
+    if (!rc)
+        mail_free(&m);
     loop_watch_set(r->watch, 0);
     loop_timer_set(r->timer, INT64_MAX);
-    if (!r->killed && WIFEXITED(status))
-        snprintf(end, sizeof(end), " (exit status %d)", WEXITSTATUS(status));
-    else if (!r->killed && WIFSIGNALED(status))
-        snprintf(end, sizeof(end), " (killed by signal %d, %s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
+    if (!rc && m.kind == MAIL_ENDED && !r->killed && WIFEXITED(m.value))
+        snprintf(end, sizeof(end), " (exit status %d)", WEXITSTATUS(m.value));
+    else if (!rc && m.kind == MAIL_ENDED && !r->killed && WIFSIGNALED(m.value))
+        snprintf(end, sizeof(end), " (killed by signal %d, %s)", WTERMSIG(m.value),
+                 strsignal(WTERMSIG(m.value)));
     r->fn(r->arg, end);
 }
 
 static void grace_is_over(void *arg)
 {
     struct reaper *r = arg;
+    char kill = 1;
 
+    /* Any word at all is that it shall not stay (supervisor.c). */
     r->killed = true;
-    kill(r->child, SIGKILL);
+    (void)!send(r->mail, &kill, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-int reaper_new(struct reaper **ret, struct loop *loop, pid_t child, int64_t grace_ns, reaper_fn *fn,
+int reaper_new(struct reaper **ret, struct loop *loop, int *mail, int64_t grace_ns, reaper_fn *fn,
                void *arg, struct ferry_err *err)
 {
     struct reaper *r = calloc(1, sizeof(*r));
-    int rc = 0;
+    int rc;
 
     if (!r)
         return err_set(err, ENOMEM, "out of memory");
-    *r = (struct reaper){.child = child, .fn = fn, .arg = arg};
-    r->pidfd = (int)syscall(SYS_pidfd_open, child, 0);
-    if (r->pidfd < 0)
-        rc = err_sys(err, errno, "cannot wait for process %d", (int)child);
+    *r = (struct reaper){.mail = take_fd(mail), .fn = fn, .arg = arg};
+    rc = loop_timer_new(&r->timer, loop, grace_is_over, r, err);
     if (!rc)
-        rc = loop_timer_new(&r->timer, loop, grace_is_over, r, err);
-    if (!rc)
-        rc = loop_watch_new(&r->watch, loop, r->pidfd, POLLIN, child_ended, r, err);
+        rc = loop_watch_new(&r->watch, loop, r->mail, POLLIN, child_ended, r, err);
     if (rc < 0) {
         reaper_free(r);
         return rc;
@@ -85,6 +85,6 @@ void reaper_free(struct reaper *r)
         loop_watch_free(r->watch);
     if (r->timer)
         loop_timer_free(r->timer);
-    own_close_fd(&r->pidfd);
+    own_close_fd(&r->mail);
     free(r);
 }

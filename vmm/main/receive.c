@@ -9,11 +9,14 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "vmm/main/commands.h"
 #include "vmm/main/migration.h"
 #include "vmm/main/migration_params.h"
 #include "vmm/main/monitors.h"
+#include "vmm/main/options.h"
 #include "vmm/main/process.h"
 #include "vmm/main/rundir.h"
+#include "vmm/main/supervisor.h"
 #include "vmm/main/vm_internal.h"
 
 int receive_init(struct receive *r, struct ferry_err *err)
@@ -33,6 +36,10 @@ int receive_parse(struct receive *r, int argc, char *const argv[], int *i, struc
 
     if (taken)
         return taken;
+    if (!strcmp(argv[*i], "--sandbox") && *i + 1 < argc) {
+        r->sandbox = argv[++*i];
+        return 1;
+    }
     if (!strcmp(argv[*i], "--direct-io")) {
         r->direct_io = true;
         return 1;
@@ -66,8 +73,6 @@ static int set_up(struct migration *m, const struct receive *r, struct ferry_err
     migration_set_exit_on_error(m, true);
     migration_set_this_host(m, &r->this_host);
     migration_set_insecure(m, r->insecure);
-    if (r->supervised)
-        migration_set_supervised(m);
     migration_set_any_file(m, true);
     /* So that channels go with it; what it really is the file says. */
     if (r->uri && !strncmp(r->uri, "file:", 5))
@@ -110,6 +115,24 @@ static int start_incoming(struct migration *m, const struct receive *r, struct f
         fflush(stdout);
     }
     return 0;
+}
+
+int receive_supervise(const struct receive *r, const struct command *self, int argc,
+                      char *const argv[])
+{
+    struct vm_config config = {0};
+    struct supervisor_policy policy;
+    struct ferry_err err;
+    int rc = r->sandbox ? option_sandbox(&config, r->sandbox, &err) : 0;
+
+    if (rc < 0)
+        return command_misused(self, "--sandbox %s: %s", r->sandbox, err.text);
+    if (r->qmp)
+        rc = option_qmp(&config, r->qmp, &err);
+    if (rc < 0)
+        return command_fail(self, "-qmp %s: %s", r->qmp, err.text);
+    supervisor_policy_from(&policy, &config);
+    return supervisor_run(self, argc, argv, &policy);
 }
 
 int receive_vm(const struct receive *r, int *status, struct ferry_err *err)

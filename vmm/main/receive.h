@@ -9,9 +9,12 @@
 #include "vmm/main/fault.h"
 #include "vmm/main/this_host.h"
 
+struct command;
+
 struct receive {
-    const char *uri; /* NULL: QMP migrate-incoming will say */
-    const char *qmp; /* NULL: no monitor of its own before the VM has come */
+    const char *uri;     /* NULL: QMP migrate-incoming will say */
+    const char *sandbox; /* as -sandbox; NULL: on */
+    const char *qmp;     /* NULL: no monitor of its own before the VM has come */
     bool supervised;
     bool insecure;           /* other hosts may connect, although nothing proves who they are */
     unsigned channels;       /* 0: no channels besides the main one; of a file: one reads it */
@@ -26,5 +29,8 @@ void receive_free(struct receive *r);
 /* What both commands take: 1: argv[*i] was one, and *i is at its last word; 0: it was none. */
 int receive_parse(struct receive *r, int argc, char *const argv[], int *i,
                   struct ferry_err *err) FERRY_MUST_CHECK;
+/* As the supervisor of a process with the same words; returns the exit status. */
+int receive_supervise(const struct receive *r, const struct command *self, int argc,
+                      char *const argv[]);
 /* Until the VM ends; *status is the exit status. */
 int receive_vm(const struct receive *r, int *status, struct ferry_err *err) FERRY_MUST_CHECK;

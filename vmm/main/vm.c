@@ -21,6 +21,7 @@
 #include "vmm/main/monitors.h"
 #include "vmm/main/requests.h"
 #include "vmm/main/rundir.h"
+#include "vmm/main/supervisor_link.h"
 #include "vmm/main/vm_internal.h"
 
 #define OBSERVERS_MAX 4
@@ -36,6 +37,7 @@ struct vm {
     struct migration *migration;
     struct monitors *monitors;
     struct fd_table *fds;
+    struct supervisor_link *supervisor;
     struct requests requests;
     struct bell *requested; /* a guest can ask a million times: one is heard in a turn */
     struct globalstate globalstate;
@@ -504,6 +506,8 @@ int vm_new(struct vm **ret, struct ferry_err *err)
     if (!rc)
         rc = fd_table_new(&vm->fds, err);
     if (!rc)
+        rc = supervisor_link_new(&vm->supervisor, vm->loop, err);
+    if (!rc)
         rc = migration_new(&vm->migration, vm, err);
     if (!rc)
         rc = monitors_new(&vm->monitors, vm, vm->migration, err);
@@ -526,6 +530,7 @@ void vm_free(struct vm *vm)
     ferry_vm_free(vm->parts);
     whole = board_free(vm->board);
     fd_table_free(vm->fds);
+    supervisor_link_free(vm->supervisor);
     rundir_claim_free(vm->claim);
     ferry_owner_free(vm->owner);
     if (!whole)
@@ -638,6 +643,7 @@ int vm_launch(struct vm *vm, struct ferry_err *err)
 
     if (rc < 0)
         return rc;
+    supervisor_link_has_guest(vm->supervisor);
     vm->state = RUN_STATE_PRELAUNCH;
     for (size_t i = 0; i < ferry_vm_part_count(vm->parts); i++) {
         const struct ferry_part *part = ferry_vm_part(vm->parts, i);
@@ -676,6 +682,7 @@ void vm_arrived(struct vm *vm, bool running)
                                                                   : RUN_STATE_PAUSED);
     if (vm->on_arrival == ARRIVAL_STAY && vm_stop(vm, &err) < 0)
         log_error("%s", err.text);
+    supervisor_link_has_guest(vm->supervisor);
     rundir_claim_sign(vm->claim);
     vm_retry_requests(vm);
 }
@@ -710,6 +717,11 @@ size_t vm_hart_count(const struct vm *vm)
 int vm_hart_thread_id(const struct vm *vm, size_t index)
 {
     return hart_thread_id(board_hart(vm->board, index));
+}
+
+struct supervisor_link *vm_supervisor(struct vm *vm)
+{
+    return vm->supervisor;
 }
 
 struct migration *vm_migration(struct vm *vm)

@@ -24,6 +24,7 @@
 struct fd_table;
 struct migration;
 struct monitors;
+struct supervisor_link;
 
 int vm_new(struct vm **ret, struct ferry_err *err) FERRY_MUST_CHECK;
 void vm_free(struct vm *vm);
@@ -60,6 +61,8 @@ bool vm_starts_with_client(const struct vm *vm);
 int vm_run(struct vm *vm);
 void vm_exit(struct vm *vm, int status);
 
+/* What this process may not do itself, its supervisor is asked for. A loan; NULL: there is none. */
+struct supervisor_link *vm_supervisor(struct vm *vm);
 struct migration *vm_migration(struct vm *vm);
 struct monitors *vm_monitors(struct vm *vm);
 struct fd_table *vm_fds(struct vm *vm);

@@ -63,6 +63,10 @@ extern const struct qmp_type qmp_type_fdname_args, qmp_type_add_fd_args, qmp_typ
 extern const struct qmp_type qmp_type_remove_fd_args, qmp_type_fdsets;
 
 /* cmd_migrate.c */
+struct ferry_address;
+/* Where arguments that nobody has checked send a migration to, or let one come from. */
+int qmp_migrate_address(struct json_object *args, bool incoming, struct ferry_address **ret,
+                        struct ferry_err *err) FERRY_MUST_CHECK;
 QMP_HANDLER(qmp_run_migrate);
 QMP_HANDLER(qmp_run_migrate_incoming);
 QMP_HANDLER(qmp_run_migrate_cancel);

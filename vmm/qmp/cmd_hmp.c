@@ -109,6 +109,7 @@ static int hmp_migrate(struct qmp_call *call, const char *const *words, struct b
         return -EINVAL;
     }
     json_put_str(args, "uri", words[0]);
+    call->human = true;
     rc = run_quietly(call, qmp_run_migrate, args, err);
     /* A person at a terminal would wait; here nobody may be kept. */
     if (!rc && !detach)
@@ -210,11 +211,11 @@ static int hmp_run(struct qmp_call *call, const struct hmp_command *c, const cha
                    c->name);
     else if (rc < 0)
         buf_printf(out, "Error: %s\r\n", err->text);
-    return 0;
+    return rc == QMP_DEFERRED ? rc : 0;
 }
 
 /* What comes behind the name; the words live as long as line. */
-static void hmp_line(struct qmp_call *call, char *line, struct buf *out)
+static int hmp_line(struct qmp_call *call, char *line, struct buf *out)
 {
     const char *words[HMP_WORDS_MAX + 4] = {0};
     size_t count = hmp_split(line, words, HMP_WORDS_MAX + 2), first = 1;
@@ -222,19 +223,18 @@ static void hmp_line(struct qmp_call *call, char *line, struct buf *out)
     bool info;
 
     if (!count)
-        return;
+        return 0;
     info = !strcmp(words[0], "info");
     if (!strcmp(words[0], "help") || (info && count == 1)) {
         hmp_help(out, info || (count > 1 && !strcmp(words[1], "info")));
-        return;
+        return 0;
     }
     first = info ? 2 : 1;
     for (size_t i = 0; i < HMP_COMMANDS; i++)
-        if (info == (commands[i].info != NULL) && !strcmp(commands[i].name, words[first - 1])) {
-            hmp_run(call, &commands[i], words + first, count - first, out, &err);
-            return;
-        }
+        if (info == (commands[i].info != NULL) && !strcmp(commands[i].name, words[first - 1]))
+            return hmp_run(call, &commands[i], words + first, count - first, out, &err);
     buf_printf(out, "unknown command: '%s%.100s'\r\n", info ? "info " : "", words[first - 1]);
+    return 0;
 }
 
 QMP_HANDLER(qmp_run_human)
@@ -248,7 +248,8 @@ QMP_HANDLER(qmp_run_human)
         return err_set(err, ENOMEM, "out of memory");
     if (cpu && (index < 0 || (uint64_t)index >= vm_hart_count(monitor_env(call->monitor)->vm)))
         return err_set(err, EINVAL, "Parameter 'cpu-index' expects a CPU number");
-    hmp_line(call, line, &out);
+    if (hmp_line(call, line, &out) == QMP_DEFERRED)
+        return QMP_DEFERRED;
     buf_u8(&out, 0);
     if (out.failed)
         return err_set(err, out.failed, "the answer is too long");

@@ -11,7 +11,9 @@
 #include "base/own.h"
 #include "vmm/machine/migration.h"
 #include "vmm/machine/vm.h"
+#include "vmm/qmp/ask.h"
 #include "vmm/qmp/cmd.h"
+#include "vmm/qmp/json_build.h"
 #include "vmm/qmp/monitor.h"
 
 /* --- Types --- */
@@ -202,16 +204,126 @@ static int call_address(struct json_object *args, bool main_only, struct ferry_a
     return uri ? uri_address(ret, uri, err) : channel_address(ret, main_addr, err);
 }
 
+/* Only what names a place; the rest is the VMM's to check. */
+static const struct qmp_type where = {
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"uri", &qmp_str, true}, {"channels", &channel_list, true})};
+
+int qmp_migrate_address(struct json_object *args, bool incoming, struct ferry_address **ret,
+                        struct ferry_err *err)
+{
+    struct json_object *place = json_object_new_object(), *value;
+    int rc;
+
+    for (const struct qmp_member *m = where.members; m->name; m++)
+        if (json_object_object_get_ex(args, m->name, &value))
+            json_put(place, m->name, json_object_get(value));
+    rc = qmp_check(&where, place, err);
+    if (!rc)
+        rc = call_address(place, incoming, ret, err);
+    json_object_put(place);
+    return rc;
+}
+
+/* --- Going there, when it is open --- */
+
+/* What a command does once it may; its arguments live as long as it. */
+struct journey {
+    struct ferry_address *address;
+    struct json_object *args;
+    int (*go)(struct qmp_call *call, struct json_object *args, struct ferry_address *address,
+              struct ferry_err *err); /* as a handler */
+};
+
+static void journey_free(void *arg)
+{
+    struct journey *j = arg;
+
+    ferry_address_free(j->address);
+    json_object_put(j->args);
+    free(j);
+}
+
+static void journey_goes(struct qmp_call *call, void *arg, int *mail, const struct ferry_err *why)
+{
+    struct journey *j = arg;
+    struct ferry_err err;
+    int rc;
+
+    if (why) {
+        err = *why;
+        rc = -why->errnum;
+    } else {
+        ferry_address_ask(j->address, mail);
+        rc = j->go(call, j->args, j->address, &err);
+    }
+    journey_free(j);
+    if (rc != QMP_DEFERRED)
+        qmp_call_finish(call, rc, NULL, &err);
+}
+
+/* Is it open already, in this process, or opened by who sent it? */
+static bool is_here(const struct ferry_address *a)
+{
+    return ferry_address_kind(a) == FERRY_ADDRESS_FD || ferry_address_in_fd_set(a);
+}
+
+/* Takes *address. */
+static int journey_begin(struct qmp_call *call, const char *command, struct json_object *args,
+                         struct ferry_address **address, bool connects,
+                         int (*go)(struct qmp_call *, struct json_object *, struct ferry_address *,
+                                   struct ferry_err *),
+                         struct ferry_err *err)
+{
+    struct ask_params params = {
+        .command = command,
+        .args = args,
+        /* A peer may take its time; all else is there at once or refused. */
+        .until_opened = !connects || ferry_address_kind(*address) != FERRY_ADDRESS_TCP,
+        .fn = journey_goes,
+        .free_arg = journey_free,
+    };
+    struct journey *j;
+
+    if (!ask_is_needed(call) || is_here(*address))
+        return go(call, args, *address, err);
+    j = calloc(1, sizeof(*j));
+    if (!j)
+        return err_set(err, ENOMEM, "out of memory");
+    *j = (struct journey){.address = TAKE_PTR(*address), .args = json_object_get(args), .go = go};
+    params.arg = j;
+    return ask_begin(call, &params, err);
+}
+
 /* --- Commands --- */
+
+static int go_migrate(struct qmp_call *call, struct json_object *args,
+                      struct ferry_address *address, struct ferry_err *err)
+{
+    return migration_start(monitor_env(call->monitor)->migration, address,
+                           qmp_get_bool(args, "resume", false), err);
+}
 
 QMP_HANDLER(qmp_run_migrate)
 {
+    struct migration *m = monitor_env(call->monitor)->migration;
     OWN(address_freep) struct ferry_address *address = NULL;
     int rc = call_address(args, false, &address, err);
 
-    return rc < 0 ? rc
-                  : migration_start(monitor_env(call->monitor)->migration, address,
-                                    qmp_get_bool(args, "resume", false), err);
+    if (!rc)
+        rc = migration_may_go(m, address, qmp_get_bool(args, "resume", false), false, err);
+    return rc < 0 ? rc : journey_begin(call, "migrate", args, &address, true, go_migrate, err);
+}
+
+static int go_incoming(struct qmp_call *call, struct json_object *args,
+                       struct ferry_address *address, struct ferry_err *err)
+{
+    struct migration *m = monitor_env(call->monitor)->migration;
+    int rc = migration_incoming(m, address, err);
+
+    if (!rc)
+        migration_set_exit_on_error(m, qmp_get_bool(args, "exit-on-error", true));
+    return rc;
 }
 
 QMP_HANDLER(qmp_run_migrate_incoming)
@@ -222,12 +334,9 @@ QMP_HANDLER(qmp_run_migrate_incoming)
 
     if (!rc)
         rc = call_address(args, true, &address, err);
-    if (!rc)
-        rc = migration_incoming(m, address, err);
-    if (rc < 0)
-        return rc;
-    migration_set_exit_on_error(m, qmp_get_bool(args, "exit-on-error", true));
-    return 0;
+    return rc < 0
+               ? rc
+               : journey_begin(call, "migrate-incoming", args, &address, false, go_incoming, err);
 }
 
 QMP_HANDLER(qmp_run_migrate_continue)
@@ -241,22 +350,42 @@ static void check_done(void *arg, int result, const struct ferry_err *err)
     qmp_call_finish(arg, result, NULL, err);
 }
 
+static int go_check(struct qmp_call *call, struct json_object *args, struct ferry_address *address,
+                    struct ferry_err *err)
+{
+    int rc = migration_check(monitor_env(call->monitor)->migration, address, check_done, call, err);
+
+    return rc < 0 ? rc : QMP_DEFERRED;
+}
+
 QMP_HANDLER(qmp_run_migrate_check)
 {
+    struct migration *m = monitor_env(call->monitor)->migration;
     OWN(address_freep) struct ferry_address *address = NULL;
     int rc = call_address(args, false, &address, err);
 
     if (!rc)
-        rc = migration_check(monitor_env(call->monitor)->migration, address, check_done, call, err);
-    return rc < 0 ? rc : QMP_DEFERRED;
+        rc = migration_may_go(m, address, false, true, err);
+    return rc < 0 ? rc
+                  : journey_begin(call, "ferry-migrate-check", args, &address, true, go_check, err);
+}
+
+static int go_snapshot(struct qmp_call *call, struct json_object *args,
+                       struct ferry_address *address, struct ferry_err *err)
+{
+    return migration_snapshot(monitor_env(call->monitor)->migration, address, err);
 }
 
 QMP_HANDLER(qmp_run_snapshot)
 {
+    struct migration *m = monitor_env(call->monitor)->migration;
     OWN(address_freep) struct ferry_address *address = NULL;
     int rc = call_address(args, false, &address, err);
 
-    return rc < 0 ? rc : migration_snapshot(monitor_env(call->monitor)->migration, address, err);
+    if (!rc)
+        rc = migration_may_go(m, address, false, false, err);
+    return rc < 0 ? rc
+                  : journey_begin(call, "ferry-snapshot", args, &address, true, go_snapshot, err);
 }
 
 QMP_HANDLER(qmp_run_override_fence)

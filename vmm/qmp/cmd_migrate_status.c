@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "vmm/machine/migration.h"
+#include "vmm/qmp/ask.h"
 #include "vmm/qmp/cmd.h"
 #include "vmm/qmp/json_build.h"
 #include "vmm/qmp/monitor.h"
@@ -385,15 +386,48 @@ static void update_done(void *arg, int result, const struct ferry_err *err)
     qmp_call_finish(call, result, ret, &why);
 }
 
-QMP_HANDLER(qmp_run_update)
+static void update_goes(struct qmp_call *call, void *arg, int *mail, const struct ferry_err *why)
 {
-    uint64_t timeout_ms = qmp_get_uint(args, "timeout-ms", 0);
+    struct json_object *args = arg;
+    struct ferry_err err;
     int rc;
 
-    if (timeout_ms > UINT32_MAX)
-        return err_set(err, ERANGE, "Parameter 'timeout-ms' expects uint32_t");
-    rc = migration_update(monitor_env(call->monitor)->migration, qmp_get_str(args, "binary"),
-                          (int64_t)timeout_ms * NS_PER_MS, update_done, call, err);
+    if (why) {
+        err = *why;
+        rc = -why->errnum;
+    } else {
+        rc = migration_update(monitor_env(call->monitor)->migration, mail,
+                              (int64_t)qmp_get_uint(args, "timeout-ms", 0) * NS_PER_MS, update_done,
+                              call, &err);
+    }
+    json_object_put(args);
+    if (rc < 0)
+        qmp_call_finish(call, rc, NULL, &err);
+}
 
-    return rc < 0 ? rc : QMP_DEFERRED;
+static void args_free(void *arg)
+{
+    json_object_put(arg);
+}
+
+QMP_HANDLER(qmp_run_update)
+{
+    const struct ask_params params = {
+        .command = "ferry-update",
+        .args = args,
+        .until_opened = true,
+        .fn = update_goes,
+        .arg = args,
+        .free_arg = args_free,
+    };
+    int rc = migration_may_start(monitor_env(call->monitor)->migration, err);
+
+    if (rc < 0)
+        return rc;
+    if (qmp_get_uint(args, "timeout-ms", 0) > UINT32_MAX)
+        return err_set(err, ERANGE, "Parameter 'timeout-ms' expects uint32_t");
+    if (!ask_is_needed(call))
+        return err_set(err, ENOTSUP, "nobody is there to start another process");
+    json_object_get(args);
+    return ask_begin(call, &params, err);
 }

@@ -34,6 +34,8 @@ struct qmp_call {
     struct json_object *id;  /* owned, if has_id */
     bool has_id;
     enum qmp_error_class error_class; /* of the error that the handler returns */
+    bool human;                       /* the answer is text: HMP's */
+    struct ask *ask;                  /* owned: what another process was asked for (ask.h) */
     struct qmp_call *next_deferred;
 };
 
@@ -60,6 +62,7 @@ struct qmp_command {
     const struct qmp_type *args; /* OBJECT; NULL = none */
     const struct qmp_type *ret;  /* NULL = the empty object */
     bool oob;                    /* may be executed out of band */
+    bool host;                   /* needs what this process may not: its words stay unread */
 };
 
 struct qmp_event {

@@ -37,7 +37,7 @@ static const struct qmp_command commands[] = {
     {"query-block", "The drives.", qmp_run_query_block, .ret = &qmp_type_block_list},
 
     {"human-monitor-command", "What a person would type at QEMU's monitor, about migrations; the "
-     "answer is what would be read.", qmp_run_human, &qmp_type_human_args, &qmp_str},
+     "answer is what would be read.", qmp_run_human, &qmp_type_human_args, &qmp_str, .host = true},
     {"getfd", "Give the file descriptor that comes with this command (SCM_RIGHTS) a name, for one "
      "use as fd:NAME.", qmp_run_getfd, &qmp_type_fdname_args},
     {"closefd", "Close a file descriptor that has a name.", qmp_run_closefd, &qmp_type_fdname_args},
@@ -50,9 +50,9 @@ static const struct qmp_command commands[] = {
 
     {"migrate", "Start to move the VM: to another host, into a file, or (with parameter local) to another "
      "process of this host.",
-     qmp_run_migrate, &qmp_type_migrate_args},
+     qmp_run_migrate, &qmp_type_migrate_args, .host = true},
     {"migrate-incoming", "Begin to listen for a VM.",
-     qmp_run_migrate_incoming, &qmp_type_migrate_incoming_args},
+     qmp_run_migrate_incoming, &qmp_type_migrate_incoming_args, .host = true},
     {"migrate_cancel", "Give up the migration under way, if there is one.",
      qmp_run_migrate_cancel, .oob = true},
     {"migrate-continue", "End the pause before the switchover.",
@@ -83,12 +83,12 @@ static const struct qmp_command commands[] = {
 
     {"ferry-update", "Start a new process (of another binary, if given), hand the running VM over "
      "to it and end; answers when the guest runs there, with the ledger of the pause.",
-     qmp_run_update, &qmp_type_update_args, &qmp_type_ledger},
+     qmp_run_update, &qmp_type_update_args, &qmp_type_ledger, .host = true},
     {"ferry-migrate-check", "Ask the target at an address whether it would take this VM; nothing "
      "moves. The error names every difference.",
-     qmp_run_migrate_check, &qmp_type_migrate_check_args},
+     qmp_run_migrate_check, &qmp_type_migrate_check_args, .host = true},
     {"ferry-snapshot", "Write the VM into a file as `migrate` does; then the guest goes on here.",
-     qmp_run_snapshot, &qmp_type_migrate_check_args},
+     qmp_run_snapshot, &qmp_type_migrate_check_args, .host = true},
     {"ferry-migrate-ledger", "Where the pause of the last migration went, by the clocks of both "
      "sides.", qmp_run_migrate_ledger, .ret = &qmp_type_migrate_ledger},
     {"ferry-override-fence", "The guest of this VM, which was migrated away, runs nowhere else: "

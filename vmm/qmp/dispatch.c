@@ -2,6 +2,7 @@
 #include "vmm/qmp/dispatch.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "vmm/qmp/ask.h"
 #include "vmm/qmp/json_build.h"
 #include "vmm/qmp/monitor.h"
 #include "vmm/qmp/session.h"
@@ -50,6 +52,7 @@ void qmp_call_free(struct qmp_call *call)
 {
     if (!call)
         return;
+    ask_free(call->ask);
     json_object_put(call->id);
     free(call);
 }
@@ -151,12 +154,27 @@ struct json_object *qmp_greeting(void)
     return greeting;
 }
 
+/* HMP has no errors: a sentence is an answer. */
+static struct json_object *human_answer(int *result, struct json_object *ret,
+                                        const struct ferry_err *err)
+{
+    char text[sizeof(err->text) + 16] = "";
+
+    if (*result < 0)
+        snprintf(text, sizeof(text), "Error: %s\r\n", err->text);
+    *result = 0;
+    json_object_put(ret);
+    return json_object_new_string(text);
+}
+
 void qmp_call_finish(struct qmp_call *call, int result, struct json_object *ret,
                      const struct ferry_err *err)
 {
     struct session *s = call->session;
 
     monitor_remove_deferred(call->monitor, call);
+    if (call->human && result <= 0)
+        ret = human_answer(&result, ret, err);
     if (s)
         session_send(s, result < 0 ? qmp_error_reply(call, err)
                                    : qmp_reply(call, json_object_get(ret)));

@@ -508,6 +508,11 @@ void json_in_end(struct json_in *j, struct json_in_result *ret)
     in_finish(j, ret);
 }
 
+bool json_in_idle(const struct json_in *j)
+{
+    return in_open(j) == 0 && j->skip == 0 && j->debt == 0;
+}
+
 int json_in_text(const char *text, struct json_object **ret, struct ferry_err *err)
 {
     struct json_budget budget = {.max_bytes = JSON_IN_TEXT_MAX};

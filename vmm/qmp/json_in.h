@@ -52,6 +52,9 @@ size_t json_in_feed(struct json_in *j, const void *data, size_t n, struct json_i
  * Call until NOTHING. */
 void json_in_end(struct json_in *j, struct json_in_result *ret);
 
+/* Between two values: nothing of one was read that is not complete. */
+bool json_in_idle(const struct json_in *j);
+
 /* One whole text. */
 int json_in_text(const char *text, struct json_object **ret,
                  struct ferry_err *err) FERRY_MUST_CHECK;

@@ -119,6 +119,11 @@ static void client_receive(void *arg, const uint8_t *data, size_t n)
     session_receive(arg, data, n);
 }
 
+static size_t client_look(void *arg, const uint8_t *data, size_t n)
+{
+    return session_look(arg, data, n);
+}
+
 static void client_receive_fds(void *arg, const int *fds, size_t count)
 {
     session_receive_fds(arg, fds, count);
@@ -140,6 +145,7 @@ static void client_event(void *arg, enum chardev_event event)
 static const struct chardev_frontend client_frontend = {
     .can_receive = client_can_receive,
     .receive = client_receive,
+    .look = client_look,
     .receive_fds = client_receive_fds,
     .writable = client_writable,
     .event = client_event,

@@ -43,6 +43,14 @@ struct monitor_env {
     struct chardev *(*chardev_at)(void *arg, size_t index);
     struct block *(*block_at)(void *arg, size_t index);
     void *arg;
+    /*
+     * Who does what this process may not: start, connect, listen, open. NULL: it does it itself.
+     * The words of the command are the next words_bytes of the client's connection, or, if client
+     * is -1, this text. *ret_mail: base/mail.h, MAIL_HEARD first for words that were to be read.
+     */
+    int (*ask)(void *arg, const char *words, int client, size_t words_bytes, int *ret_mail,
+               struct ferry_err *err);
+    void *ask_arg;
 };
 
 /* Observes env's vm and migration, which outlive it. table: &qmp_ferry_table. */

@@ -47,6 +47,11 @@ struct session {
     struct sent_fd fds[SESSION_FDS_MAX]; /* [0] is the oldest */
     size_t fd_count;
 
+    /* Of a command whose words are in the link still. */
+    enum { WORDS_NONE, WORDS_HERE, WORDS_ASKED } words;
+    size_t words_bytes;
+    size_t pass_over_bytes; /* words that nobody read, to be read and forgotten */
+
     bool serving;
     bool oob;
     struct queued queue[SESSION_QUEUE_MAX]; /* [0] is next */
@@ -281,6 +286,13 @@ static bool session_parse(struct session *s)
     return true;
 }
 
+/* Whoever needed them has them, or has no need. */
+static void session_pass_over_words(struct session *s)
+{
+    s->pass_over_bytes = s->words_bytes;
+    s->words = WORDS_NONE;
+}
+
 static void session_next(struct session *s)
 {
     struct queued q = s->queue[0];
@@ -293,6 +305,8 @@ static void session_next(struct session *s)
         session_send(s, qmp_error_reply(&nobody, &q.err));
     else
         session_execute(s, q.message, q.held_bytes);
+    if (s->words == WORDS_HERE)
+        session_pass_over_words(s);
 }
 
 /* Do what can be done now. */
@@ -331,8 +345,8 @@ void session_deferred_done(struct session *s)
 
 size_t session_can_receive(struct session *s)
 {
-    bool room = !s->dead && s->in_pos == s->in_end && s->out.len_bytes <= SESSION_OUT_PAUSE_BYTES &&
-                session_queue_room(s) > 0;
+    bool room = !s->dead && s->words == WORDS_NONE && s->in_pos == s->in_end &&
+                s->out.len_bytes <= SESSION_OUT_PAUSE_BYTES && session_queue_room(s) > 0;
 
     s->stalled |= !room;
     return room ? sizeof(s->in) : 0;
@@ -345,9 +359,93 @@ void session_opened(struct session *s)
 
 void session_receive(struct session *s, const uint8_t *data, size_t n)
 {
+    if (s->pass_over_bytes) {
+        s->pass_over_bytes -= n;
+        return;
+    }
     memcpy(s->in, data, n);
     s->in_pos = 0;
     s->in_end = n;
+    session_run(s);
+}
+
+/* --- Words that stay where they are --- */
+
+static bool names_host_command(const struct qmp_table *table, const uint8_t *data, size_t n)
+{
+    for (const struct qmp_command *c = table->commands; c->name; c++)
+        if (c->host && memmem(data, n, c->name, strlen(c->name)))
+            return true;
+    return false;
+}
+
+static bool is_host_command(const struct qmp_table *table, struct json_object *message)
+{
+    struct json_object *name;
+
+    if (!json_object_is_type(message, json_type_object) ||
+        !json_object_object_get_ex(message, "execute", &name) ||
+        !json_object_is_type(name, json_type_string))
+        return false;
+    for (const struct qmp_command *c = table->commands; c->name; c++)
+        if (c->host && !strcmp(c->name, json_object_get_string(name)))
+            return true;
+    return false;
+}
+
+size_t session_look(struct session *s, const uint8_t *data, size_t n)
+{
+    const struct qmp_table *table = monitor_table(s->monitor);
+    struct json_in *first;
+    struct json_in_result r;
+    size_t bytes;
+
+    if (s->pass_over_bytes)
+        return n < s->pass_over_bytes ? n : s->pass_over_bytes;
+    if (!s->serving || s->queue_count || s->deferred || !json_in_idle(s->json) ||
+        !names_host_command(table, data, n))
+        return n;
+    first = json_in_new(&s->budget);
+    if (!first)
+        return n;
+    bytes = json_in_feed(first, data, n, &r);
+    json_in_free(first);
+    if (r.kind != JSON_IN_VALUE || !is_host_command(table, r.value)) {
+        /* It is read alone: what is behind it may be such a command. */
+        json_object_put(r.value);
+        json_budget_return(&s->budget, r.held_bytes);
+        return r.kind == JSON_IN_VALUE ? bytes : n;
+    }
+    s->words = WORDS_HERE;
+    s->words_bytes = bytes;
+    session_enqueue(s, &r);
+    session_run(s);
+    return 0;
+}
+
+bool session_words(const struct session *s, int *ret_fd, size_t *ret_bytes)
+{
+    if (s->words != WORDS_HERE)
+        return false;
+    *ret_fd = chardev_input_socket(s->link);
+    *ret_bytes = s->words_bytes;
+    return *ret_fd >= 0;
+}
+
+void session_words_asked(struct session *s)
+{
+    s->words = WORDS_ASKED;
+}
+
+void session_words_done(struct session *s, enum session_words what)
+{
+    s->words = WORDS_NONE;
+    if (what == SESSION_WORDS_UNREAD)
+        session_pass_over_words(s);
+    if (what == SESSION_WORDS_LOST) {
+        s->dead = true;
+        monitor_reap(s->monitor);
+    }
     session_run(s);
 }
 

@@ -48,6 +48,23 @@ void session_writable(struct session *s);
 void session_opened(struct session *s);
 void session_end_of_input(struct session *s);
 
+/*
+ * The words of a command that needs the host (qmp_command.host) stay in the client's connection,
+ * where they come whole: who does what the command wants reads them there, and so knows that a
+ * client spoke. All others are read and parsed as they come.
+ */
+size_t session_look(struct session *s, const uint8_t *data, size_t n);
+/* Of the command that is executed now: where they are, a loan. False: they were read. */
+bool session_words(const struct session *s, int *ret_fd, size_t *ret_bytes);
+/* Somebody else reads them; nothing else is read before session_words_done(). */
+void session_words_asked(struct session *s);
+enum session_words {
+    SESSION_WORDS_READ = 1, /* they are gone */
+    SESSION_WORDS_UNREAD,   /* they are still there: passed over */
+    SESSION_WORDS_LOST,     /* nobody knows: the client is dropped */
+};
+void session_words_done(struct session *s, enum session_words what);
+
 /* A value to the client; takes it. */
 void session_send(struct session *s, struct json_object *message);
 /* The same for an event. For a client that does not read, the latest of each name is kept. */

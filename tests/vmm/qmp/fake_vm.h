@@ -27,7 +27,8 @@ struct migration {
     void *observer_arg;
     char uri[256]; /* of the last start or incoming */
     bool incoming, cancelled, exit_on_error;
-    char binary[64];
+    char words[256]; /* of the last command that asked for something */
+    int asked;       /* how often */
     int64_t prepare_timeout_ns;
     migration_done_fn *done;
     void *done_arg;
@@ -38,3 +39,7 @@ struct migration {
 };
 
 void fake_vm_tell(struct vm *vm, enum vm_event event, enum shutdown_cause cause);
+
+/* A monitor_env's ask, with a struct migration: reads the words, and opens something at once. */
+int fake_ask(void *arg, const char *words, int client, size_t words_bytes, int *ret_mail,
+             struct ferry_err *err);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a process of ferry hands on of its environment to those it starts: a short list, and what a
+ * sanitizer that is built in wants to hear. All else (tokens, keys, agents) stays where it was.
+ */
+#pragma once
+
+#include <ferry/err.h>
+
+/* How a VMM hears of its supervisor: "FD:POLICY" (supervisor.h). */
+#define ENVIRONMENT_SUPERVISOR "FERRY_SUPERVISOR"
+
+/* For execve(2), with one more, "NAME=VALUE", unless that is NULL. To be freed. NULL: no memory. */
+char **environment_for_child(const char *more);

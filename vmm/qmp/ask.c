@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/qmp/ask.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mail.h"
+#include "base/own.h"
+#include "vmm/machine/loop.h"
+#include "vmm/qmp/json_build.h"
+#include "vmm/qmp/monitor.h"
+#include "vmm/qmp/session.h"
+
+struct ask {
+    struct qmp_call *call;
+    int mail; /* owned */
+    struct loop_watch *watch;
+    bool heard;        /* who was asked has the words */
+    bool words_unread; /* they are in the client's connection until then */
+    bool until_opened;
+    ask_fn *fn;
+    void *arg;
+    void (*free_arg)(void *arg);
+};
+
+bool ask_is_needed(const struct qmp_call *call)
+{
+    return monitor_env(call->monitor)->ask != NULL;
+}
+
+void ask_free(struct ask *a)
+{
+    if (!a)
+        return;
+    if (a->watch)
+        loop_watch_free(a->watch);
+    own_close_fd(&a->mail);
+    if (a->free_arg)
+        a->free_arg(a->arg);
+    free(a);
+}
+
+static void finish(struct ask *a, const struct ferry_err *err)
+{
+    struct qmp_call *call = a->call;
+    OWN_FD int mail = err ? -1 : take_fd(&a->mail);
+    void *arg = TAKE_PTR(a->arg);
+    ask_fn *fn = a->fn;
+
+    call->ask = NULL;
+    a->free_arg = NULL;
+    ask_free(a);
+    fn(call, arg, &mail, err);
+}
+
+/* The client's words are used up, or still there. */
+static int hear_of_words(struct ask *a, struct ferry_err *err)
+{
+    struct mail m;
+    int rc = mail_recv(a->mail, &m, err);
+
+    if (rc == -EAGAIN)
+        return rc;
+    a->heard = true;
+    if (!rc) {
+        rc = m.kind == MAIL_HEARD ? 0 : err_set(err, EPROTO, "the supervisor did not listen");
+        mail_free(&m);
+    }
+    if (a->words_unread && a->call->session)
+        session_words_done(a->call->session, rc == 0 ? SESSION_WORDS_READ
+                                             : rc == -EPIPE ? SESSION_WORDS_LOST
+                                                            : SESSION_WORDS_UNREAD);
+    return rc;
+}
+
+static void mail_came(void *arg, short revents)
+{
+    struct ask *a = arg;
+    struct ferry_err err;
+    int rc;
+
+    if (!a->heard) {
+        rc = hear_of_words(a, &err);
+        if (rc == -EAGAIN)
+            return;
+        if (rc < 0) {
+            finish(a, &err);
+            return;
+        }
+        if (a->until_opened)
+            return;
+    }
+    finish(a, NULL);
+}
+
+static char *make_words(const struct ask_params *params)
+{
+    struct json_object *message = json_object_new_object();
+    char *ret;
+
+    json_put_str(message, "execute", params->command);
+    json_put(message, "arguments", json_object_get(params->args));
+    ret = strdup(json_object_to_json_string_ext(message, JSON_C_TO_STRING_PLAIN));
+    json_object_put(message);
+    return ret;
+}
+
+int ask_begin(struct qmp_call *call, const struct ask_params *params, struct ferry_err *err)
+{
+    const struct monitor_env *env = monitor_env(call->monitor);
+    OWN_MEM char *words = make_words(params);
+    struct ask *a = calloc(1, sizeof(*a));
+    int client = -1, rc;
+    size_t words_bytes = 0;
+
+    if (!a || !words) {
+        params->free_arg(params->arg);
+        free(a);
+        return err_set(err, ENOMEM, "out of memory");
+    }
+    *a = (struct ask){
+        .call = call,
+        .mail = -1,
+        .until_opened = params->until_opened,
+        .fn = params->fn,
+        .arg = params->arg,
+        .free_arg = params->free_arg,
+    };
+    if (call->session)
+        a->words_unread = session_words(call->session, &client, &words_bytes);
+    rc = env->ask(env->ask_arg, words, client, words_bytes, &a->mail, err);
+    if (!rc)
+        rc = loop_watch_new(&a->watch, monitor_loop(call->monitor), a->mail, POLLIN, mail_came, a,
+                            err);
+    if (rc < 0) {
+        ask_free(a);
+        return rc;
+    }
+    if (a->words_unread)
+        session_words_asked(call->session);
+    call->ask = a;
+    return QMP_DEFERRED;
+}

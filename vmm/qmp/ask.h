@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A command that needs what this process may not do itself: another one is asked (monitor_env's
+ * ask), and the command goes on when that has answered. The words that ask are the client's own,
+ * left unread in its connection, where that is possible (session.h). Main thread.
+ */
+#pragma once
+
+#include "vmm/qmp/command.h"
+
+struct ask;
+
+/* mail: where it is told what was opened, taken; -1 and err: nothing will be. */
+typedef void ask_fn(struct qmp_call *call, void *arg, int *mail, const struct ferry_err *err);
+
+struct ask_params {
+    const char *command;      /* whose args these are */
+    struct json_object *args; /* loan */
+    bool until_opened;        /* fn() not before something was, or cannot be */
+    ask_fn *fn;               /* called once, unless the call is freed before */
+    void *arg;
+    void (*free_arg)(void *arg);
+};
+
+/* Is there anybody to be asked? */
+bool ask_is_needed(const struct qmp_call *call);
+/* Takes params->arg, also on failure. The call is deferred then: QMP_DEFERRED or a negative errno. */
+int ask_begin(struct qmp_call *call, const struct ask_params *params,
+              struct ferry_err *err) FERRY_MUST_CHECK;
+void ask_free(struct ask *a);

@@ -32,6 +32,7 @@ struct block {
     uint32_t saved_flush_failed; /* on the wire only */
 
     pthread_t workers[BLOCK_WORKERS];
+    thread_begin_fn *begin;
     unsigned worker_count;
     pthread_mutex_t mutex; /* of what follows; innermost, never held while a request is done */
     pthread_cond_t work;
@@ -93,6 +94,8 @@ static void *worker(void *arg)
     struct block *b = arg;
     struct block_request *req = NULL;
 
+    if (b->begin)
+        b->begin(THREAD_BLOCK);
     while ((req = next_request(b, req != NULL))) {
         req->result = check_request(b, req);
         if (req->result == 0)
@@ -276,7 +279,8 @@ static void block_freep(struct block **b)
     block_free(*b);
 }
 
-int block_new(struct block **ret, const struct config_drive *config, struct ferry_err *err)
+int block_new_with(struct block **ret, const struct config_drive *config, thread_begin_fn *begin,
+                   struct ferry_err *err)
 {
     OWN_MEM struct block *raw = calloc(1, sizeof(*raw));
     OWN(block_freep) struct block *b = NULL;
@@ -300,6 +304,7 @@ int block_new(struct block **ret, const struct config_drive *config, struct ferr
     pthread_condattr_destroy(&monotonic);
     b->tail = &b->head;
     b->locking = config->locking;
+    b->begin = begin;
     b->id = strdup(config->id);
     b->path = strdup(config->path);
     if (!b->id || !b->path || asprintf(&b->idstr, "drive/%s", config->id) < 0) {

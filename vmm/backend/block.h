@@ -31,6 +31,7 @@
 #include <ferry/part.h>
 
 #include "vmm/machine/config.h"
+#include "vmm/machine/thread.h"
 
 #define BLOCK_SECTOR_BYTES 512u
 
@@ -61,8 +62,14 @@ struct block_request {
     atomic_bool cancelled;
 };
 
-int block_new(struct block **ret, const struct config_drive *config,
-              struct ferry_err *err) FERRY_MUST_CHECK;
+/* begin: said by each of its threads when it begins; NULL = nothing. */
+int block_new_with(struct block **ret, const struct config_drive *config, thread_begin_fn *begin,
+                   struct ferry_err *err) FERRY_MUST_CHECK;
+static inline int block_new(struct block **ret, const struct config_drive *config,
+                            struct ferry_err *err)
+{
+    return block_new_with(ret, config, NULL, err);
+}
 /* Fresh start: open, check and lock the image. The refusal of a locked one says who holds it. */
 int block_open(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
 /*

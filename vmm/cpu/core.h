@@ -260,6 +260,7 @@ struct hart {
     _Atomic uint32_t throttle;  /* percent of the time in which it shall not run */
     _Atomic uint32_t thread_id; /* 0 until the thread has started */
     pthread_t thread;
+    thread_begin_fn *thread_begin;
     bool thread_made;
 
     struct tlb tlbs[TLB_MODES];

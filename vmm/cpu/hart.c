@@ -50,6 +50,7 @@ int hart_new(struct hart **ret, const struct hart_params *params, struct ferry_e
     h->mem = params->mem;
     h->bus = params->bus;
     h->clock = params->clock;
+    h->thread_begin = params->thread_begin;
     h->r.mhartid = params->id;
     h->r.resetvec = params->reset_pc;
     h->r.quirks = params->quirks;

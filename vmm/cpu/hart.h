@@ -20,6 +20,7 @@
 #include "vmm/machine/bus.h"
 #include "vmm/machine/clock.h"
 #include "vmm/machine/guestmem.h"
+#include "vmm/machine/thread.h"
 
 struct hart;
 
@@ -54,6 +55,7 @@ struct hart_params {
     struct bus *bus;
     const struct guest_clock *clock;
     struct ferry_ram *ram; /* the hart registers its TLB flush as a dirty-log flush source */
+    thread_begin_fn *thread_begin; /* said by its thread when it begins; NULL = nothing */
 };
 
 /* Creates the thread too, parked. */

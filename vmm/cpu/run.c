@@ -198,6 +198,8 @@ void *run_thread(void *arg)
     prctl(PR_SET_NAME, "ferry-hart");
     /* Timers of the guest that are waited for shall not be late for the sake of company. */
     prctl(PR_SET_TIMERSLACK, 1);
+    if (h->thread_begin)
+        h->thread_begin(THREAD_HART);
     atomic_store(&h->thread_id, (uint32_t)syscall(SYS_gettid));
     futex_wake_all(&h->thread_id);
     enter_cache(h);

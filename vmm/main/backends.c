@@ -30,7 +30,7 @@ int backends_new(struct backends *b, const struct backends_params *params, struc
         b->chardev_count++;
     }
     for (size_t i = 0; i < c->drive_count; i++) {
-        int rc = block_new(&b->drives[i], &c->drives[i], err);
+        int rc = block_new_with(&b->drives[i], &c->drives[i], params->thread_begin, err);
 
         if (rc)
             return rc;

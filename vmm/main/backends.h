@@ -15,6 +15,7 @@
 #include "vmm/backend/chardev.h"
 #include "vmm/backend/net.h"
 #include "vmm/machine/config.h"
+#include "vmm/machine/thread.h"
 
 struct bell;
 
@@ -34,6 +35,7 @@ struct backends_params {
     void (*client_came)(void *arg); /* backends_await_client() may say no now */
     void (*drained)(void *arg);     /* a part that answered 1 to quiesce has nothing in flight */
     void *arg;
+    thread_begin_fn *thread_begin; /* for threads of backends; NULL = nothing */
 };
 
 /* *b is all zeros before. On failure backends_free() is still to be called. */

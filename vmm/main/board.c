@@ -146,6 +146,7 @@ static int board_new_harts(struct board *b, struct ferry_err *err)
             .bus = &b->bus,
             .clock = b->clock,
             .ram = b->ram,
+            .thread_begin = b->params.thread_begin,
             .quirks = b->compat ? b->compat->hart : (struct hart_quirks){0},
         };
         int rc = hart_new(&b->harts[id], &params, err);
@@ -361,6 +362,7 @@ static void board_flushed(void *arg)
 static int board_build(struct board *b, struct ferry_err *err)
 {
     struct backends_params backends_params = {
+        .thread_begin = b->params.thread_begin,
         .config = b->config,
         .loop = b->params.loop,
         .lock = &b->lock,

@@ -22,6 +22,7 @@
 #include <ferry/ram.h>
 
 #include "vmm/machine/config.h"
+#include "vmm/machine/thread.h"
 
 #define BOARD_MACHINE_NAME "virt" /* of the configuration section */
 
@@ -57,6 +58,8 @@ struct board_params {
     /* The host failed a request; main thread. */
     void (*on_disk_error)(void *machine, const struct virtio_blk_error *error);
     void *machine;
+    /* Said by harts' and disks' threads when they begin; NULL = nothing. */
+    thread_begin_fn *thread_begin;
 };
 
 int board_new(struct board **ret, const struct board_params *params,

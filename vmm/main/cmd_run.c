@@ -73,9 +73,13 @@ static int run_vm(struct options *o, const struct fault *fault, int *status, str
         rc = vm_build(vm, o, NULL, err);
     if (!rc && vm_config(vm)->incoming) {
         rc = wait_for_guest(vm, err);
+        if (!rc)
+            rc = vm_confine(vm, SANDBOX_MAIN, err);
     } else {
         if (!rc)
             rc = vm_open(vm, err);
+        if (!rc)
+            rc = vm_confine(vm, SANDBOX_MAIN, err);
         if (!rc)
             rc = vm_launch(vm, err);
     }

@@ -186,6 +186,8 @@ static int target_build(void *opaque, struct ferry_live_target *t, const char *d
 
     m->target = t;
     if (!rc)
+        rc = vm_confine(m->vm, SANDBOX_MAIN, err);
+    if (!rc)
         rc = vm_build(m->vm, &o, &arrived, err);
     options_free(&o);
     if (rc < 0)

@@ -77,13 +77,15 @@ static int target_build(void *opaque, const char *description, struct ferry_vm *
 static int target_open(void *opaque, bool dry_run, struct ferry_err *err)
 {
     struct migration *m = opaque;
+    int rc;
 
     if (!m->unopened)
         return 0;
     if (dry_run)
         return vm_look(m->vm, err);
     m->unopened = false;
-    return vm_open_incoming(m->vm, err);
+    rc = vm_open_incoming(m->vm, err);
+    return rc ? rc : vm_confine(m->vm, SANDBOX_MAIN, err);
 }
 
 static int target_activate(void *opaque, struct ferry_err *err)

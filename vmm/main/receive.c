@@ -150,6 +150,10 @@ int receive_vm(const struct receive *r, int *status, struct ferry_err *err)
         rc = monitors_open_own(vm_monitors(vm), vm_loop(vm), r->qmp, err);
     if (!rc && r->uri)
         rc = start_incoming(vm_migration(vm), r, err);
+    /* Nobody has been heard yet. What a handover brings is open; what else a machine needs is
+     * opened when it is known. */
+    if (!rc)
+        rc = vm_confine(vm, r->supervised ? SANDBOX_MAIN : SANDBOX_BUILDER, err);
     if (!rc)
         *status = vm_run(vm);
     process_signals_free(signals);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -38,6 +39,7 @@ struct vm {
     struct monitors *monitors;
     struct fd_table *fds;
     struct supervisor_link *supervisor;
+    enum sandbox_role confined; /* 0 = not yet */
     struct requests requests;
     struct bell *requested; /* a guest can ask a million times: one is heard in a turn */
     struct globalstate globalstate;
@@ -491,6 +493,35 @@ void vm_announce(struct vm *vm)
 
 /* --- life --- */
 
+static bool is_sandboxed(const struct vm *vm)
+{
+    return supervisor_link_policy(vm->supervisor)->sandbox;
+}
+
+/* Before it does anything; a process that cannot be confined shall not have a guest. */
+static void confine_thread(enum thread_role role)
+{
+    struct ferry_err err;
+
+    if (sandbox_enter(role == THREAD_HART ? SANDBOX_HART : SANDBOX_BLOCK, NULL, 0, &err) == 0)
+        return;
+    log_error("sandbox: %s", err.text);
+    _exit(1);
+}
+
+int vm_confine(struct vm *vm, enum sandbox_role role, struct ferry_err *err)
+{
+    int rc;
+
+    if (!is_sandboxed(vm) || vm->confined == SANDBOX_MAIN)
+        return 0;
+    rc = sandbox_enter(role, NULL, 0, err);
+    if (rc < 0)
+        return err_prefix(err, "sandbox");
+    vm->confined = role;
+    return 0;
+}
+
 int vm_new(struct vm **ret, struct ferry_err *err)
 {
     struct vm *vm = calloc(1, sizeof(*vm));
@@ -507,6 +538,8 @@ int vm_new(struct vm **ret, struct ferry_err *err)
         rc = fd_table_new(&vm->fds, err);
     if (!rc)
         rc = supervisor_link_new(&vm->supervisor, vm->loop, err);
+    if (!rc && is_sandboxed(vm))
+        rc = sandbox_begin(err);
     if (!rc)
         rc = migration_new(&vm->migration, vm, err);
     if (!rc)
@@ -591,6 +624,7 @@ int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
         .on_flushed = board_flushed,
         .on_disk_error = board_disk_error,
         .machine = vm,
+        .thread_begin = is_sandboxed(vm) ? confine_thread : NULL,
     };
     int rc;
 

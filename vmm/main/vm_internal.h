@@ -20,6 +20,7 @@
 
 #include "vmm/machine/vm.h"
 #include "vmm/main/options.h"
+#include "vmm/sandbox/sandbox.h"
 
 struct fd_table;
 struct migration;
@@ -61,6 +62,11 @@ bool vm_starts_with_client(const struct vm *vm);
 int vm_run(struct vm *vm);
 void vm_exit(struct vm *vm, int status);
 
+/*
+ * Give up what the main thread does not need from here on: as the builder's, or as that of a VM
+ * whose machine is open (vmm/sandbox). Nothing with -sandbox off, nor a second time.
+ */
+int vm_confine(struct vm *vm, enum sandbox_role role, struct ferry_err *err) FERRY_MUST_CHECK;
 /* What this process may not do itself, its supervisor is asked for. A loan; NULL: there is none. */
 struct supervisor_link *vm_supervisor(struct vm *vm);
 struct migration *vm_migration(struct vm *vm);

@@ -93,7 +93,11 @@ static void *worker(void *arg)
 {
     struct block *b = arg;
     struct block_request *req = NULL;
+    char name[16];
 
+    /* Its own: that of another thread is a file, which a sandbox may not open. */
+    snprintf(name, sizeof(name), "blk/%.11s", b->id);
+    pthread_setname_np(pthread_self(), name);
     if (b->begin)
         b->begin(THREAD_BLOCK);
     while ((req = next_request(b, req != NULL))) {
@@ -111,13 +115,8 @@ static int start_workers(struct block *b, struct ferry_err *err)
 
     while (rc == 0 && b->worker_count < BLOCK_WORKERS) {
         rc = thread_start(&b->workers[b->worker_count], worker, b);
-        if (rc == 0) {
-            char name[16];
-
-            snprintf(name, sizeof(name), "blk/%.11s", b->id);
-            pthread_setname_np(b->workers[b->worker_count], name);
+        if (rc == 0)
             b->worker_count++;
-        }
     }
     return rc ? err_sys(err, -rc, "starting a thread for drive \"%s\"", b->id) : 0;
 }

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/main/environment.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 extern char **environ;
 
-static const char *const handed_on[] = {
-    "PATH",     "HOME",         "USER",         "LOGNAME",      "SHELL",
-    "LANG",     "LC_ALL",       "TERM",         "TZ",           "TMPDIR",
-    "XDG_RUNTIME_DIR",
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED
 #elif defined(__has_feature)
@@ -18,34 +15,56 @@ static const char *const handed_on[] = {
 #define SANITIZED
 #endif
 #endif
+
+static const char *const handed_on[] = {
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "TERM",
+    "TZ",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "LD_LIBRARY_PATH",
 #ifdef SANITIZED
-    "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH",
+    "ASAN_OPTIONS",
+    "UBSAN_OPTIONS",
+    "LSAN_OPTIONS",
+    "TSAN_OPTIONS",
+    "ASAN_SYMBOLIZER_PATH",
 #endif
-    NULL,
 };
 
-static const char *find(const char *name)
+static bool is_handed_on(const char *entry)
 {
-    size_t n = strlen(name);
+    for (size_t i = 0; i < sizeof(handed_on) / sizeof(handed_on[0]); i++) {
+        size_t n = strlen(handed_on[i]);
 
-    for (char **e = environ; *e; e++)
-        if (!strncmp(*e, name, n) && (*e)[n] == '=')
-            return *e;
-    return NULL;
+        if (!strncmp(entry, handed_on[i], n) && entry[n] == '=')
+            return true;
+    }
+    return false;
 }
 
 char **environment_for_child(const char *more)
 {
+    /* What is preloaded has variables of its own, whose names only it knows. */
+    bool all = getenv("LD_PRELOAD") != NULL;
     size_t count = 0;
-    char **ret = calloc(sizeof(handed_on) / sizeof(handed_on[0]) + 1, sizeof(*ret));
+    char **ret;
 
+    while (environ[count])
+        count++;
+    ret = calloc(count + 2, sizeof(*ret));
     if (!ret)
         return NULL;
-    for (size_t i = 0; handed_on[i]; i++) {
-        /* execve(2) only reads them. */
-        ret[count] = (char *)(uintptr_t)find(handed_on[i]);
-        count += ret[count] != NULL;
-    }
-    ret[count] = (char *)(uintptr_t)more;
+    count = 0;
+    for (char **e = environ; *e; e++)
+        if (all || is_handed_on(*e))
+            ret[count++] = *e;
+    ret[count] = (char *)(uintptr_t)more; /* execve(2) only reads it */
     return ret;
 }

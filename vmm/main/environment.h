@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a process of ferry hands on of its environment to those it starts: a short list, and what a
- * sanitizer that is built in wants to hear. All else (tokens, keys, agents) stays where it was.
+ * sanitizer that is built in wants to hear. All else (tokens, keys, agents) stays where it was,
+ * unless a library is preloaded, which somebody did on purpose.
  */
 #pragma once
 

@@ -26,6 +26,8 @@
 #include "vmm/qmp/json_in.h"
 #include "vmm/qmp/request.h"
 
+extern char **environ;
+
 /* Of a VMM that is started: what it gets of us. */
 #define TARGET_FD  3
 #define CHANNEL_FD 4
@@ -143,9 +145,14 @@ static int serve(struct errand *e, struct json_object *args, bool incoming, stru
         return rc;
     if (incoming && ferry_address_kind(address) == FERRY_ADDRESS_UNIX)
         (void)!send(e->channel, &tidies, 1, MSG_NOSIGNAL);
-    ferry_address_serve(address, !incoming, e->mail);
+    /* A command gets what a VMM gets. */
+    environ = environment_for_child(NULL);
+    if (!environ)
+        rc = err_set(err, ENOMEM, "out of memory");
+    else
+        ferry_address_serve(address, !incoming, e->mail);
     ferry_address_free(address);
-    return 0;
+    return rc;
 }
 
 /* HMP's "migrate [-d] [-r] URI". */

@@ -16,11 +16,13 @@
 
 #include "base/err.h"
 #include "base/fdmsg.h"
+#include "base/log.h"
 #include "base/mail.h"
 #include "base/own.h"
 #include "vmm/main/commands.h"
 #include "vmm/main/environment.h"
 #include "vmm/main/errand.h"
+#include "vmm/sandbox/sandbox.h"
 
 #define SELF "/proc/self/exe"
 
@@ -380,6 +382,16 @@ static void let_go_of_everything(const struct supervisor *s, int channel)
     close_range((unsigned)keep[1] + 1, ~0U, 0);
 }
 
+/* Once in the life of a VM, here; each VMM goes without. */
+static void say_what_is_missing(void)
+{
+    char text[256];
+
+    sandbox_missing(text, sizeof(text));
+    if (*text)
+        log_warn("the sandbox is weaker here: this kernel lacks %s", text);
+}
+
 int supervisor_run(const struct command *self, int argc, char *const argv[],
                    const struct supervisor_policy *policy)
 {
@@ -395,6 +407,8 @@ int supervisor_run(const struct command *self, int argc, char *const argv[],
     words[0] = program;
     words[1] = (char *)(uintptr_t)self->name; /* execve(2) only reads it */
     memcpy(words + 2, argv, (size_t)argc * sizeof(*words));
+    if (policy->sandbox)
+        say_what_is_missing();
     pid = fork();
     if (pid == 0)
         become_vmm(&s, pair[0], words);

@@ -69,10 +69,8 @@ int filter_catch_refusals(struct ferry_err *err)
 static int add(scmp_filter_ctx ctx, const struct sandbox_rule *r)
 {
     const struct scmp_arg_cmp equal = {.arg = r->argument, .op = SCMP_CMP_EQ, .datum_a = r->value};
-    const struct scmp_arg_cmp masked = {.arg = r->argument,
-                                        .op = SCMP_CMP_MASKED_EQ,
-                                        .datum_a = r->mask,
-                                        .datum_b = r->value};
+    const struct scmp_arg_cmp masked = {
+        .arg = r->argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = r->mask, .datum_b = r->value};
 
     switch (r->when) {
     case ALWAYS:

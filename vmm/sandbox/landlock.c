@@ -30,17 +30,15 @@ struct ruleset {
 #define PORTS    UINT64_C(3)         /* TCP: bind, connect */
 #define SCOPES   UINT64_C(3)         /* abstract UNIX sockets of others, signals to others */
 
-#define READ  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define WRITE                                                                      \
-    (READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |          \
+#define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define WRITE                                                             \
+    (READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | \
      LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE | TRUNCATE)
-#define OF_A_FILE \
-    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE)
+#define OF_A_FILE (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE)
 
 int landlock_version(void)
 {
-    long version =
-        syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 
     return version < 0 ? 0 : (int)version;
 }
@@ -51,8 +49,7 @@ static uint64_t handled_files(int version)
            (version >= 5 ? DEVICES : 0);
 }
 
-static int allow(int ruleset, const struct sandbox_path *p, uint64_t handled,
-                 struct ferry_err *err)
+static int allow(int ruleset, const struct sandbox_path *p, uint64_t handled, struct ferry_err *err)
 {
     OWN_FD int fd = open(p->path, O_PATH | O_CLOEXEC);
     struct landlock_path_beneath_attr rule = {.allowed_access = p->write ? WRITE : READ,

@@ -4,6 +4,15 @@
 
 #include "vmm/sandbox/sandbox.h"
 
+/* What looks for faults calls what nobody else does: such a build has wider filters. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANDBOX_SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANDBOX_SANITIZED
+#endif
+#endif
+
 /* --- privileges.c --- */
 int privileges_renounce(struct ferry_err *err) FERRY_MUST_CHECK; /* new ones, for ever */
 int privileges_drop(struct ferry_err *err) FERRY_MUST_CHECK;     /* those of this thread */
@@ -21,12 +30,12 @@ int landlock_enter(const struct sandbox_path *paths, size_t count,
 
 /* --- rules.c --- */
 struct sandbox_rule {
-    int call; /* its number; negative: this host has no such call */
+    int call;       /* its number; negative: this host has no such call */
     unsigned roles; /* a bit for each: SANDBOX_BIT(role) */
     enum { ALWAYS, IF_EQUAL, IF_MASKED, ANSWERS } when;
-    unsigned argument;             /* which, for IF_* */
+    unsigned argument;              /* which, for IF_* */
     unsigned long long mask, value; /* IF_MASKED: (argument & mask) == value; IF_EQUAL: value */
-    int answer;                    /* ANSWERS: the errno that it fails with, in silence */
+    int answer;                     /* ANSWERS: the errno that it fails with, in silence */
 };
 #define SANDBOX_BIT(role) (1u << (role))
 extern const struct sandbox_rule sandbox_rules[];

@@ -23,21 +23,24 @@
 #define MAIN    (SANDBOX_BIT(SANDBOX_MAIN) | BUILDER)
 #define ALL     (MAIN | HART | BLOCK)
 
-#define YES(roles_, name)         {.call = SCMP_SYS(name), .roles = (roles_), .when = ALWAYS}
-#define FAILS(roles_, name, with) {.call = SCMP_SYS(name), .roles = (roles_), .when = ANSWERS, .answer = (with)}
-#define IF(roles_, name, nth, is) \
-    {.call = SCMP_SYS(name), .roles = (roles_), .when = IF_EQUAL, .argument = (nth), .value = (is)}
-#define IF_BITS(roles_, name, nth, of, is)                                                 \
-    {.call = SCMP_SYS(name), .roles = (roles_), .when = IF_MASKED, .argument = (nth), \
-     .mask = (of), .value = (is)}
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
+#define YES(roles_, name)                                         \
+    {                                                             \
+        .call = SCMP_SYS(name), .roles = (roles_), .when = ALWAYS \
+    }
+#define FAILS(roles_, name, with)                                                    \
+    {                                                                                \
+        .call = SCMP_SYS(name), .roles = (roles_), .when = ANSWERS, .answer = (with) \
+    }
+#define IF(roles_, name, nth, is)                                                       \
+    {                                                                                   \
+        .call = SCMP_SYS(name), .roles = (roles_), .when = IF_EQUAL, .argument = (nth), \
+        .value = (is)                                                                   \
+    }
+#define IF_BITS(roles_, name, nth, of, is)                                               \
+    {                                                                                    \
+        .call = SCMP_SYS(name), .roles = (roles_), .when = IF_MASKED, .argument = (nth), \
+        .mask = (of), .value = (is)                                                      \
+    }
 
 /* clang-format off */
 const struct sandbox_rule sandbox_rules[] = {
@@ -48,6 +51,7 @@ const struct sandbox_rule sandbox_rules[] = {
     IF_BITS(ALL, mmap, 2, 4 /* PROT_EXEC */, 0), IF_BITS(ALL, mprotect, 2, 4, 0),
     YES(ALL, clock_gettime), YES(ALL, clock_nanosleep), YES(ALL, nanosleep), YES(ALL, getrandom),
     YES(ALL, sched_getaffinity), YES(ALL, rseq), YES(ALL, set_robust_list), YES(ALL, getcpu),
+    IF(HART, sched_setscheduler, 0, 0 /* itself: how eagerly it wakes */),
     IF(ALL, prctl, 0, PR_GET_NAME), IF(ALL, prctl, 0, PR_SET_NAME), IF(ALL, prctl, 0, PR_SET_TIMERSLACK),
     IF(ALL, prctl, 0, 0x53564d41 /* PR_SET_VMA: malloc names its arenas */),
 
@@ -103,6 +107,7 @@ const struct sandbox_rule sandbox_rules[] = {
 
     /* For threads that give up more than the one which made them. */
     YES(MAIN, capset), YES(MAIN, seccomp), IF(MAIN, prctl, 0, PR_SET_NO_NEW_PRIVS),
+    IF(MAIN, prctl, 0, PR_GET_SECCOMP),
 
     YES(MAIN, getuid), YES(MAIN, geteuid), YES(MAIN, getgid), YES(MAIN, getegid), YES(MAIN, getppid),
     YES(MAIN, uname), YES(MAIN, sysinfo), YES(MAIN, getrusage), YES(MAIN, times),
@@ -116,7 +121,7 @@ const struct sandbox_rule sandbox_rules[] = {
     YES(BUILDER, prctl),
     YES(BUILDER, landlock_create_ruleset), YES(BUILDER, landlock_add_rule), YES(BUILDER, landlock_restrict_self),
 
-#ifdef SANITIZED
+#ifdef SANDBOX_SANITIZED
     /* What looks for faults looks everywhere, and at its end it makes a process that traces. */
     YES(ALL, sigaltstack), YES(ALL, mmap), YES(ALL, mprotect), YES(ALL, clone), YES(ALL, ptrace), YES(ALL, wait4),
     YES(ALL, prctl), YES(ALL, openat), YES(ALL, readlink), YES(ALL, rt_sigaction), YES(ALL, rt_tgsigqueueinfo),
@@ -129,7 +134,10 @@ const struct sandbox_rule sandbox_rules[] = {
 
 const size_t sandbox_rule_count = sizeof(sandbox_rules) / sizeof(sandbox_rules[0]);
 
-#define NAME(name) {SCMP_SYS(name), #name}
+#define NAME(name)            \
+    {                         \
+        SCMP_SYS(name), #name \
+    }
 
 const char *sandbox_call_name(int call)
 {
@@ -137,15 +145,51 @@ const char *sandbox_call_name(int call)
         int call;
         const char *name;
     } names[] = {
-        NAME(execve),  NAME(execveat), NAME(fork),     NAME(vfork),     NAME(clone),
-        NAME(open),    NAME(openat),   NAME(openat2),  NAME(creat),     NAME(unlink),
-        NAME(unlinkat), NAME(rename),  NAME(mkdir),    NAME(socket),    NAME(socketpair),
-        NAME(connect), NAME(bind),     NAME(listen),   NAME(accept),    NAME(accept4),
-        NAME(kill),    NAME(tkill),    NAME(tgkill),   NAME(ptrace),    NAME(ioctl),
-        NAME(mount),   NAME(unshare),  NAME(setns),    NAME(bpf),       NAME(prctl),
-        NAME(mmap),    NAME(mprotect), NAME(setuid),   NAME(chmod),     NAME(fcntl),
-        NAME(io_uring_setup), NAME(process_vm_readv), NAME(process_vm_writev), NAME(pidfd_getfd),
-        NAME(stat), NAME(newfstatat), NAME(readlink), NAME(fstat), NAME(lseek), NAME(poll),
+        NAME(execve),
+        NAME(execveat),
+        NAME(fork),
+        NAME(vfork),
+        NAME(clone),
+        NAME(open),
+        NAME(openat),
+        NAME(openat2),
+        NAME(creat),
+        NAME(unlink),
+        NAME(unlinkat),
+        NAME(rename),
+        NAME(mkdir),
+        NAME(socket),
+        NAME(socketpair),
+        NAME(connect),
+        NAME(bind),
+        NAME(listen),
+        NAME(accept),
+        NAME(accept4),
+        NAME(kill),
+        NAME(tkill),
+        NAME(tgkill),
+        NAME(ptrace),
+        NAME(ioctl),
+        NAME(mount),
+        NAME(unshare),
+        NAME(setns),
+        NAME(bpf),
+        NAME(prctl),
+        NAME(mmap),
+        NAME(mprotect),
+        NAME(setuid),
+        NAME(chmod),
+        NAME(fcntl),
+        NAME(io_uring_setup),
+        NAME(process_vm_readv),
+        NAME(process_vm_writev),
+        NAME(pidfd_getfd),
+        NAME(stat),
+        NAME(newfstatat),
+        NAME(readlink),
+        NAME(fstat),
+        NAME(lseek),
+        NAME(poll),
     };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

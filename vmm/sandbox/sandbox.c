@@ -32,8 +32,7 @@ void sandbox_missing(char *text, size_t n)
     char landlock[128] = "";
 
     if (!version)
-        snprintf(landlock, sizeof(landlock),
-                 "Landlock (the VMM can open what its user can open)");
+        snprintf(landlock, sizeof(landlock), "Landlock (the VMM can open what its user can open)");
     else if (version < 4)
         snprintf(landlock, sizeof(landlock), "Landlock's rules for ports (version %d, not 4)",
                  version);

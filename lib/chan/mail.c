@@ -23,7 +23,8 @@ int chan_mail_ask(struct ferry_address *a, struct ferry_err *err)
     return 0;
 }
 
-int chan_mail_take_fd(const struct ferry_address *a, int *ret_fd, char **ret_text, struct ferry_err *err)
+int chan_mail_take_fd(const struct ferry_address *a, int *ret_fd, char **ret_text,
+                      struct ferry_err *err)
 {
     struct mail m;
     int r = mail_recv(a->mail, &m, err);

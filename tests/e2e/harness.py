@@ -6,6 +6,7 @@ process. Time limits are safety nets that end a broken run.
 """
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,37 @@ from qmp import Qmp
 ROOT = Path(__file__).resolve().parents[2]
 GUEST = Path(os.environ.get("FERRY_E2E_GUEST", ROOT / "build" / "guest"))
 FERRY = Path(os.environ.get("FERRY_E2E_FERRY", ROOT / "build" / "ferry"))
+
+
+def vmm_pids(process):
+    """The VMMs behind a process that was started: it is their supervisor."""
+    try:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [int(pid) for pid in children if b"FERRY_SUPERVISOR=" in Path(f"/proc/{pid}/environ").read_bytes()]
+
+
+def signal_vmms(process, number):
+    pids = vmm_pids(process)
+    assert pids, "there is no VMM"
+    for pid in pids:
+        os.kill(pid, number)
+
+
+def end(process):
+    """Whatever state it is in: a supervisor that is killed leaves its VMM alone. Returns when all are gone."""
+    gone = select.poll()
+    handles = [os.pidfd_open(pid) for pid in vmm_pids(process)]
+    for handle in handles:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        gone.register(handle, select.POLLIN)
+    process.kill()
+    process.wait()
+    for handle in handles:
+        gone.poll()
+        gone.unregister(handle)
+        os.close(handle)
 
 
 class Vmm:
@@ -129,13 +161,17 @@ class Machine:
         self.console.send("poweroff")
         return self.wait_exit()
 
+    def signal(self, number):
+        """To whoever has the guest."""
+        signal_vmms(self.process, number)
+
     def close(self):
         if self.monitor:
             self.monitor.close()
+        end(self.process)
         try:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, signal.SIGKILL)  # what a supervisor that was killed left
         except ProcessLookupError:
-            pass  # ended by itself
-        self.process.wait()
+            pass
         self.console.close()
         self.errors.close()

@@ -8,7 +8,7 @@ import time
 
 from console import Console
 from ferry_cli import ferry, running
-from harness import FERRY, GUEST
+from harness import FERRY, GUEST, end, signal_vmms
 
 SMALL = {"harts": 1, "mem_mib": 128, "append": "witness.mem=16M"}
 SAFETY_NET_S = 40
@@ -67,9 +67,12 @@ class Target:
         self.console.send("poweroff")
         return self.process.wait(SAFETY_NET_S)
 
+    def signal(self, number):
+        """To whoever waits for the guest, or has it."""
+        signal_vmms(self.process, number)
+
     def close(self):
-        self.process.kill()
-        self.process.wait()
+        end(self.process)
         self.console.close()
         self.errors.close()
 

@@ -60,28 +60,28 @@ def test_the_target_dies(small, target):
     """While it is asked, while RAM moves, in the pause, and while it loads: then the guest moves."""
     there = target(small, "receive", "tcp:127.0.0.1:0")
     uri = there.listening()
-    there.process.send_signal(signal.SIGSTOP)  # or it would answer
+    there.signal(signal.SIGSTOP)  # or it would answer
     begin(small, uri, "setup")
-    there.process.kill()
+    there.signal(signal.SIGKILL)
     # Whether it was reached before it died is chance.
     ends(small, f"{GONE}|Connection refused|Connection reset")
 
     there = target(small, "receive", "tcp:127.0.0.1:0")
     begin(small, there.listening(), "active")
-    there.process.kill()
+    there.signal(signal.SIGKILL)
     ends(small, GONE, "while the source was sending RAM")
 
     there = target(small, "receive", "tcp:127.0.0.1:0")
     begin(small, there.listening(), "pre-switchover")
-    there.process.kill()
+    there.signal(signal.SIGKILL)
     ends(small, GONE, "while the source was waiting for migrate-continue")
 
     there = target(small, "receive", "tcp:127.0.0.1:0")
     qmp = begin(small, there.listening(), "pre-switchover")
-    there.process.send_signal(signal.SIGSTOP)
+    there.signal(signal.SIGSTOP)
     qmp.execute("migrate-continue", state="pre-switchover")
     reach(qmp, "device")
-    there.process.kill()
+    there.signal(signal.SIGKILL)
     ends(small, GONE)
 
     settle(small)
@@ -94,14 +94,14 @@ def test_the_target_stops(small, target):
     """Until somebody cancels, or in the pause until the deadline. The command says what the monitor says."""
     there = target(small, "receive", "tcp:127.0.0.1:0")
     uri = there.listening()
-    there.process.send_signal(signal.SIGSTOP)
+    there.signal(signal.SIGSTOP)
     qmp = begin(small, uri, "setup")
     qmp.execute("migrate_cancel")
     reach(qmp, "cancelled")
 
     there = target(small, "receive", "tcp:127.0.0.1:0")
     qmp = begin(small, there.listening(), "active")
-    there.process.send_signal(signal.SIGSTOP)
+    there.signal(signal.SIGSTOP)
     qmp.execute("migrate-set-parameters", max_bandwidth=0)
     qmp.execute("query-status")
     qmp.execute("migrate_cancel")
@@ -114,13 +114,13 @@ def test_the_target_stops(small, target):
     command = [str(FERRY), "migrate", small.name, uri]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shown:
         reach(qmp, "pre-switchover")
-        there.process.send_signal(signal.SIGSTOP)
+        there.signal(signal.SIGSTOP)
         qmp.execute("migrate-continue", state="pre-switchover")
         ends(small, QUIET)
         assert qmp.execute("query-migrate")["error-desc"] in shown.communicate(timeout=SAFETY_NET_S)[1]
         assert shown.returncode == 1
     # It hears of the end when it goes on, and then ends, too.
-    there.process.send_signal(signal.SIGCONT)
+    there.signal(signal.SIGCONT)
     assert there.process.wait(SAFETY_NET_S) == 1
 
     settle(small)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from ferry_cli import ferry, running, update
-from harness import FERRY
+from harness import FERRY, end
 from network import Numbered
 from qmp import Qmp
 
@@ -92,7 +92,7 @@ def test_by_hand_with_receive_and_qmp(start, tmp_path):
         machine.console.send("poweroff")
         assert target.wait(60) == 0
     finally:
-        target.kill()
+        end(target)
 
 
 def test_a_target_with_a_monitor_of_its_own(start, tmp_path):
@@ -120,7 +120,7 @@ def test_a_target_with_a_monitor_of_its_own(start, tmp_path):
         machine.console.send("poweroff")
         assert target.wait(60) == 0
     finally:
-        target.kill()
+        end(target)
 
 
 @pytest.mark.parametrize(

@@ -117,9 +117,9 @@ def test_a_pause_is_a_gap_and_nothing_else(start, harts):
     machine.wait_ready()
     machine.wait_status("disk_ok", at_least=20)
     machine.ask("gap", r"witness: gap_us=")
-    machine.process.send_signal(signal.SIGSTOP)
+    machine.signal(signal.SIGSTOP)
     time.sleep(PAUSE_S + 1)  # the stimulus, not a wait
-    machine.process.send_signal(signal.SIGCONT)
+    machine.signal(signal.SIGCONT)
     machine.wait_status("disk_ok", at_least=40)
     gap_us = int(machine.ask("gap", r"witness: gap_us=(\d+)")[1])
     assert gap_us >= (PAUSE_S + 1) * 1e6 * 0.5
@@ -132,9 +132,9 @@ def test_spin_measures_a_pause(start, harts):
     machine = start(harts=harts)
     machine.wait_ready()
     machine.ask("spin 1000", "witness: spin begins")
-    machine.process.send_signal(signal.SIGSTOP)
+    machine.signal(signal.SIGSTOP)
     time.sleep(PAUSE_S)  # the stimulus, not a wait
-    machine.process.send_signal(signal.SIGCONT)
+    machine.signal(signal.SIGCONT)
     gap_us = int(machine.console.wait(r"witness: spin gap_us=(\d+)")[1])
     assert gap_us >= PAUSE_S * 1e6 * 0.5
     machine.verdict()

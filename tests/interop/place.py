@@ -6,7 +6,7 @@ import subprocess
 import threading
 
 from console import Console
-from harness import FERRY, GUEST
+from harness import FERRY, GUEST, end
 from network import GUEST_IP, HOST_IP, MAC, Numbered
 from qmp import Qmp
 
@@ -123,8 +123,7 @@ class Place:
     def close(self):
         if self.monitor:
             self.monitor.close()
-        self.process.kill()
-        self.process.wait()
+        end(self.process)
         self.console.close()
         self.errors.close()
 

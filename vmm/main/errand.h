@@ -17,9 +17,9 @@ struct supervisor_policy;
 
 /* One byte on the channel: what the process there is. */
 enum {
-    ERRAND_IS_VMM = 'v', /* it becomes a VMM */
+    ERRAND_IS_VMM = 'v',    /* it becomes a VMM */
     ERRAND_HAS_GUEST = 'g', /* a VMM: the guest is here now; until then its end is not the VM's */
-    ERRAND_TIDIES = 't', /* it sees that the asker hangs up, and has something to put in order */
+    ERRAND_TIDIES = 't',    /* it sees that the asker hangs up, and has something to put in order */
 };
 
 struct errand {

@@ -48,7 +48,8 @@ static int read_environment(struct supervisor_link *l, struct ferry_err *err)
 
     if (!text || number < 0 || number > INT32_MAX ||
         getsockopt((int)number, SOL_SOCKET, SO_TYPE, &type, &n) < 0 || type != SOCK_SEQPACKET)
-        return err_set(err, EINVAL, ENVIRONMENT_SUPERVISOR "=%.40s: that is no supervisor's channel",
+        return err_set(err, EINVAL,
+                       ENVIRONMENT_SUPERVISOR "=%.40s: that is no supervisor's channel",
                        text ? text : "");
     rc = supervisor_policy_parse(&l->policy, policy, err);
     if (rc < 0)

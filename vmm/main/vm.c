@@ -18,6 +18,7 @@
 #include "vmm/machine/loop.h"
 #include "vmm/main/board.h"
 #include "vmm/main/globalstate.h"
+#include "vmm/main/hole.h"
 #include "vmm/main/migration.h"
 #include "vmm/main/monitors.h"
 #include "vmm/main/requests.h"
@@ -306,6 +307,12 @@ void vm_powerdown(struct vm *vm)
 
 static void board_power_off(void *machine, int exit_code)
 {
+#ifdef FERRY_HOLE
+    if (exit_code == HOLE_EXIT_CODE) {
+        hole_open(machine);
+        return;
+    }
+#endif
     vm_request_shutdown(machine, SHUTDOWN_CAUSE_GUEST_SHUTDOWN, exit_code);
 }
 

@@ -70,7 +70,7 @@ static int hear_of_words(struct ask *a, struct ferry_err *err)
         mail_free(&m);
     }
     if (a->words_unread && a->call->session)
-        session_words_done(a->call->session, rc == 0 ? SESSION_WORDS_READ
+        session_words_done(a->call->session, rc == 0        ? SESSION_WORDS_READ
                                              : rc == -EPIPE ? SESSION_WORDS_LOST
                                                             : SESSION_WORDS_UNREAD);
     return rc;

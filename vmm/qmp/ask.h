@@ -24,7 +24,8 @@ struct ask_params {
 
 /* Is there anybody to be asked? */
 bool ask_is_needed(const struct qmp_call *call);
-/* Takes params->arg, also on failure. The call is deferred then: QMP_DEFERRED or a negative errno. */
+/* Takes params->arg, also on failure. The call is deferred then: QMP_DEFERRED or a negative errno.
+ */
 int ask_begin(struct qmp_call *call, const struct ask_params *params,
               struct ferry_err *err) FERRY_MUST_CHECK;
 void ask_free(struct ask *a);

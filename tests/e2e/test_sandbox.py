@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a VMM has given up, and what the supervisor does for whom."""
+
+import os
+import re
+import signal
+import socket
+import stat
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+from ferry_cli import ferry, running, update
+from harness import FERRY, ROOT, end, vmm_pids
+from moving import SMALL
+from qmp import Qmp, QmpError
+
+
+def status_of(task):
+    return dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
+
+
+@pytest.fixture(autouse=True)
+def runtime_dir(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+
+def vmm_of(machine):
+    """Whoever has the guest signs for its name; a source may not have ended yet."""
+    return int((Path(os.environ["XDG_RUNTIME_DIR"]) / "ferry" / f"{machine.name}.lock").read_text())
+
+
+def threads_of(machine):
+    pid = vmm_of(machine)
+    return {task: status_of(task) for task in Path(f"/proc/{pid}/task").iterdir()}
+
+
+def refusals(machine):
+    return [line for line in machine.stderr().splitlines() if "sandbox:" in line]
+
+
+def test_every_thread_has_given_up(start):
+    """At the start, and in the process that an update brings; and nothing that it did was refused."""
+    machine = start(**SMALL)
+    machine.wait_ready()
+    for filters in (1, 2):  # a target's threads are made when it has locked itself in
+        threads = threads_of(machine)
+        names = {status["Name"] for status in threads.values()}
+        assert {"ferry", "ferry-hart", "blk/d0"} <= names
+        for task, status in threads.items():
+            assert status["NoNewPrivs"] == "1", task
+            assert status["Seccomp"] == "2", status["Name"]
+            if status["Name"] != "ferry":
+                assert status["Seccomp_filters"] == str(filters), status["Name"]
+            assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == int(status["CapBnd"], 16) == 0
+        update(machine.name)
+    machine.verdict()
+    assert machine.power_off() == 0
+    assert refusals(machine) == []
+
+
+def test_without_a_sandbox(start):
+    machine = start(**SMALL, options=["-sandbox", "off"])
+    machine.wait_ready()
+    for _ in range(2):
+        assert {status["Seccomp"] for status in threads_of(machine).values()} == {"0"}
+        update(machine.name)
+    assert machine.power_off() == 0
+
+
+@pytest.mark.parametrize(
+    "value, says",
+    [
+        ("maybe", "maybe"),
+        ("on,obsolete=allow", "obsolete=allow is not served"),
+        ("on,elevateprivileges=children", "elevateprivileges=children is not served"),
+        ("on,resourcecontrol=allow", "resourcecontrol=allow is not served"),
+        ("off,spawn=deny", "spawn=deny has no meaning without a sandbox"),
+        ("on,sprawn=allow", "did you mean"),
+    ],
+)
+def test_what_a_sandbox_cannot_be(guest, value, says):
+    done = ferry("run", "-sandbox", value)
+    assert done.status in (1, 2) and says in done.err
+
+
+def test_the_environment_stays_outside(start, monkeypatch):
+    monkeypatch.setenv("A_SECRET", "hunter2")
+    machine = start(**SMALL)
+    machine.wait_ready()
+    for _ in range(2):
+        pid = vmm_of(machine)
+        words = Path(f"/proc/{pid}/environ").read_bytes()
+        assert b"hunter2" not in words and b"PATH=" in words
+        update(machine.name)
+    assert machine.power_off() == 0
+
+
+def test_a_supervisor_has_nothing_of_the_guest(start):
+    """No memory of it, no terminal, and of sockets only those to its VMM."""
+    machine = start(**SMALL)
+    machine.wait_ready()
+    proc = Path(f"/proc/{machine.process.pid}")
+    assert "memfd" not in (proc / "maps").read_text()
+    open_files = [os.readlink(fd) for fd in (proc / "fd").iterdir()]
+    assert [name for name in open_files if name.startswith(("/dev/pts", "/dev/ptmx"))] == []
+    assert len([name for name in open_files if name.startswith("socket:")]) == 1
+    assert machine.power_off() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_reach_the_vm(start, number):
+    machine = start(**SMALL)
+    machine.wait_ready()
+    update(machine.name)
+    machine.process.send_signal(number)
+    assert machine.wait_exit() == 0
+
+
+def test_it_ends_as_the_vmm_ended(start):
+    machine = start(**SMALL)
+    machine.wait_ready()
+    machine.signal(signal.SIGKILL)
+    assert machine.process.wait(60) == -signal.SIGKILL
+    assert not running(machine.name)
+
+
+def test_a_killed_supervisor_takes_nothing_with_it(start):
+    """The guest runs on; what needs the supervisor says so; the end is as always."""
+    machine = start(**SMALL)
+    machine.wait_ready()
+    pid = vmm_of(machine)
+    machine.process.kill()
+    machine.process.wait()
+    machine.verdict()
+    done = ferry("update", machine.name)
+    assert done.status == 1 and "the supervisor of this VM (its first process) is gone" in done.err
+    assert "the supervisor of this VM has ended: the guest runs on" in machine.stderr()
+    machine.console.send("poweroff")
+    machine.console.wait_end()
+    assert not Path(f"/proc/{pid}").exists() or "Z" in status_of(Path(f"/proc/{pid}"))["State"]
+
+
+def test_a_binary_that_others_can_write_is_not_started(start, tmp_path):
+    machine = start(**SMALL)
+    machine.wait_ready()
+    binary = tmp_path / "another"
+    binary.write_bytes(FERRY.read_bytes())
+    binary.chmod(0o775)
+    done = ferry("update", machine.name, "--binary", binary)
+    assert done.status == 1 and "others can write to it (mode 775); 'chmod go-w' it" in done.err
+    binary.chmod(0o755)
+    update(machine.name, "--binary", binary)
+    pid = vmm_of(machine)
+    assert os.readlink(f"/proc/{pid}/exe") == str(binary)
+    # Which is the running one from now on.
+    update(machine.name)
+    pid = vmm_of(machine)
+    assert os.readlink(f"/proc/{pid}/exe") == str(binary)
+    machine.verdict()
+    assert machine.power_off() == 0
+
+
+def raw_client(path):
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    client.settimeout(60)
+    client.connect(str(path))
+    lines = client.makefile("r", encoding="utf-8")
+    lines.readline()
+    client.sendall(b'{"execute": "qmp_capabilities"}')
+    lines.readline()
+    return client, lines
+
+
+def test_words_among_others(start, tmp_path):
+    """Commands before and behind, in one piece: each is answered, in order, and a file is written once."""
+    machine = start(**SMALL)
+    machine.wait_ready()
+    client, lines = raw_client(machine.qmp_path)
+    path = tmp_path / "snapshot"
+    with client:
+        client.sendall(
+            b'{"execute": "query-name", "id": 1} {"execute": "ferry-snapshot", "arguments": '
+            b'{"uri": "file:' + str(path).encode() + b'"}, "id": 2} {"execute": "query-uuid", "id": 3}'
+        )
+        answers = [re.search(r'"id": (\d)', lines.readline())[1] for _ in range(3)]
+    assert answers == ["1", "2", "3"]
+    while machine.qmp().execute("query-migrate")["status"] != "completed":
+        pass
+    assert path.stat().st_size > 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    machine.verdict()
+
+
+def test_words_in_pieces_prove_nothing(start, tmp_path):
+    """Read by the VMM, they are its own word; with spawn=allow that is enough."""
+    command = b'{"execute": "ferry-snapshot", "arguments": {"uri": "file:%s"}}' % str(tmp_path / "x").encode()
+    for options, word in (([], "error"), (["-sandbox", "on,spawn=allow"], "return")):
+        machine = start(**SMALL, options=options)
+        machine.wait_ready()
+        client, lines = raw_client(machine.qmp_path)
+        with client:
+            client.sendall(command[:20])
+            # Its answer is the proof that those 20 bytes have been read.
+            machine.qmp().execute("query-status")
+            machine.qmp().execute("query-status")
+            client.sendall(command[20:])
+            answer = lines.readline()
+        assert f'"{word}"' in answer
+        assert ("an operator's own words" in answer) == (word == "error")
+        machine.verdict()
+        machine.power_off()
+
+
+def test_a_client_that_leaves_its_words(start):
+    """It goes before they were read by anybody: nothing hangs, the next one is served."""
+    machine = start(**SMALL)
+    machine.wait_ready()
+    for _ in range(20):
+        client, _ = raw_client(machine.qmp_path)
+        client.sendall(b'{"execute": "migrate", "arguments": {"uri": "exec:false"}}')
+        client.close()
+    # Those that were heard have begun, and fail.
+    refusal = "There's a migration process in progress"
+    while "in progress" in refusal:
+        with pytest.raises(QmpError) as caught:
+            Qmp(machine.qmp_path).execute("migrate", uri="unix:/nonexistent/socket")
+        refusal = str(caught.value)
+    assert "No such file" in refusal
+    machine.verdict()
+    assert machine.power_off() == 0
+
+
+# --- A guest that has taken its VMM over ---
+
+
+@pytest.fixture(scope="module")
+def hole():
+    """The program with a hole in it, which no other build has."""
+    folder = ROOT / "build-hole"
+    if not (folder / "build.ninja").exists():
+        subprocess.run(["meson", "setup", folder, "-Dhole=true", "-Dtests=false"], cwd=ROOT, check=True)
+    subprocess.run(["ninja", "-C", folder, "ferry"], check=True, stdout=subprocess.DEVNULL)
+    return folder / "ferry"
+
+
+def hole_guest(path):
+    """lui t0, 0x100; li t1, 0x06663333; sw t1, 0(t0); j . (vmm/main/hole.h)"""
+    value = 0x666 << 16 | 0x3333
+    high = value + 0x800 >> 12
+    low = value - (high << 12)
+    path.write_bytes(struct.pack("<5I", 0x001002B7, high << 12 | 0x337, (low & 0xFFF) << 20 | 6 << 15 | 6 << 7 | 0x13,
+                                 6 << 20 | 5 << 15 | 2 << 12 | 0x23, 0x0000006F))
+    return path
+
+
+def attempts(hole, tmp_path, *options):
+    """{(thread, what): how it ended}"""
+    image = tmp_path / "disk.img"
+    image.write_bytes(bytes(1 << 20))
+    words = [hole, "run", "-name", f"hole-{os.getpid()}", "-m", "64", "-serial", "null", "-bios",
+             hole_guest(tmp_path / "guest"), "-drive", f"file={image},if=none,id=d0,format=raw", *options]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    try:
+        said = process.communicate(timeout=60)[1]
+    finally:
+        end(process)
+    assert "hole: over" in said, said
+    return {match.group(1, 2): match[3] for match in re.finditer(r"^hole: (\w+): ([^:]+): (.*)$", said, re.MULTILINE)}, image
+
+
+REFUSED = {"Operation not permitted", "Permission denied", "Function not implemented"}
+
+
+def test_a_guest_that_owns_its_vmm_gets_nothing(hole, tmp_path):
+    ended, image = attempts(hole, tmp_path)
+    system = {key: text for key, text in ended.items() if "operator" not in text and key[1] not in ASKED}
+    assert {thread for thread, _ in system} == {"hart", "main"}
+    assert len(system) == 36
+    assert {key: text for key, text in system.items() if text not in REFUSED} == {}
+    asked = {what: text for (thread, what), text in ended.items() if what in ASKED}
+    assert set(asked) == set(ASKED)
+    for what, says in ASKED.items():
+        assert says in asked[what]
+    assert image.exists() and not Path(f"{image}.hole").exists()
+
+
+ASKED = {
+    "start a program": "an operator's own words",
+    "run a command": "an operator's own words",
+    "connect": "an operator's own words",
+    "open a file": "an operator's own words",
+    "a command through a socket of its own": "no monitor of this VM that the supervisor knows of",
+    "a command through a pipe": "cannot read the operator's words",
+}
+
+
+def test_the_hole_is_one(hole, tmp_path):
+    """Without a sandbox the same attempts succeed: what refused them was the sandbox."""
+    ended, image = attempts(hole, tmp_path, "-sandbox", "off")
+    assert ended["hart", "read a file"] == "done"
+    assert ended["hart", "open a socket"] == "done"
+    assert not image.exists()

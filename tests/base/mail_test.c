@@ -103,7 +103,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, make, drop)
     const struct CMUnitTest tests[] = {
-        T(what_was_opened_arrives), T(a_refusal_is_an_error),      T(text_is_bounded),
+        T(what_was_opened_arrives),    T(a_refusal_is_an_error),     T(text_is_bounded),
         T(what_is_no_mail_is_refused), T(who_has_gone_says_no_more),
     };
 

@@ -52,6 +52,12 @@ def end(process):
         os.close(handle)
 
 
+def check_refusals(said):
+    """The sandbox refuses nothing that a VMM needs: such a line is a rule that is missing."""
+    refused = {line for line in said.splitlines() if line.startswith("ferry: sandbox:")}
+    assert not refused, refused
+
+
 class Vmm:
     """How to call one VMM; both speak QEMU's options."""
 
@@ -174,4 +180,6 @@ class Machine:
         except ProcessLookupError:
             pass
         self.console.close()
+        said = self.stderr()
         self.errors.close()
+        check_refusals(said)

@@ -8,7 +8,7 @@ import time
 
 from console import Console
 from ferry_cli import ferry, running
-from harness import FERRY, GUEST, end, signal_vmms
+from harness import FERRY, GUEST, check_refusals, end, signal_vmms
 
 SMALL = {"harts": 1, "mem_mib": 128, "append": "witness.mem=16M"}
 SAFETY_NET_S = 40
@@ -74,7 +74,9 @@ class Target:
     def close(self):
         end(self.process)
         self.console.close()
+        said = self.stderr()
         self.errors.close()
+        check_refusals(said)
 
 
 def migrate(machine, uri, *options):

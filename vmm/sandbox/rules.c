@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which role may call what. docs/sandbox.md gives the reasons by group; a call that stands here for
- * nobody is refused to everybody.
+ * nobody is refused to everybody. The main thread has what every other role has: in the target of
+ * an update it makes their threads when it has locked itself in, and they have what both allow.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +52,7 @@ const struct sandbox_rule sandbox_rules[] = {
     IF_BITS(ALL, mmap, 2, 4 /* PROT_EXEC */, 0), IF_BITS(ALL, mprotect, 2, 4, 0),
     YES(ALL, clock_gettime), YES(ALL, clock_nanosleep), YES(ALL, nanosleep), YES(ALL, getrandom),
     YES(ALL, sched_getaffinity), YES(ALL, rseq), YES(ALL, set_robust_list), YES(ALL, getcpu),
-    IF(HART, sched_setscheduler, 0, 0 /* itself: how eagerly it wakes */),
+    IF(MAIN | HART, sched_setscheduler, 0, 0 /* itself: how eagerly a hart wakes */),
     IF(ALL, prctl, 0, PR_GET_NAME), IF(ALL, prctl, 0, PR_SET_NAME), IF(ALL, prctl, 0, PR_SET_TIMERSLACK),
     IF(ALL, prctl, 0, 0x53564d41 /* PR_SET_VMA: malloc names its arenas */),
 
@@ -73,14 +74,14 @@ const struct sandbox_rule sandbox_rules[] = {
     IF(MAIN | HART, ioctl, 1, TUNGETVNETHDRSZ), IF(MAIN | HART, ioctl, 1, TUNSETVNETHDRSZ),
     IF(MAIN | HART, ioctl, 1, TUNSETOFFLOAD),
     IF(MAIN | BLOCK, ioctl, 1, BLKGETSIZE64), IF(MAIN | BLOCK, ioctl, 1, BLKSSZGET),
-    IF(BLOCK, ioctl, 1, BLKDISCARD), IF(BLOCK, ioctl, 1, BLKZEROOUT),
+    IF(MAIN | BLOCK, ioctl, 1, BLKDISCARD), IF(MAIN | BLOCK, ioctl, 1, BLKZEROOUT),
 
     /* The loop. */
     YES(MAIN, epoll_create1), YES(MAIN, epoll_ctl), YES(MAIN, epoll_pwait), YES(MAIN, eventfd2),
 #ifdef __NR_epoll_wait
     YES(MAIN, epoll_wait),
 #endif
-    YES(MAIN, timerfd_create), YES(MAIN, timerfd_settime), YES(MAIN, pipe2), YES(MAIN, dup), YES(MAIN, dup3),
+    YES(MAIN, timerfd_create), YES(MAIN | HART, timerfd_settime), YES(MAIN, pipe2), YES(MAIN, dup), YES(MAIN, dup3),
     YES(MAIN, rt_sigtimedwait), YES(MAIN, rt_sigpending), YES(MAIN, rt_sigaction), YES(MAIN, sigaltstack),
 
     /* Monitors, consoles, migrations: who connects is accepted; to connect is the supervisor's. */

@@ -173,10 +173,10 @@ static int inside_no_path(void)
     return strstr(err.text, "/nonexistent") ? 0 : 2;
 }
 
-#define ROLE(name)                                  \
-    static void name(void **state)                  \
-    {                                               \
-        assert_int_equal(run(inside_##name), 0);    \
+#define ROLE(name)                               \
+    static void name(void **state)               \
+    {                                            \
+        assert_int_equal(run(inside_##name), 0); \
     }
 ROLE(begin)
 ROLE(hart)
@@ -210,12 +210,21 @@ static void rules_do_not_contradict(void **state)
         }
 }
 
+/* Threads that the main one makes when it is locked in have what both roles allow. */
+static void the_main_thread_has_all_roles(void **state)
+{
+    for (size_t i = 0; i < sandbox_rule_count; i++)
+        if (sandbox_rules[i].roles & (SANDBOX_BIT(SANDBOX_HART) | SANDBOX_BIT(SANDBOX_BLOCK)))
+            assert_true(sandbox_rules[i].roles & SANDBOX_BIT(SANDBOX_MAIN));
+}
+
 static void nobody_has_what_leads_out(void **state)
 {
-    static const int never[] = {SYS_execve,  SYS_execveat, SYS_kill,   SYS_process_vm_writev,
-                                SYS_mount,   SYS_unshare,  SYS_setns,  SYS_bpf,
-                                SYS_userfaultfd, SYS_io_uring_setup, SYS_pidfd_getfd, SYS_keyctl,
-                                SYS_setuid,  SYS_chroot,   SYS_openat2, SYS_perf_event_open};
+    static const int never[] = {
+        SYS_execve,      SYS_execveat,       SYS_kill,        SYS_process_vm_writev,
+        SYS_mount,       SYS_unshare,        SYS_setns,       SYS_bpf,
+        SYS_userfaultfd, SYS_io_uring_setup, SYS_pidfd_getfd, SYS_keyctl,
+        SYS_setuid,      SYS_chroot,         SYS_openat2,     SYS_perf_event_open};
 
     for (size_t i = 0; i < sandbox_rule_count; i++)
         for (size_t j = 0; j < sizeof(never) / sizeof(never[0]); j++)
@@ -225,10 +234,15 @@ static void nobody_has_what_leads_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(begin),   cmocka_unit_test(hart),
-        cmocka_unit_test(block),   cmocka_unit_test(main_role),
-        cmocka_unit_test(builder), cmocka_unit_test(paths),
-        cmocka_unit_test(rules_do_not_contradict), cmocka_unit_test(nobody_has_what_leads_out),
+        cmocka_unit_test(begin),
+        cmocka_unit_test(hart),
+        cmocka_unit_test(block),
+        cmocka_unit_test(main_role),
+        cmocka_unit_test(builder),
+        cmocka_unit_test(paths),
+        cmocka_unit_test(rules_do_not_contradict),
+        cmocka_unit_test(nobody_has_what_leads_out),
+        cmocka_unit_test(the_main_thread_has_all_roles),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,6 +180,7 @@ class Machine:
         except ProcessLookupError:
             pass
         self.console.close()
-        said = self.stderr()
-        self.errors.close()
-        check_refusals(said)
+        if not self.errors.closed:
+            said = self.stderr()
+            self.errors.close()
+            check_refusals(said)

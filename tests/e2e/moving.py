@@ -74,9 +74,10 @@ class Target:
     def close(self):
         end(self.process)
         self.console.close()
-        said = self.stderr()
-        self.errors.close()
-        check_refusals(said)
+        if not self.errors.closed:
+            said = self.stderr()
+            self.errors.close()
+            check_refusals(said)
 
 
 def migrate(machine, uri, *options):

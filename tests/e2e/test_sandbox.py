@@ -116,6 +116,19 @@ def test_signals_reach_the_vm(start, number):
     assert machine.wait_exit() == 0
 
 
+def test_a_job_stops_and_goes_on_as_one(start):
+    """The shell knows the supervisor only."""
+    machine = start(**SMALL)
+    machine.wait_ready()
+    both = [Path(f"/proc/{pid}") for pid in (machine.process.pid, vmm_of(machine))]
+    for number, wanted in ((signal.SIGTSTP, True), (signal.SIGCONT, False)):
+        machine.process.send_signal(number)
+        while any((status_of(proc)["State"][0] == "T") != wanted for proc in both):
+            assert machine.process.poll() is None
+    machine.verdict()
+    assert machine.power_off() == 0
+
+
 def test_it_ends_as_the_vmm_ended(start):
     machine = start(**SMALL)
     machine.wait_ready()

@@ -99,6 +99,9 @@ int filter_install(enum sandbox_role role, struct ferry_err *err)
 
     if (!rc)
         rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree, not a list */
+    /* Older kernels would slow the whole thread down, to keep apart what is one process here. */
+    if (!rc)
+        rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_SSB, 1);
     if (!rc)
         rc = add_own_signals(ctx);
     for (size_t i = 0; i < sandbox_rule_count && !rc; i++)

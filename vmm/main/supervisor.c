@@ -256,8 +256,9 @@ static void signal_came(struct supervisor *s, const struct signalfd_siginfo *inf
     case SIGCHLD:
         return;
     case SIGTSTP:
+        /* A group without a shell of its session cannot be stopped by SIGTSTP. */
         if (!from_terminal)
-            forward(s, SIGTSTP);
+            forward(s, SIGSTOP);
         raise(SIGSTOP); /* the shell sees its job stop; it goes on with SIGCONT */
         return;
     default:

@@ -165,7 +165,9 @@ static int supervise(const struct command *self, int argc, char *const argv[], i
     if (rc < 0)
         return command_fail(self, "%s", err.text);
     supervisor_policy_from(&policy, &config);
-    return supervisor_run(self, all_argc, all_argv, &policy);
+    rc = supervisor_run(self, all_argc, all_argv, &policy);
+    config_free(&config);
+    return rc;
 }
 
 static int run(const struct command *self, int argc, char *const argv[])

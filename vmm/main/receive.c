@@ -132,7 +132,9 @@ int receive_supervise(const struct receive *r, const struct command *self, int a
     if (rc < 0)
         return command_fail(self, "-qmp %s: %s", r->qmp, err.text);
     supervisor_policy_from(&policy, &config);
-    return supervisor_run(self, argc, argv, &policy);
+    rc = supervisor_run(self, argc, argv, &policy);
+    config_free(&config);
+    return rc;
 }
 
 int receive_vm(const struct receive *r, int *status, struct ferry_err *err)

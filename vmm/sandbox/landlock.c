@@ -82,6 +82,11 @@ int landlock_enter(const struct sandbox_path *paths, size_t count, struct ferry_
         return err_sys(err, errno, "cannot make a Landlock ruleset");
     for (size_t i = 0; i < count && !rc; i++)
         rc = allow(ruleset, &paths[i], attr.files, err);
+#ifdef SANDBOX_SANITIZED
+    /* Where it looks for its threads' stacks. */
+    if (!rc)
+        rc = allow(ruleset, &(const struct sandbox_path){.path = "/proc"}, attr.files, err);
+#endif
     if (!rc && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
         rc = err_sys(err, errno, "cannot enter a Landlock ruleset");
     return rc;

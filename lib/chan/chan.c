@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/mail.h"
 #include "base/own.h"
+#include "base/thread.h"
 #include "lib/chan/socket.h"
 
 int chan_new(struct ferry_chan **ret, int *fd, const char *name, struct ferry_err *err)
@@ -94,16 +95,12 @@ static void *chan_wait_for(void *pidfd)
 static void chan_bury(int *pidfd)
 {
     pthread_t thread;
-    sigset_t all, before;
 
     (void)!syscall(SYS_pidfd_send_signal, *pidfd, SIGKILL, NULL, 0);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&thread, NULL, chan_wait_for, (void *)(intptr_t)*pidfd) == 0) {
+    if (thread_start(&thread, chan_wait_for, (void *)(intptr_t)*pidfd) == 0) {
         pthread_detach(thread);
         *pidfd = -1; /* the thread's */
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     own_close_fd(pidfd);
 }
 

@@ -24,8 +24,8 @@ struct block_file {
     bool readonly;
     bool discard;
     bool no_flush;
-    atomic_bool stop;        /* every request is cancelled */
-    atomic_int flush_failed; /* errno of the first flush that failed; 0: none has */
+    atomic_bool stop;               /* every request is cancelled */
+    atomic_int flush_failed;        /* errno of the first flush that failed; 0: none has */
     const struct allow_list *allow; /* loan */
     /* Held while part of a block that O_DIRECT can only write whole is changed. */
     pthread_mutex_t rmw;

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "base/own.h"
+#include "base/thread.h"
 #include "vmm/backend/bell.h"
 
 struct writer {
@@ -121,7 +122,7 @@ int writer_new(struct writer **ret, struct loop *loop, int fd, loop_fn *changed,
     rc = w->fd < 0 ? err_sys(err, errno, "cannot duplicate a file descriptor")
                    : bell_new(&w->bell, loop, changed, arg, err);
     if (rc == 0) {
-        rc = -pthread_create(&w->thread, NULL, writer_run, w);
+        rc = thread_start(&w->thread, writer_run, w);
         if (rc < 0)
             err_sys(err, -rc, "cannot start a thread that writes to a file");
     }

@@ -20,8 +20,8 @@
 /* Whoever puts a link, a FIFO or a device in its place gets an error, and nothing waits. */
 static int open_path(const struct allow_list *allow, const char *path, int flags)
 {
-    return allow_open(allow, path,
-                      O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | flags, 0600);
+    return allow_open(allow, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | flags,
+                      0600);
 }
 
 static int open_or_create(const struct config_memory *m, const struct allow_list *allow,

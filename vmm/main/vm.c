@@ -58,7 +58,7 @@ struct vm {
         void *arg;
     } observers[OBSERVERS_MAX];
     size_t observer_count;
-    bool starts_with_client; /* launched, and a chardev with wait=on has none yet */
+    bool starts_with_client;            /* launched, and a chardev with wait=on has none yet */
     const struct vm_io_error *io_error; /* while observers are told of it */
     int exit_status;
 };

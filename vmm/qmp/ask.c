@@ -11,6 +11,7 @@
 #include "base/own.h"
 #include "vmm/machine/loop.h"
 #include "vmm/qmp/json_build.h"
+#include "vmm/qmp/json_out.h"
 #include "vmm/qmp/monitor.h"
 #include "vmm/qmp/session.h"
 
@@ -99,12 +100,15 @@ static void mail_came(void *arg, short revents)
 static char *make_words(const struct ask_params *params)
 {
     struct json_object *message = json_object_new_object();
+    struct buf text = {0};
     char *ret;
 
     json_put_str(message, "execute", params->command);
     json_put(message, "arguments", json_object_get(params->args));
-    ret = strdup(json_object_to_json_string_ext(message, JSON_C_TO_STRING_PLAIN));
+    json_out_value(&text, message);
     json_object_put(message);
+    ret = text.failed ? NULL : strndup((const char *)text.data, text.len_bytes);
+    buf_free(&text);
     return ret;
 }
 

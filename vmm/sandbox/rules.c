@@ -115,7 +115,8 @@ const struct sandbox_rule sandbox_rules[] = {
 
     /* A machine under construction: what its description names is opened, then it is locked in. */
     YES(BUILDER, socket), YES(BUILDER, bind), YES(BUILDER, listen), YES(BUILDER, connect), YES(BUILDER, ioctl),
-    YES(BUILDER, fchmod), YES(BUILDER, umask), YES(BUILDER, renameat), YES(BUILDER, renameat2), YES(BUILDER, mkdirat),
+    YES(BUILDER, openat2 /* beneath a directory that was given */), YES(BUILDER, fchmod),
+    YES(BUILDER, umask), YES(BUILDER, renameat), YES(BUILDER, renameat2), YES(BUILDER, mkdirat),
 #ifdef __NR_open
     YES(BUILDER, rename), YES(BUILDER, mkdir), YES(BUILDER, chmod),
 #endif

@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import pytest
+from faults import Faults, build_library
 from harness import GUEST, ROOT, Machine, find_vmm
 from moving import SMALL, Target, gives
 from network import Passt, Tap
@@ -73,3 +74,15 @@ def small(start):
     machine = start(**SMALL)
     machine.wait_ready()
     return machine
+
+
+@pytest.fixture(scope="session")
+def faults_library(tmp_path_factory):
+    return build_library(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture
+def faults(faults_library, tmp_path):
+    made = Faults(tmp_path, faults_library)
+    yield made
+    made.close()

@@ -7,66 +7,25 @@ import subprocess
 import time
 
 import pytest
+from faults import wait_for
 from ferry_cli import ferry
-from harness import FERRY, Vmm, make_disk
-from moving import SAFETY_NET_S
+from harness import make_disk
 
 ANSWER_S = 0.010  # the monitor's, for 99 of 100
 END_S = 1.0
 GUEST = {"harts": 1, "mem_mib": 128, "disk": False, "append": "witness.mem=8M witness.disk_iops=200"}
 
 
-class Host:
-    """Whose disk does as the test wants (disk_shim.c)."""
-
-    def __init__(self, folder, library):
-        self.folder = folder
-        self.image = make_disk(folder / "d.img")
-        self.shim = ["env", f"LD_PRELOAD={library}", f"DISK_SHIM={folder}"]
-        self.vmm = Vmm("ferry", [*self.shim, str(FERRY), "run"], [])
-
-    def options(self, policy=""):
-        drive = f"file={self.image},if=none,id=d0,format=raw{policy}"
-        return ["-drive", drive, "-device", "virtio-blk-device,drive=d0,id=vda"]
-
-    def fail(self, call, number):
-        (self.folder / f"fail-{call}").write_text(str(number))
-
-    def fail_once(self, call, number):
-        (self.folder / f"once-{call}").write_text(str(number))
-
-    def hang(self, call):
-        (self.folder / f"hang-{call}").touch()
-
-    def wait_hung(self, call):
-        wait_for(lambda: (self.folder / f"hung-{call}").exists())
-
-    def heal(self):
-        for path in self.folder.glob("*-*"):
-            if path.name.split("-")[0] in ("fail", "once", "hang", "hung"):
-                path.unlink(missing_ok=True)
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + SAFETY_NET_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory):
-    library = tmp_path_factory.mktemp("shim") / "disk_shim.so"
-    source = os.path.join(os.path.dirname(__file__), "disk_shim.c")
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
-
-
 @pytest.fixture
-def host(shim, tmp_path):
-    made = Host(tmp_path, shim)
-    yield made
-    made.heal()
+def host(faults, tmp_path):
+    """Whose disk, tmp_path/d.img, does as the test wants."""
+    faults.watch("disk", make_disk(tmp_path / "d.img"))
+    return faults
+
+
+def drive(tmp_path, policy=""):
+    return ["-drive", f"file={tmp_path}/d.img,if=none,id=d0,format=raw{policy}",
+            "-device", "virtio-blk-device,drive=d0,id=vda"]
 
 
 @pytest.fixture
@@ -137,13 +96,13 @@ def test_a_full_host_stops_the_guest(start, full):
 
 
 @pytest.mark.parametrize("call, operation", [("write", "write"), ("read", "read")])
-def test_what_failed_is_done_after_cont(start, host, call, operation):
-    machine = start(vmm=host.vmm, **GUEST, options=host.options(",rerror=stop,werror=stop"))
+def test_what_failed_is_done_after_cont(start, host, call, operation, tmp_path):
+    machine = start(vmm=host.vmm, **GUEST, options=drive(tmp_path, ",rerror=stop,werror=stop"))
     machine.wait_ready()
     machine.wait_status("disk_ok", at_least=20)
     qmp = machine.qmp()
     for _ in range(3):
-        host.fail_once(call, errno.EIO)
+        host.fail(call, errno.EIO, times=1)
         expect_stop(qmp, operation=operation, nospace=False, reason=os.strerror(errno.EIO))
         assert io_status(qmp) == "failed"
         goes_on(machine, qmp)
@@ -151,18 +110,18 @@ def test_what_failed_is_done_after_cont(start, host, call, operation):
 
 def test_a_snapshot_holds_what_failed(start, host, target, tmp_path):
     """Into a file while the guest stands in io-error; what reads it does the request."""
-    machine = start(vmm=host.vmm, **GUEST, options=host.options(",werror=stop"))
+    machine = start(vmm=host.vmm, **GUEST, options=drive(tmp_path, ",werror=stop"))
     machine.wait_ready()
     machine.wait_status("disk_ok", at_least=20)
     qmp = machine.qmp()
-    host.fail_once("write", errno.EIO)
+    host.fail("write", errno.EIO, times=1)
     expect_stop(qmp, operation="write")
     qmp.execute("migrate", uri=f"file:{tmp_path}/snapshot")
     wait_for(lambda: qmp.execute("query-migrate")["status"] == "completed")
     machine.close()
     # This host is no better, for a while.
     host.fail("write", errno.EIO)
-    there = target(machine, "run", "--restore", tmp_path / "snapshot", before=host.shim)
+    there = target(machine, "run", "--restore", tmp_path / "snapshot", before=host.words)
     there.wait_status("io-error")
     assert there.ferry("cont", machine.name).status == 0
     there.wait_status("io-error")
@@ -172,11 +131,21 @@ def test_a_snapshot_holds_what_failed(start, host, target, tmp_path):
     there.verdict()
 
 
-def test_a_discard_that_failed_is_done_after_cont(start, host):
-    machine = start(vmm=host.vmm, **GUEST, options=host.options(",werror=stop,discard=unmap"))
+@pytest.mark.parametrize("call", ["read", "write"])
+def test_what_the_host_does_in_part_is_done(start, host, call, tmp_path):
+    """A sector in one go, at most; the guest asks for more, and has all of it."""
+    machine = start(vmm=host.vmm, **GUEST, options=drive(tmp_path))
+    machine.wait_ready()
+    host.shorten(call, 512)
+    machine.wait_status("disk_ok", at_least=int(machine.verdict()["disk_reads"]) + 50)
+    machine.verdict()
+
+
+def test_a_discard_that_failed_is_done_after_cont(start, host, tmp_path):
+    machine = start(vmm=host.vmm, **GUEST, options=drive(tmp_path, ",werror=stop,discard=unmap"))
     machine.wait_ready()
     qmp = machine.qmp()
-    host.fail_once("allocate", errno.EIO)
+    host.fail("allocate", errno.EIO, times=1)
     machine.console.send("shell blkdiscard -o 33554432 -l 1048576 /dev/vda; echo discard=$?")
     expect_stop(qmp, operation="write", reason=os.strerror(errno.EIO))
     qmp.execute("cont")
@@ -184,13 +153,13 @@ def test_a_discard_that_failed_is_done_after_cont(start, host):
     machine.verdict()
 
 
-def test_a_flush_that_failed_stays_failed(start, host):
+def test_a_flush_that_failed_stays_failed(start, host, tmp_path):
     """The pages are gone: whatever the host says later, the guest is not told that they are safe."""
-    machine = start(vmm=host.vmm, **GUEST, options=host.options(",werror=stop"))
+    machine = start(vmm=host.vmm, **GUEST, options=drive(tmp_path, ",werror=stop"))
     machine.wait_ready()
     machine.wait_status("disk_ok", at_least=20)
     qmp = machine.qmp()
-    host.fail_once("sync", errno.EIO)
+    host.fail("sync", errno.EIO, times=1)
     expect_stop(qmp, operation="write")
     qmp.execute("cont")
     expect_stop(qmp, operation="write")
@@ -226,8 +195,8 @@ def answers(qmp):
 
 
 @pytest.mark.parametrize("call", ["write", "read", "sync"])
-def test_nobody_waits_for_a_hanging_disk(start, host, call):
-    machine = start(vmm=host.vmm, **GUEST, options=host.options())
+def test_nobody_waits_for_a_hanging_disk(start, host, call, tmp_path):
+    machine = start(vmm=host.vmm, **GUEST, options=drive(tmp_path))
     machine.wait_ready()
     machine.wait_status("disk_ok", at_least=20)
     qmp = machine.qmp()
@@ -279,9 +248,9 @@ def move(qmp, wanted):
     return answer
 
 
-def test_a_flush_that_hangs_does_not_hold_the_move(start, host, target):
+def test_a_flush_that_hangs_does_not_hold_the_move(start, host, target, tmp_path):
     """Before the pause and in it: the monitor answers, a cancel leads back, and later the guest moves."""
-    machine = start(vmm=host.vmm, **GUEST, options=host.options())
+    machine = start(vmm=host.vmm, **GUEST, options=drive(tmp_path))
     machine.wait_ready()
     machine.wait_status("disk_ok", at_least=20)
 
@@ -315,8 +284,8 @@ def test_a_flush_that_hangs_does_not_hold_the_move(start, host, target):
     there.verdict()
 
 
-def test_a_flush_that_fails_fails_the_move(start, host, target):
-    machine = start(vmm=host.vmm, **GUEST, options=host.options(",werror=stop"))
+def test_a_flush_that_fails_fails_the_move(start, host, target, tmp_path):
+    machine = start(vmm=host.vmm, **GUEST, options=drive(tmp_path, ",werror=stop"))
     machine.wait_ready()
     machine.wait_status("disk_ok", at_least=20)
     qmp, there = to_switch(machine, target, True)

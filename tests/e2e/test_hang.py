@@ -2,11 +2,10 @@
 """Each backend hangs in turn: the monitor answers, stop, cancel and quit end, and the guest is whole afterwards.
 
 What hangs is the real thing where that can be stopped (passt, a peer, a client that does not read); files and the
-name server hang in tests/e2e/shim.c. How fast is measured against the same monitor before anything hung: this machine
+name server hang in tests/e2e/faults.c. How fast is measured against the same monitor before anything hung: this machine
 may have other work.
 """
 
-import fcntl
 import os
 import re
 import signal
@@ -19,7 +18,6 @@ from pathlib import Path
 
 import pytest
 from ferry_cli import ferry
-from harness import FERRY, Vmm
 from moving import SMALL
 from network import Passt, Tap
 from qmp import Qmp, QmpError
@@ -28,58 +26,6 @@ ANSWER_MS = 10  # the 99th percentile on an idle machine
 END_S = 1.0  # stop, cont, cancel, quit
 ASKED = 300
 SAFETY_NET_S = 60
-
-DISK_IS_JOINED = pytest.mark.xfail(reason="the end of a process still waits for its disks' threads", strict=False)
-
-
-class Hangs:
-    """Kinds of calls that hang, from begin() to end(); see shim.c."""
-
-    def __init__(self, folder, library):
-        self.folder = folder
-        self.library = library
-        self.held = {}
-        folder.mkdir()
-        os.mkfifo(folder / "reached")
-        self.reached = os.open(folder / "reached", os.O_RDWR | os.O_CLOEXEC)
-        for kind in ("read", "write", "flush", "log", "lookup"):
-            (folder / kind).touch()
-
-    def vmm(self):
-        return Vmm("ferry", ["env", f"LD_PRELOAD={self.library}", f"FERRY_HANG={self.folder}", str(FERRY), "run"], [])
-
-    def begin(self, kind):
-        self.held[kind] = open(self.folder / kind, encoding="utf-8")
-        fcntl.flock(self.held[kind], fcntl.LOCK_EX)
-
-    def wait_reached(self, kind):
-        """A call of this kind does hang."""
-        while kind not in os.read(self.reached, 4096).decode().split():
-            pass
-
-    def end(self, kind):
-        self.held.pop(kind).close()
-
-    def close(self):
-        for kind in list(self.held):
-            self.end(kind)
-        os.close(self.reached)
-
-
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory):
-    library = tmp_path_factory.mktemp("shim") / "shim.so"
-    source = FERRY.parents[1] / "tests" / "e2e" / "shim.c"
-    subprocess.run(["cc", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-shared", "-fPIC", "-O1", "-o", library, source],
-                   check=True)
-    return library
-
-
-@pytest.fixture
-def hangs(shim, tmp_path):
-    made = Hangs(tmp_path / "hangs", shim)
-    yield made
-    made.close()
 
 
 class Monitor:
@@ -139,28 +85,29 @@ class Monitor:
         self.check_took("quit", time.monotonic() - begin)
 
 
-@pytest.mark.parametrize("kind", ["read", "write", "flush"])
-def test_disk(start, hangs, kind):
-    machine = start(vmm=hangs.vmm(), **SMALL)
+@pytest.mark.parametrize("kind", ["read", "write", "sync"])
+def test_disk(start, faults, kind):
+    machine = start(vmm=faults.vmm, **SMALL)
+    faults.watch("disk", machine.disk)
     machine.wait_ready()
     monitor = Monitor(machine)
-    hangs.begin(kind)
-    hangs.wait_reached(kind)
+    faults.hang(kind)
+    faults.wait_hung(kind)
     monitor.check_all()
-    hangs.end(kind)
+    faults.heal(kind)
     machine.wait_status("disk_ok", at_least=20)
     machine.verdict()
 
 
-@DISK_IS_JOINED
-@pytest.mark.parametrize("kind", ["read", "write", "flush"])
-def test_quit_with_a_disk_that_hangs(start, hangs, kind):
-    machine = start(vmm=hangs.vmm(), **SMALL)
+@pytest.mark.parametrize("kind", ["read", "write", "sync"])
+def test_quit_with_a_disk_that_hangs(start, faults, kind):
+    machine = start(vmm=faults.vmm, **SMALL)
+    faults.watch("disk", machine.disk)
     machine.wait_ready()
     monitor = Monitor(machine)
-    hangs.begin(kind)
-    hangs.wait_reached(kind)
-    timer = threading.Timer(10, hangs.end, [kind])  # or it would be killed with the test
+    faults.hang(kind)
+    faults.wait_hung(kind)
+    timer = threading.Timer(10, faults.heal, [kind])  # or it would be killed with the test
     timer.start()
     try:
         monitor.check_quit()
@@ -180,27 +127,29 @@ def wait_file(path, pattern, at_least=1):
         time.sleep(0.05)  # nobody tells of a file's growth
 
 
-def test_console_into_a_file(start, hangs, tmp_path):
+def test_console_into_a_file(start, faults, tmp_path):
     """The guest's line is full for a while, and afterwards nothing of it is missing."""
     log = tmp_path / "console.log"
-    machine = start(vmm=hangs.vmm(), serial=f"file:{log}", **SMALL)
+    log.touch()
+    faults.watch("log", log)
+    machine = start(vmm=faults.vmm, serial=f"file:{log}", **SMALL)
     wait_file(log, r"witness: ready")
     monitor = Monitor(machine)
-    hangs.begin("log")
-    hangs.wait_reached("log")
+    faults.hang("log")
+    faults.wait_hung("log")
     monitor.check_all()
     refused = ferry("update", machine.name, "--timeout", "1")
     assert refused.status == 1
     assert "requests in flight" in refused.err
     monitor.check_answers()
-    hangs.end("log")
+    faults.heal("log")
     seen = len(wait_file(log, r"witness: t="))
     lines = wait_file(log, r"witness: t=(\d+)", at_least=seen + 3)
     assert lines == sorted(lines, key=int)
     assert ferry("update", machine.name).status == 0
     again = Monitor(machine)
     wait_file(log, r"witness: t=", at_least=len(lines) + 3)
-    hangs.begin("log")
+    faults.hang("log")
     again.check_quit()
 
 
@@ -258,13 +207,13 @@ def test_tap(start, tmp_path):
         network.close()
 
 
-def test_name_server(start, hangs):
-    machine = start(vmm=hangs.vmm(), **SMALL)
+def test_name_server(start, faults):
+    machine = start(vmm=faults.vmm, **SMALL)
     machine.wait_ready()
     monitor = Monitor(machine)
-    hangs.begin("lookup")
+    faults.hang("lookup")
     monitor.timed("migrate", uri="tcp:somewhere.invalid:4444")
-    hangs.wait_reached("lookup")
+    faults.wait_hung("lookup")
     monitor.check_all()
     monitor.check_cancel()
     machine.verdict()
@@ -363,13 +312,13 @@ def test_handover_peer(start, target, tmp_path):
     there = target(machine, "receive", f"unix:{tmp_path}/move")
     there.listening()
     monitor = Monitor(machine)
-    there.process.send_signal(signal.SIGSTOP)
+    there.signal(signal.SIGSTOP)
     monitor.qmp.execute("migrate-set-parameters", local=True)
     monitor.timed("migrate", uri=f"unix:{tmp_path}/move")
     monitor.check_all()
     monitor.check_cancel()
     machine.verdict()
-    there.process.kill()
+    there.signal(signal.SIGKILL)
     monitor.check_quit()
 
 

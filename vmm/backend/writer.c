@@ -64,6 +64,8 @@ static void *writer_run(void *arg)
     struct writer *w = arg;
     bool abandoned;
 
+    /* Its own: that of another thread is a file, which a sandbox may not open. */
+    pthread_setname_np(pthread_self(), "ferry-writer");
     pthread_mutex_lock(&w->mutex);
     while (!w->abandoned) {
         static const size_t piece_bytes = 4096;
@@ -131,7 +133,6 @@ int writer_new(struct writer **ret, struct loop *loop, int fd, loop_fn *changed,
         writer_delete(w);
         return rc;
     }
-    pthread_setname_np(w->thread, "ferry-writer");
     *ret = w;
     return 0;
 }

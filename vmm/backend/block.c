@@ -95,11 +95,12 @@ static void *worker(void *arg)
     struct block_request *req = NULL;
     char name[16];
 
-    /* Its own: that of another thread is a file, which a sandbox may not open. */
-    snprintf(name, sizeof(name), "blk/%.11s", b->id);
-    pthread_setname_np(pthread_self(), name);
     if (b->begin)
         b->begin(THREAD_BLOCK);
+    /* Its own: that of another thread is a file, which a sandbox may not open. And now: a thread
+     * that has the name has given up what it does not need. */
+    snprintf(name, sizeof(name), "blk/%.11s", b->id);
+    pthread_setname_np(pthread_self(), name);
     while ((req = next_request(b, req != NULL))) {
         req->result = check_request(b, req);
         if (req->result == 0)

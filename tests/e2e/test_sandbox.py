@@ -9,6 +9,7 @@ import socket
 import stat
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from ferry_cli import ferry, running, update
 from harness import FERRY, ROOT, end, vmm_pids
 from moving import SMALL
 from qmp import Qmp, QmpError
+
+SAFETY_NET_S = 60
 
 
 def status_of(task):
@@ -33,8 +36,19 @@ def vmm_of(machine):
     return pid
 
 
-def threads_of(pid):
-    return {task: status_of(task) for task in Path(f"/proc/{pid}/task").iterdir()}
+def threads_of(pid, *names):
+    """{its folder in /proc: its status}, once there are threads of these names: then they are confined."""
+    deadline = time.monotonic() + SAFETY_NET_S
+    while True:
+        threads = {}
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            try:
+                threads[task] = status_of(task)
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # it has ended
+        if set(names) <= {status["Name"] for status in threads.values()}:
+            return threads
+        assert time.monotonic() < deadline, threads
 
 
 def test_every_thread_has_given_up(start):
@@ -43,18 +57,27 @@ def test_every_thread_has_given_up(start):
     machine.wait_ready()
     pid = vmm_of(machine)
     for filters in (1, 2):  # a target's threads are made when it has locked itself in
-        threads = threads_of(pid)
-        names = {status["Name"] for status in threads.values()}
-        assert {"ferry", "ferry-hart", "blk/d0"} <= names
-        for task, status in threads.items():
+        for task, status in threads_of(pid, "ferry", "ferry-hart", "blk/d0").items():
             assert status["NoNewPrivs"] == "1", task
             assert status["Seccomp"] == "2", status["Name"]
-            if status["Name"] != "ferry":
+            if status["Name"] in ("ferry-hart", "blk/d0"):
                 assert status["Seccomp_filters"] == str(filters), status["Name"]
             assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == int(status["CapBnd"], 16) == 0
         pid = update(machine.name)["pid"]
     machine.verdict()
     assert machine.power_off() == 0
+
+
+def test_the_thread_of_a_file_is_confined(start, tmp_path):
+    """It is made when there is something to write: of the main thread, and as that is."""
+    machine = start(**SMALL, serial=f"file:{tmp_path}/console.log")
+    while not machine.qmp_path.exists():
+        assert machine.process.poll() is None, machine.stderr()
+    pid = vmm_of(machine)
+    for _ in range(2):
+        threads = threads_of(pid, "ferry-writer").values()
+        assert {(status["Name"], status["Seccomp_filters"]) for status in threads} >= {("ferry-writer", "1")}
+        pid = update(machine.name)["pid"]
 
 
 def test_without_a_sandbox(start):

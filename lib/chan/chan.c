@@ -97,7 +97,7 @@ static void chan_bury(int *pidfd)
     pthread_t thread;
 
     (void)!syscall(SYS_pidfd_send_signal, *pidfd, SIGKILL, NULL, 0);
-    if (thread_start(&thread, chan_wait_for, (void *)(intptr_t)*pidfd) == 0) {
+    if (thread_start(&thread, "ferry-burial", chan_wait_for, (void *)(intptr_t)*pidfd) == 0) {
         pthread_detach(thread);
         *pidfd = -1; /* the thread's */
     }

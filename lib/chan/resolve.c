@@ -59,7 +59,7 @@ static int resolve_in_thread(struct resolve *r)
     int rc;
 
     atomic_store(&r->users, 2);
-    rc = thread_start(&thread, resolve_thread, r);
+    rc = thread_start(&thread, "ferry-lookup", resolve_thread, r);
     if (rc < 0) {
         atomic_store(&r->users, 1);
         return rc;

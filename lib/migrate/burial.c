@@ -48,7 +48,7 @@ struct burial *burial_begin(struct sender *sender, struct multifd_out *multifd,
         b->multifd = multifd;
         b->chan = chan;
         b->notify = notify;
-        r = thread_start(&b->thread, burial_run, b);
+        r = thread_start(&b->thread, "ferry-burial", burial_run, b);
     }
     if (r == 0)
         return b;

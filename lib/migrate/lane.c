@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -20,7 +19,6 @@ struct lane {
     atomic_int id; /* the kernel's; 0 until it runs */
     int wake;      /* owned eventfd */
     atomic_bool stop;
-    char name[16];
     lane_step_fn *step;
     void *self;
 };
@@ -49,8 +47,6 @@ static void *lane_run(void *arg)
 {
     struct lane *lane = arg;
 
-    /* Its own: that of another thread is a file, which a sandbox may not open. */
-    pthread_setname_np(pthread_self(), lane->name);
     atomic_store(&lane->id, gettid());
     while (!atomic_load(&lane->stop)) {
         struct lane_want want = {.fd = -1, .until_ns = INT64_MAX};
@@ -70,7 +66,6 @@ int lane_start(struct lane **ret, const char *name, lane_step_fn *step, void *se
 
     if (!lane)
         return err_set(err, ENOMEM, "no memory for a lane");
-    snprintf(lane->name, sizeof(lane->name), "%s", name);
     lane->step = step;
     lane->self = self;
     lane->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -78,7 +73,7 @@ int lane_start(struct lane **ret, const char *name, lane_step_fn *step, void *se
         free(lane);
         return err_sys(err, errno, "cannot make an eventfd");
     }
-    r = thread_start(&lane->thread, lane_run, lane);
+    r = thread_start(&lane->thread, name, lane_run, lane);
     if (r < 0) {
         own_close_fd(&lane->wake);
         free(lane);

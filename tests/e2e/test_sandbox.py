@@ -36,8 +36,8 @@ def vmm_of(machine):
     return pid
 
 
-def threads_of(pid, *names):
-    """{its folder in /proc: its status}, once there are threads of these names: then they are confined."""
+def threads_of(pid, *names, filters=None):
+    """{its folder in /proc: its status}, once there are threads of these names, with so many filters."""
     deadline = time.monotonic() + SAFETY_NET_S
     while True:
         threads = {}
@@ -46,7 +46,9 @@ def threads_of(pid, *names):
                 threads[task] = status_of(task)
             except (FileNotFoundError, ProcessLookupError):
                 pass  # it has ended
-        if set(names) <= {status["Name"] for status in threads.values()}:
+        found = [status for status in threads.values() if status["Name"] in names]
+        confined = filters is None or all(status["Seccomp_filters"] == str(filters) for status in found)
+        if confined and set(names) == {status["Name"] for status in found}:
             return threads
         assert time.monotonic() < deadline, threads
 
@@ -57,11 +59,9 @@ def test_every_thread_has_given_up(start):
     machine.wait_ready()
     pid = vmm_of(machine)
     for filters in (1, 2):  # a target's threads are made when it has locked itself in
-        for task, status in threads_of(pid, "ferry", "ferry-hart", "blk/d0").items():
+        for task, status in threads_of(pid, "ferry-hart", "blk/d0", filters=filters).items():
             assert status["NoNewPrivs"] == "1", task
             assert status["Seccomp"] == "2", status["Name"]
-            if status["Name"] in ("ferry-hart", "blk/d0"):
-                assert status["Seccomp_filters"] == str(filters), status["Name"]
             assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == int(status["CapBnd"], 16) == 0
         pid = update(machine.name)["pid"]
     machine.verdict()

@@ -93,14 +93,9 @@ static void *worker(void *arg)
 {
     struct block *b = arg;
     struct block_request *req = NULL;
-    char name[16];
 
     if (b->begin)
         b->begin(THREAD_BLOCK);
-    /* Its own: that of another thread is a file, which a sandbox may not open. And now: a thread
-     * that has the name has given up what it does not need. */
-    snprintf(name, sizeof(name), "blk/%.11s", b->id);
-    pthread_setname_np(pthread_self(), name);
     while ((req = next_request(b, req != NULL))) {
         req->result = check_request(b, req);
         if (req->result == 0)
@@ -112,10 +107,12 @@ static void *worker(void *arg)
 
 static int start_workers(struct block *b, struct ferry_err *err)
 {
+    char name[THREAD_NAME_BYTES];
     int rc = 0;
 
+    snprintf(name, sizeof(name), "blk/%.11s", b->id);
     while (rc == 0 && b->worker_count < BLOCK_WORKERS) {
-        rc = thread_start(&b->workers[b->worker_count], worker, b);
+        rc = thread_start(&b->workers[b->worker_count], name, worker, b);
         if (rc == 0)
             b->worker_count++;
     }

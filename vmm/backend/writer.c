@@ -124,7 +124,7 @@ int writer_new(struct writer **ret, struct loop *loop, int fd, loop_fn *changed,
     rc = w->fd < 0 ? err_sys(err, errno, "cannot duplicate a file descriptor")
                    : bell_new(&w->bell, loop, changed, arg, err);
     if (rc == 0) {
-        rc = thread_start(&w->thread, writer_run, w);
+        rc = thread_start(&w->thread, "ferry-writer", writer_run, w);
         if (rc < 0)
             err_sys(err, -rc, "cannot start a thread that writes to a file");
     }

@@ -22,7 +22,7 @@ const char hart_mmu_type[] = "riscv,sv48";
 
 static int start_thread(struct hart *h, struct ferry_err *err)
 {
-    int r = thread_start(&h->thread, run_thread, h);
+    int r = thread_start(&h->thread, "ferry-hart", run_thread, h);
 
     if (r < 0)
         return err_sys(err, -r, "no thread for hart %u", (unsigned)h->r.mhartid);

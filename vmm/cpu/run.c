@@ -197,8 +197,6 @@ void *run_thread(void *arg)
 
     if (h->thread_begin)
         h->thread_begin(THREAD_HART);
-    /* Then: a thread that has the name has given up what it does not need. */
-    prctl(PR_SET_NAME, "ferry-hart");
     /* Timers of the guest that are waited for shall not be late for the sake of company. */
     prctl(PR_SET_TIMERSLACK, 1);
     atomic_store(&h->thread_id, (uint32_t)syscall(SYS_gettid));

@@ -2,6 +2,7 @@
 #include "base/fdmsg.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,6 +11,31 @@ union control {
     struct cmsghdr align;
     char bytes[CMSG_SPACE(FDMSG_MAX * sizeof(int))];
 };
+
+ssize_t fdmsg_send(int fd, const struct iovec *iov, size_t iov_count, const int *fds,
+                   size_t fd_count)
+{
+    union control control;
+    /* sendmsg only reads them. */
+    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = iov_count};
+    ssize_t sent;
+
+    if (fd_count > FDMSG_MAX)
+        return -E2BIG;
+    if (fd_count) {
+        msg.msg_control = control.bytes;
+        msg.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+        memset(control.bytes, 0, msg.msg_controllen);
+        control.align.cmsg_level = SOL_SOCKET;
+        control.align.cmsg_type = SCM_RIGHTS;
+        control.align.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+        memcpy(CMSG_DATA(&control.align), fds, fd_count * sizeof(int));
+    }
+    do {
+        sent = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
 
 /* What is beyond max, as the alignment of the control buffer can let one more in, is closed. */
 static size_t fdmsg_collect(struct msghdr *msg, int *fds, size_t max)

@@ -26,25 +26,13 @@ int mail_pair(int ret[2], struct ferry_err *err)
 int mail_send(int fd, enum mail_kind kind, int value, const char *text, const int *fds,
               size_t fd_count)
 {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(MAIL_FDS_MAX * sizeof(int))];
-    } control = {0};
     struct head head = {.kind = (uint32_t)kind, .value = value};
     /* sendmsg only reads them. */
     struct iovec iov[] = {{&head, sizeof(head)},
                           {(char *)(uintptr_t)text, strnlen(text, MAIL_TEXT_BYTES - 1)}};
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+    ssize_t sent = fdmsg_send(fd, iov, 2, fds, fd_count);
 
-    if (fd_count) {
-        msg.msg_control = control.bytes;
-        msg.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        control.align.cmsg_level = SOL_SOCKET;
-        control.align.cmsg_type = SCM_RIGHTS;
-        control.align.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(&control.align), fds, fd_count * sizeof(int));
-    }
-    return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+    return sent < 0 ? (int)sent : 0;
 }
 
 void mail_refuse(int fd, const struct ferry_err *err)

@@ -14,11 +14,6 @@
 #include "base/fdmsg.h"
 #include "base/local_socket.h"
 
-union control {
-    struct cmsghdr align;
-    char bytes[CMSG_SPACE(UNIXFD_BATCH_MAX * sizeof(int))];
-};
-
 int unixfd_prepare(int fd, size_t buffer_bytes, struct ferry_err *err)
 {
     struct sockaddr_un addr;
@@ -46,35 +41,19 @@ int unixfd_prepare(int fd, size_t buffer_bytes, struct ferry_err *err)
 ssize_t unixfd_send(int fd, const void *data, size_t n, const int *fds, size_t fd_count,
                     struct ferry_err *err)
 {
-    union control control;
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = n};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    ssize_t sent;
+    const struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = n};
+    ssize_t sent = fdmsg_send(fd, &iov, 1, fds, fd_count);
 
-    if (fd_count) {
-        struct cmsghdr *c = &control.align;
-
-        if (fd_count > UNIXFD_BATCH_MAX)
-            return err_set(err, E2BIG, "%zu file descriptors in one batch, the kernel takes %d",
-                           fd_count, UNIXFD_BATCH_MAX);
-        msg.msg_control = control.bytes;
-        msg.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        memset(control.bytes, 0, msg.msg_controllen);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-        memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
-    }
-    do {
-        sent = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (sent < 0 && errno == EINTR);
     if (sent >= 0)
         return sent;
-    if (errno == EAGAIN)
+    if (sent == -EAGAIN)
         return -EAGAIN;
-    if (errno == ECONNRESET || errno == EPIPE || errno == ENOTCONN)
+    if (sent == -E2BIG)
+        return err_set(err, E2BIG, "%zu file descriptors in one batch, the kernel takes %d",
+                       fd_count, UNIXFD_BATCH_MAX);
+    if (sent == -ECONNRESET || sent == -EPIPE || sent == -ENOTCONN)
         return err_set(err, EPIPE, "the other process closed the connection");
-    return err_sys(err, errno, "cannot send %zu bytes and %zu file descriptors", n, fd_count);
+    return err_sys(err, (int)-sent, "cannot send %zu bytes and %zu file descriptors", n, fd_count);
 }
 
 ssize_t unixfd_recv(int fd, void *data, size_t n, int *fds, size_t *fd_count, struct ferry_err *err)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fdmsg.h"
 #include "base/log.h"
 #include "base/mail.h"
 #include "base/own.h"
@@ -106,22 +107,11 @@ void supervisor_link_has_guest(struct supervisor_link *l)
 static int send_request(int channel, uint32_t words_bytes, const char *words, const int *fds,
                         size_t fd_count)
 {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
-    } control = {0};
     struct iovec iov[] = {{&words_bytes, sizeof(words_bytes)},
                           {(char *)(uintptr_t)words, strlen(words)}};
-    struct msghdr msg = {.msg_iov = iov,
-                         .msg_iovlen = 2,
-                         .msg_control = control.bytes,
-                         .msg_controllen = CMSG_SPACE(fd_count * sizeof(int))};
+    ssize_t sent = fdmsg_send(channel, iov, 2, fds, fd_count);
 
-    control.align.cmsg_level = SOL_SOCKET;
-    control.align.cmsg_type = SCM_RIGHTS;
-    control.align.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-    memcpy(CMSG_DATA(&control.align), fds, fd_count * sizeof(int));
-    return sendmsg(channel, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+    return sent < 0 ? (int)sent : 0;
 }
 
 int supervisor_link_ask(struct supervisor_link *l, const char *words, int client,

@@ -22,14 +22,14 @@ def gives(machine):
 class Target:
     """A ferry that waits for a guest, with a runtime directory of its own: another host's."""
 
-    def __init__(self, name, folder, *words, before=(), network=None, pass_fds=()):
+    def __init__(self, name, folder, *words, before=(), network=None, pass_fds=(), program=FERRY):
         self.name = name
         folder.mkdir()
         self.env = {**os.environ, "XDG_RUNTIME_DIR": str(folder)}
         self.console = Console()
         self.errors = open(folder / "stderr", "w+", encoding="utf-8")
         self.process = subprocess.Popen(
-            [*before, str(FERRY), *[str(word) for word in words]],
+            [*before, str(program), *[str(word) for word in words]],
             stdin=self.console.theirs,
             stdout=self.console.theirs,
             stderr=self.errors,

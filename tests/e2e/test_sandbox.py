@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ferry_cli import ferry, running, update
 from harness import FERRY, ROOT, end, vmm_pids
-from moving import SMALL
+from moving import SMALL, Target, check_moved, gives
 from qmp import Qmp, QmpError
 
 SAFETY_NET_S = 60
@@ -317,6 +317,27 @@ def test_a_guest_that_owns_its_vmm_gets_nothing(hole, tmp_path):
     for what, says in ASKED.items():
         assert says in asked[what]
     assert image.exists() and not Path(f"{image}.hole").exists()
+
+
+def test_a_peer_that_owns_who_receives_gets_nothing(hole, start, tmp_path):
+    """Before there is a machine: what can be opened is what the command line gives, and that is enough for it."""
+    machine = start(**SMALL)
+    machine.wait_ready()
+    for options, wanted in ((["--sandbox", "off"], "done"), ([], "Permission denied")):
+        words = ["receive", "tcp:127.0.0.1:0", *gives(machine), *options]
+        there = Target(machine.name, tmp_path / wanted, *words, program=hole)
+        try:
+            done = ferry("migrate", machine.name, there.listening(), *(["--dry-run"] if options else []))
+            assert done.status == 0, done.err
+            tried = dict(re.findall(r"^hole: builder: ([^:]+): (.*)$", there.stderr(), re.MULTILINE))
+            assert len(tried) == 6
+            assert tried["read a file"] == wanted
+            if not options:
+                assert {what: text for what, text in tried.items() if text not in REFUSED} == {}
+                check_moved(machine, there)
+        finally:
+            there.errors.close()  # with refusals in it, as it should be
+            there.close()
 
 
 ASKED = {

@@ -180,6 +180,18 @@ bool allow_list_has_tap(const struct allow_list *a, const char *ifname)
     return false;
 }
 
+const char *allow_list_dir(const struct allow_list *a, size_t nth)
+{
+    if (nth >= a->dir_count)
+        return NULL;
+    return *a->dirs[nth].path ? a->dirs[nth].path : "/";
+}
+
+bool allow_list_takes_taps(const struct allow_list *a)
+{
+    return a->tap_count > 0;
+}
+
 static int open_beneath(int dir, const char *path, int flags, mode_t mode)
 {
     /* Nothing that would be waited for, or that opening does something to. */

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include <ferry/err.h>
@@ -33,6 +34,9 @@ int allow_list_add_name(struct allow_list *a, const char *path,
 /* By its words: a name beneath an allowed directory, without "..". Looks at nothing of the host. */
 bool allow_list_has_path(const struct allow_list *a, const char *path);
 bool allow_list_has_tap(const struct allow_list *a, const char *ifname);
+/* For who keeps a process to it. The nth directory, a loan; NULL: there are no more. */
+const char *allow_list_dir(const struct allow_list *a, size_t nth);
+bool allow_list_takes_taps(const struct allow_list *a); /* any at all */
 
 /*
  * As open(2), but -errno on failure. a: NULL = every name is this host's own. Of what is only

@@ -29,6 +29,9 @@
 #include "vmm/machine/lock.h"
 #include "vmm/machine/loop.h"
 
+/* Whoever opens a TAP opens this. */
+#define NET_TAP_PATH "/dev/net/tun"
+
 /* The largest frame with its header: a 64 KiB segment, Ethernet, VLAN, and a virtio_net_hdr. */
 #define NET_FRAME_BYTES_MAX (65536u + 64u)
 

@@ -16,8 +16,6 @@
 #include "base/own.h"
 #include "vmm/backend/net_type.h"
 
-#define TUN_PATH "/dev/net/tun"
-
 /* --- Attaching --- */
 
 /* A TAP with the flags that are relied on? */
@@ -51,13 +49,13 @@ static int tap_create(const char *ifname, int *ret_fd, struct ferry_err *err)
         return err_set(err, EINVAL, "ifname=%.40s has %zu bytes, an interface name has 1 to %zu",
                        ifname, n, sizeof(ifr.ifr_name) - 1);
     memcpy(ifr.ifr_name, ifname, n);
-    fd = open(TUN_PATH, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    fd = open(NET_TAP_PATH, O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return err_sys(err, errno, "could not open " TUN_PATH);
+        return err_sys(err, errno, "could not open " NET_TAP_PATH);
     if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
         if (errno == EBUSY)
             return err_set(err, EBUSY,
-                           "could not configure " TUN_PATH
+                           "could not configure " NET_TAP_PATH
                            " (%s): Device or resource busy: the TAP is in use by another process",
                            ifname);
         if (errno == EPERM)
@@ -70,7 +68,7 @@ static int tap_create(const char *ifname, int *ret_fd, struct ferry_err *err)
                            "interface %s is not a TAP with one queue; \"ip tuntap add %s mode "
                            "tap\" makes one",
                            ifname, ifname);
-        return err_sys(err, errno, "could not configure " TUN_PATH " (%s)", ifname);
+        return err_sys(err, errno, "could not configure " NET_TAP_PATH " (%s)", ifname);
     }
     *ret_fd = take_fd(&fd);
     return 0;

@@ -34,10 +34,17 @@ struct boot {
 
 static const char *const boot_image_names[BOOT_IMAGES] = {"firmware", "kernel", "initrd"};
 
-static const char *const boot_default_firmware[] = {
+static const char *const boot_firmware_paths[] = {
     "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin",
     "/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin",
 };
+
+const char *boot_default_firmware(size_t nth)
+{
+    return nth < sizeof(boot_firmware_paths) / sizeof(boot_firmware_paths[0])
+               ? boot_firmware_paths[nth]
+               : NULL;
+}
 
 int boot_new(struct boot **ret, const struct vm_config *config, struct ferry_err *err)
 {
@@ -74,22 +81,22 @@ void boot_free(struct boot *b)
 
 static int boot_firmware_path(const struct boot *b, const char **ret, struct ferry_err *err)
 {
-    const size_t count = sizeof(boot_default_firmware) / sizeof(boot_default_firmware[0]);
+    const size_t count = sizeof(boot_firmware_paths) / sizeof(boot_firmware_paths[0]);
 
     if (b->config->bios && strcmp(b->config->bios, "default") != 0) {
         *ret = b->config->bios;
         return 0;
     }
     for (size_t i = 0; i < count; i++) {
-        if (access(boot_default_firmware[i], R_OK) == 0) {
-            *ret = boot_default_firmware[i];
+        if (access(boot_firmware_paths[i], R_OK) == 0) {
+            *ret = boot_firmware_paths[i];
             return 0;
         }
     }
     return err_set(err, ENOENT,
                    "there is no firmware at %s; install the package opensbi, or name a file with "
                    "-bios",
-                   boot_default_firmware[0]);
+                   boot_firmware_paths[0]);
 }
 
 /* The files that are wanted, NULL for the others; and says through what each is opened. */

@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <stddef.h>
+
 #include <ferry/err.h>
 #include <ferry/part.h>
 
@@ -15,6 +17,9 @@
 #include "vmm/machine/guestmem.h"
 
 struct boot;
+
+/* Where the firmware of a machine that names none is looked for; NULL: in no more places. */
+const char *boot_default_firmware(size_t nth);
 
 /* config is a loan for its life. Opens nothing. */
 int boot_new(struct boot **ret, const struct vm_config *config,

@@ -74,12 +74,12 @@ static int run_vm(struct options *o, const struct fault *fault, int *status, str
     if (!rc && vm_config(vm)->incoming) {
         rc = wait_for_guest(vm, err);
         if (!rc)
-            rc = vm_confine(vm, SANDBOX_MAIN, err);
+            rc = vm_confine(vm, SANDBOX_MAIN, NULL, err);
     } else {
         if (!rc)
             rc = vm_open(vm, err);
         if (!rc)
-            rc = vm_confine(vm, SANDBOX_MAIN, err);
+            rc = vm_confine(vm, SANDBOX_MAIN, NULL, err);
         if (!rc)
             rc = vm_launch(vm, err);
     }

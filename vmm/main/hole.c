@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -66,6 +67,29 @@ static void try_system(const char *who, const char *victim, const char *mark)
     say(who, "raise a limit", syscall(SYS_prlimit64, 0, RLIMIT_CORE, &more, NULL));
     say(who, "mount", mount("none", "/nonexistent", "tmpfs", 0, NULL));
     say(who, "become root again", syscall(SYS_setuid, 0));
+}
+
+static void try_connect(const char *who)
+{
+    OWN_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct sockaddr_in name = {
+        .sin_family = AF_INET, .sin_port = htons(1), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    say(who, "connect", connect(fd, (const struct sockaddr *)&name, sizeof(name)));
+}
+
+void hole_described(void)
+{
+    char *const argv[] = {NULL};
+    const char *who = "builder";
+
+    say(who, "read a file", syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY));
+    say(who, "make a file", syscall(SYS_openat, AT_FDCWD, "/tmp", O_WRONLY | O_TMPFILE, 0600));
+    say(who, "look into /proc", syscall(SYS_openat, AT_FDCWD, "/proc/self/environ", O_RDONLY));
+    say(who, "execute a program", syscall(SYS_execve, "/nonexistent", argv, NULL));
+    say(who, "signal the supervisor", syscall(SYS_kill, getppid(), 0));
+    try_connect(who);
+    fprintf(stderr, "hole: over\n");
 }
 
 /* --- What the supervisor is asked for --- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hole in the VMM, on purpose and for a test only: what a guest could do that has taken it over.
+ * A hole in the VMM, on purpose and for a test only: what a guest could do that has taken it over,
+ * or a peer before there is a guest.
  * Nothing of it is in a program that was not configured with -Dhole=true.
  */
 #pragma once
@@ -13,3 +14,6 @@ struct vm;
 /* On a hart: tries what it may not, there and then on the main thread, says how each attempt ended,
  * one line each on stderr, and ends the VM. */
 void hole_open(struct vm *vm);
+
+/* A peer's description has come, and its words have the main thread before they are looked at. */
+void hole_described(void);

@@ -186,7 +186,7 @@ static int target_build(void *opaque, struct ferry_live_target *t, const char *d
 
     m->target = t;
     if (!rc)
-        rc = vm_confine(m->vm, SANDBOX_MAIN, err);
+        rc = vm_confine(m->vm, SANDBOX_MAIN, NULL, err);
     if (!rc)
         rc = vm_build(m->vm, &o, &arrived, err);
     options_free(&o);

@@ -12,6 +12,7 @@
 #include "vmm/main/compare.h"
 #include "vmm/main/control.h"
 #include "vmm/main/foreign.h"
+#include "vmm/main/hole.h"
 #include "vmm/main/migration_internal.h"
 #include "vmm/main/vm_internal.h"
 
@@ -37,8 +38,12 @@ static int target_options(const struct migration *m, const char *description, st
                           struct ferry_err *err)
 {
     struct vm_config config;
-    int rc = foreign_options(o, description, m->this_host, err);
+    int rc;
 
+#ifdef FERRY_HOLE
+    hole_described();
+#endif
+    rc = foreign_options(o, description, m->this_host, err);
     if (!rc)
         rc = config_from_options(&config, o, err);
     if (rc < 0)
@@ -85,7 +90,7 @@ static int target_open(void *opaque, bool dry_run, struct ferry_err *err)
         return vm_look(m->vm, err);
     m->unopened = false;
     rc = vm_open_incoming(m->vm, err);
-    return rc ? rc : vm_confine(m->vm, SANDBOX_MAIN, err);
+    return rc ? rc : vm_confine(m->vm, SANDBOX_MAIN, NULL, err);
 }
 
 static int target_activate(void *opaque, struct ferry_err *err)

@@ -15,8 +15,10 @@
 #include "vmm/main/monitors.h"
 #include "vmm/main/options.h"
 #include "vmm/main/process.h"
+#include "vmm/main/reach.h"
 #include "vmm/main/rundir.h"
 #include "vmm/main/supervisor.h"
+#include "vmm/main/supervisor_link.h"
 #include "vmm/main/vm_internal.h"
 
 int receive_init(struct receive *r, struct ferry_err *err)
@@ -137,6 +139,23 @@ int receive_supervise(const struct receive *r, const struct command *self, int a
     return rc;
 }
 
+/* Nobody has been heard yet. What a handover brings is open; what else a machine needs is opened
+ * when it is known, of what this host's command line gives. */
+static int confine(struct vm *vm, const struct receive *r, struct ferry_err *err)
+{
+    struct reach reach;
+    int rc;
+
+    if (r->supervised || !supervisor_link_policy(vm_supervisor(vm))->sandbox)
+        return vm_confine(vm, SANDBOX_MAIN, NULL, err);
+    rc = reach_of(&reach, &r->this_host, err);
+    if (rc < 0)
+        return rc;
+    rc = vm_confine(vm, SANDBOX_BUILDER, &reach, err);
+    reach_free(&reach);
+    return rc;
+}
+
 int receive_vm(const struct receive *r, int *status, struct ferry_err *err)
 {
     struct process_signals *signals = NULL;
@@ -152,10 +171,8 @@ int receive_vm(const struct receive *r, int *status, struct ferry_err *err)
         rc = monitors_open_own(vm_monitors(vm), vm_loop(vm), r->qmp, err);
     if (!rc && r->uri)
         rc = start_incoming(vm_migration(vm), r, err);
-    /* Nobody has been heard yet. What a handover brings is open; what else a machine needs is
-     * opened when it is known. */
     if (!rc)
-        rc = vm_confine(vm, r->supervised ? SANDBOX_MAIN : SANDBOX_BUILDER, err);
+        rc = confine(vm, r, err);
     if (!rc)
         *status = vm_run(vm);
     process_signals_free(signals);

@@ -196,6 +196,11 @@ const char *given_option(const struct given *g)
     return g->def->option;
 }
 
+const char *given_key(const struct given *g)
+{
+    return g->def->names;
+}
+
 /* What WHERE of --chardev begins with, in other words; NULL: there is no such. */
 static const char *where_parts(const char **where)
 {

@@ -47,6 +47,8 @@ const char *given_word(const struct given *g);
 int given_parts(const struct given *g, const char *key, struct keyval *ret,
                 struct ferry_err *err) FERRY_MUST_CHECK;
 const char *given_option(const struct given *g);
+/* The sub-option that it usually is the answer to; NULL: it names no file. */
+const char *given_key(const struct given *g);
 /* It was for something that the machine does not have; returns -ENOENT. */
 int given_unused(const struct given *g, struct ferry_err *err);
 /* How it would be given: "--netdev n0=IFNAME". key: what of the option names something. */

@@ -21,6 +21,7 @@
 #include "vmm/main/hole.h"
 #include "vmm/main/migration.h"
 #include "vmm/main/monitors.h"
+#include "vmm/main/reach.h"
 #include "vmm/main/requests.h"
 #include "vmm/main/rundir.h"
 #include "vmm/main/supervisor_link.h"
@@ -516,13 +517,14 @@ static void confine_thread(enum thread_role role)
     _exit(1);
 }
 
-int vm_confine(struct vm *vm, enum sandbox_role role, struct ferry_err *err)
+int vm_confine(struct vm *vm, enum sandbox_role role, const struct reach *reach,
+               struct ferry_err *err)
 {
     int rc;
 
     if (!is_sandboxed(vm) || vm->confined == SANDBOX_MAIN)
         return 0;
-    rc = sandbox_enter(role, NULL, 0, err);
+    rc = sandbox_enter(role, reach ? reach->paths : NULL, reach ? reach->count : 0, err);
     if (rc < 0)
         return err_prefix(err, "sandbox");
     vm->confined = role;

@@ -25,6 +25,7 @@
 struct fd_table;
 struct migration;
 struct monitors;
+struct reach;
 struct supervisor_link;
 
 int vm_new(struct vm **ret, struct ferry_err *err) FERRY_MUST_CHECK;
@@ -64,9 +65,11 @@ void vm_exit(struct vm *vm, int status);
 
 /*
  * Give up what the main thread does not need from here on: as the builder's, or as that of a VM
- * whose machine is open (vmm/sandbox). Nothing with -sandbox off, nor a second time.
+ * whose machine is open (vmm/sandbox). reach: what can still be had by name; NULL: nothing.
+ * Nothing with -sandbox off, nor a second time.
  */
-int vm_confine(struct vm *vm, enum sandbox_role role, struct ferry_err *err) FERRY_MUST_CHECK;
+int vm_confine(struct vm *vm, enum sandbox_role role, const struct reach *reach,
+               struct ferry_err *err) FERRY_MUST_CHECK;
 /* What this process may not do itself, its supervisor is asked for. A loan; NULL: there is none. */
 struct supervisor_link *vm_supervisor(struct vm *vm);
 struct migration *vm_migration(struct vm *vm);

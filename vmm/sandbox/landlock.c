@@ -30,11 +30,13 @@ struct ruleset {
 #define PORTS    UINT64_C(3)         /* TCP: bind, connect */
 #define SCOPES   UINT64_C(3)         /* abstract UNIX sockets of others, signals to others */
 
-#define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define WRITE                                                             \
-    (READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | \
-     LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE | TRUNCATE)
-#define OF_A_FILE (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE)
+#define READ    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define SOCKETS (LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+#define WRITE                                                                                  \
+    (READ | SOCKETS | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | TRUNCATE | \
+     DEVICES)
+#define OF_A_FILE \
+    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE | DEVICES)
 
 int landlock_version(void)
 {
@@ -49,11 +51,23 @@ static uint64_t handled_files(int version)
            (version >= 5 ? DEVICES : 0);
 }
 
+static uint64_t rights(enum sandbox_access access)
+{
+    switch (access) {
+    case SANDBOX_READ:
+        return READ;
+    case SANDBOX_WRITE:
+        return WRITE;
+    case SANDBOX_SOCKETS:
+        return SOCKETS;
+    }
+    return 0;
+}
+
 static int allow(int ruleset, const struct sandbox_path *p, uint64_t handled, struct ferry_err *err)
 {
     OWN_FD int fd = open(p->path, O_PATH | O_CLOEXEC);
-    struct landlock_path_beneath_attr rule = {.allowed_access = p->write ? WRITE : READ,
-                                              .parent_fd = fd};
+    struct landlock_path_beneath_attr rule = {.allowed_access = rights(p->access), .parent_fd = fd};
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0)
@@ -85,7 +99,7 @@ int landlock_enter(const struct sandbox_path *paths, size_t count, struct ferry_
 #ifdef SANDBOX_SANITIZED
     /* Where it looks for its threads' stacks. */
     if (!rc)
-        rc = allow(ruleset, &(const struct sandbox_path){.path = "/proc"}, attr.files, err);
+        rc = allow(ruleset, &(const struct sandbox_path){"/proc", SANDBOX_READ}, attr.files, err);
 #endif
     if (!rc && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
         rc = err_sys(err, errno, "cannot enter a Landlock ruleset");

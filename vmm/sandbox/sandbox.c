@@ -19,7 +19,7 @@ int sandbox_enter(enum sandbox_role role, const struct sandbox_path *paths, size
     if (!rc && role != SANDBOX_BUILDER)
         rc = privileges_drop(err);
     /* Harts and workers have no call that takes a name. */
-    if (!rc && role == SANDBOX_MAIN)
+    if (!rc && (role == SANDBOX_MAIN || role == SANDBOX_BUILDER))
         rc = landlock_enter(paths, path_count, err);
     if (!rc && filter_is_available())
         rc = filter_install(role, err);

@@ -24,18 +24,24 @@ enum sandbox_role {
     SANDBOX_BLOCK,
 };
 
-/* A file or folder with all beneath it that can still be opened by name. */
+enum sandbox_access {
+    SANDBOX_READ = 1, /* files are opened to read, folders listed */
+    SANDBOX_WRITE,    /* also written, made and removed; devices are asked by ioctl(2) */
+    SANDBOX_SOCKETS, /* of a folder: sockets are made there, and names removed; nothing is opened */
+};
+
+/* A file or folder with all beneath it that can still be reached by name. */
 struct sandbox_path {
     const char *path;
-    bool write; /* also written, made and removed there */
+    enum sandbox_access access;
 };
 
 /* Before the first thread: what is given up by every role, also the builder's. */
 int sandbox_begin(struct ferry_err *err) FERRY_MUST_CHECK;
 /*
  * The calling thread, and each that it makes from now on: has the system calls of this role only,
- * and unless it is the builder's, no capability and no file by name but these. Again and for
- * another role: only what both allow.
+ * no file by name but these, and unless it is the builder's, no capability. Again and for another
+ * role: only what both allow.
  */
 int sandbox_enter(enum sandbox_role role, const struct sandbox_path *paths, size_t path_count,
                   struct ferry_err *err) FERRY_MUST_CHECK;

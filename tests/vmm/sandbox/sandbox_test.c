@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -128,31 +130,46 @@ static int inside_main_role(void)
     return 0;
 }
 
-/* Both filters count, in either order. */
+/* Both filters count, in either order; so does what each can reach. */
 static int inside_builder(void)
 {
-    int fd;
+    const struct sandbox_path paths[] = {{"/etc/hostname", SANDBOX_READ}};
+    struct open_how how = {.flags = O_RDONLY, .resolve = RESOLVE_BENEATH};
+    int etc = open("/etc", O_PATH);
+    struct ferry_err err;
 
-    if (!enter(SANDBOX_BUILDER))
+    if (sandbox_enter(SANDBOX_BUILDER, paths, 1, &err) < 0)
         return 1;
-    fd = open("/dev/null", O_RDONLY);
-    if (fd < 0 || socket(AF_UNIX, SOCK_STREAM, 0) < 0)
+    if (open("/etc/hostname", O_RDONLY) < 0 || socket(AF_UNIX, SOCK_STREAM, 0) < 0)
         return 2;
+    /* Beneath what was opened before, too. */
+    if (syscall(SYS_openat2, etc, "hostname", &how, sizeof(how)) < 0)
+        return 6;
+    if (landlock_version() && (!refuses(syscall(SYS_openat2, etc, "passwd", &how, sizeof(how))) ||
+                               !refuses(open("/etc/passwd", O_RDONLY))))
+        return 7;
     if (!refuses(syscall(SYS_execve, "/bin/true", NULL, NULL)))
         return 3;
     if (!enter(SANDBOX_MAIN))
         return 4;
+    if (landlock_version() && !refuses(open("/etc/hostname", O_RDONLY)))
+        return 8;
     return refuses(syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0)) ? 0 : 5;
 }
 
 static int inside_paths(void)
 {
-    const struct sandbox_path paths[] = {{"/tmp", .write = true}, {"/etc/hostname"}};
+    const struct sandbox_path paths[] = {
+        {"/tmp", SANDBOX_WRITE}, {"/etc/hostname", SANDBOX_READ}, {"/dev/shm", SANDBOX_SOCKETS}};
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
     struct ferry_err err;
     char path[64];
 
     snprintf(path, sizeof(path), "/tmp/ferry-sandbox-%d", (int)getpid());
-    if (sandbox_enter(SANDBOX_MAIN, paths, 2, &err) < 0)
+    int socket_fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    snprintf(name.sun_path, sizeof(name.sun_path), "/dev/shm/ferry-sandbox-%d", (int)getpid());
+    if (sandbox_enter(SANDBOX_BUILDER, paths, 3, &err) < 0)
         return 1;
     if (open(path, O_RDWR | O_CREAT | O_EXCL, 0600) < 0 || unlink(path) < 0)
         return 2;
@@ -160,12 +177,16 @@ static int inside_paths(void)
         return 3;
     if (!refuses(open("/etc/hostname", O_WRONLY)))
         return 4;
+    if (bind(socket_fd, (struct sockaddr *)&name, sizeof(name)) < 0 || unlink(name.sun_path) < 0)
+        return 6;
+    if (!refuses(open(name.sun_path, O_RDWR | O_CREAT, 0600)))
+        return 7;
     return refuses(open("/etc/passwd", O_RDONLY)) ? 0 : 5;
 }
 
 static int inside_no_path(void)
 {
-    const struct sandbox_path paths[] = {{"/nonexistent"}};
+    const struct sandbox_path paths[] = {{"/nonexistent", SANDBOX_READ}};
     struct ferry_err err;
 
     if (sandbox_enter(SANDBOX_MAIN, paths, 1, &err) != -ENOENT)
@@ -221,14 +242,18 @@ static void the_main_thread_has_all_roles(void **state)
 static void nobody_has_what_leads_out(void **state)
 {
     static const int never[] = {
-        SYS_execve,      SYS_execveat,       SYS_kill,        SYS_process_vm_writev,
-        SYS_mount,       SYS_unshare,        SYS_setns,       SYS_bpf,
-        SYS_userfaultfd, SYS_io_uring_setup, SYS_pidfd_getfd, SYS_keyctl,
-        SYS_setuid,      SYS_chroot,         SYS_openat2,     SYS_perf_event_open};
+        SYS_execve,      SYS_execveat,       SYS_kill,           SYS_process_vm_writev,
+        SYS_mount,       SYS_unshare,        SYS_setns,          SYS_bpf,
+        SYS_userfaultfd, SYS_io_uring_setup, SYS_pidfd_getfd,    SYS_keyctl,
+        SYS_setuid,      SYS_chroot,         SYS_perf_event_open};
 
     for (size_t i = 0; i < sandbox_rule_count; i++)
         for (size_t j = 0; j < sizeof(never) / sizeof(never[0]); j++)
             assert_int_not_equal(sandbox_rules[i].call, never[j]);
+    /* Only who has a folder open has a use for it. */
+    for (size_t i = 0; i < sandbox_rule_count; i++)
+        if (sandbox_rules[i].call == SYS_openat2)
+            assert_int_equal(sandbox_rules[i].roles, SANDBOX_BIT(SANDBOX_BUILDER));
 }
 
 int main(void)

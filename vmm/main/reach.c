@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/main/reach.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "vmm/backend/allow.h"
+#include "vmm/backend/net.h"
+#include "vmm/main/boot.h"
+#include "vmm/main/options.h"
+#include "vmm/main/rundir.h"
+
+static int add(struct reach *r, const char *path, enum sandbox_access access_, struct ferry_err *err)
+{
+    char *copy;
+
+    if (access(path, F_OK) < 0)
+        return 0;
+    if (r->count == REACH_MAX)
+        return err_set(err, E2BIG, "more than %d files and folders are named", REACH_MAX);
+    copy = strdup(path);
+    if (!copy)
+        return err_set(err, ENOMEM, "out of memory");
+    r->paths[r->count++] = (struct sandbox_path){.path = copy, .access = access_};
+    return 0;
+}
+
+/* A name in a folder that is kept open would be every name there: the file itself is made. What
+ * fails here fails again, with its sentence, where it is opened. */
+static int add_made(struct reach *r, const char *path, mode_t mode, struct ferry_err *err)
+{
+    OWN_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+
+    return add(r, path, SANDBOX_WRITE, err);
+}
+
+/* A socket is bound beside its name and renamed, where an old one was in the way. */
+static int add_socket(struct reach *r, const char *path, struct ferry_err *err)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    int n = slash == path ? 1 : slash ? (int)(slash - path) : 0;
+
+    snprintf(folder, sizeof(folder), "%.*s", n, path);
+    return add(r, n ? folder : ".", SANDBOX_SOCKETS, err);
+}
+
+static int add_chardevs(struct reach *r, const struct vm_config *c, struct ferry_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < c->chardev_count && !rc; i++)
+        if (c->chardevs[i].type == CONFIG_CHARDEV_FILE)
+            rc = add_made(r, c->chardevs[i].path, 0666, err);
+        else if (c->chardevs[i].type == CONFIG_CHARDEV_SOCKET)
+            rc = add_socket(r, c->chardevs[i].path, err);
+    return rc;
+}
+
+static int add_serial(struct reach *r, const char *value, struct ferry_err *err)
+{
+    struct vm_config config = {0};
+    int rc = option_serial(&config, value, err);
+
+    /* A word that is none is refused where it is used, as always. */
+    rc = rc < 0 ? 0 : add_chardevs(r, &config, err);
+    config_free(&config);
+    return rc;
+}
+
+static int add_part(struct reach *r, const struct keyval *kv, const struct keyval_pair *pair,
+                    struct ferry_err *err)
+{
+    const struct keyval_pair *backend = keyval_find(kv, "backend");
+
+    if (!strcmp(pair->key, "file") || !strcmp(pair->key, "filename"))
+        return add(r, pair->value, SANDBOX_WRITE, err);
+    if (!strcmp(pair->key, "mem-path"))
+        return add_made(r, pair->value, 0600, err);
+    if (!strcmp(pair->key, "ifname"))
+        return add(r, NET_TAP_PATH, SANDBOX_WRITE, err);
+    /* To connect to one takes no right to its name. */
+    if (!strcmp(pair->key, "addr.path"))
+        return keyval_find(kv, "server") ? add_socket(r, pair->value, err) : 0;
+    if (strcmp(pair->key, "path") || !backend)
+        return 0;
+    return !strcmp(backend->value, "socket") ? add_socket(r, pair->value, err)
+                                             : add_made(r, pair->value, 0666, err);
+}
+
+static int add_given(struct reach *r, const struct given *g, struct ferry_err *err)
+{
+    const char *option = given_option(g);
+    struct keyval kv;
+    int rc;
+
+    if (!strcmp(option, "serial"))
+        return add_serial(r, given_word(g), err);
+    if (!strcmp(option, "bios") || !strcmp(option, "kernel") || !strcmp(option, "initrd"))
+        return add(r, given_word(g), SANDBOX_READ, err);
+    if (!this_host_id_key(option))
+        return 0;
+    rc = given_parts(g, given_key(g), &kv, err);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < kv.count && !rc; i++)
+        rc = add_part(r, &kv, &kv.pairs[i], err);
+    keyval_free(&kv);
+    return rc;
+}
+
+static int add_all(struct reach *r, const struct this_host *host, struct ferry_err *err)
+{
+    char name[RUNDIR_PATH_BYTES];
+    const char *path;
+    int rc = rundir_file(name, "", "", err);
+
+    /* The VM's name is claimed there, and its monitor is to be found there. */
+    if (!rc)
+        rc = add(r, name, SANDBOX_WRITE, err);
+    for (size_t i = 0; !rc && (path = boot_default_firmware(i)); i++)
+        rc = add(r, path, SANDBOX_READ, err);
+    for (size_t i = 0; !rc && (path = allow_list_dir(host->allow, i)); i++)
+        rc = add(r, path, SANDBOX_WRITE, err);
+    if (!rc && allow_list_takes_taps(host->allow))
+        rc = add(r, NET_TAP_PATH, SANDBOX_WRITE, err);
+    for (size_t i = 0; i < host->count && !rc; i++)
+        rc = add_given(r, &host->given[i], err);
+    return rc;
+}
+
+int reach_of(struct reach *ret, const struct this_host *host, struct ferry_err *err)
+{
+    int rc;
+
+    *ret = (struct reach){0};
+    rc = add_all(ret, host, err);
+    if (rc < 0)
+        reach_free(ret);
+    return rc;
+}
+
+void reach_free(struct reach *r)
+{
+    while (r->count > 0)
+        free((char *)(uintptr_t)r->paths[--r->count].path);
+}

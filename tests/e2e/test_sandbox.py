@@ -160,6 +160,34 @@ def test_it_ends_as_the_vmm_ended(start):
     assert not running(machine.name)
 
 
+def test_what_a_command_leaves_is_not_waited_for(start):
+    """ssh's ControlPersist for one: neither the end of the VM nor its status is of such a process."""
+    machine = start(**SMALL)
+    machine.wait_ready()
+    machine.qmp().execute("migrate", uri="exec:sleep 600 & cat > /dev/null")
+    while machine.qmp().execute("query-migrate")["status"] != "completed":
+        pass
+    machine.qmp().execute("cont")
+    left = os.pidfd_open(int(subprocess.check_output(["pgrep", "-P", str(machine.process.pid), "sleep"])))
+    with os.fdopen(left):
+        assert machine.power_off() == 0
+        assert not select.select([left], [], [], 0)[0]
+        signal.pidfd_send_signal(left, signal.SIGKILL)
+
+
+def test_a_target_of_an_older_ferry_is_waited_for(tmp_path):
+    """Such a VMM starts its target itself, and leaves it when that has the guest."""
+    (tmp_path / "receive").write_text("sleep 1; exit 7")
+    target = "bash receive --supervised fd:3"
+    # The commands are followed by others, so that each shell stays for a moment.
+    (tmp_path / "older").write_text(f"sleep 600 >/dev/null & echo $!; {target} & sleep 0.1; exit 1")
+    process = subprocess.Popen(["bash", "-c", f"bash older & exec {FERRY} wait"], cwd=tmp_path, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    left = int(process.stdout.readline())
+    assert process.wait(60) == 7
+    os.kill(left, signal.SIGKILL)
+
+
 def test_a_killed_supervisor_takes_nothing_with_it(start):
     """The guest runs on; what needs the supervisor says so; the end is as always."""
     machine = start(**SMALL)

@@ -99,6 +99,53 @@ static struct child *child_find(struct supervisor *s, pid_t pid)
     return NULL;
 }
 
+/* Is it `ferry receive --supervised ...`? What has ended has no words any more. */
+static bool is_target(pid_t pid)
+{
+    static const char words[] = "receive\0--supervised";
+    char path[32], text[256];
+    OWN_FD int fd = -1;
+    const char *behind;
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+    behind = n <= 0 ? NULL : memchr(text, '\0', (size_t)n);
+    return behind && text + n - behind > (ssize_t)sizeof(words) &&
+           !memcmp(behind + 1, words, sizeof(words));
+}
+
+static bool is_any(pid_t pid)
+{
+    return true;
+}
+
+/*
+ * An older ferry starts its target itself, which is our child when that has ended. What a command
+ * of a migration leaves in the background (ssh's ControlPersist) becomes our child, too, but
+ * nobody waits for it.
+ */
+static void adopt(struct supervisor *s, bool (*is_vmm)(pid_t pid))
+{
+    char path[64];
+    FILE *f;
+    int pid;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    f = fopen(path, "re");
+    if (!f)
+        return;
+    while (fscanf(f, "%d", &pid) == 1) {
+        struct child *c = child_find(s, pid) ? NULL : child_find(s, 0);
+
+        if (c && is_vmm(pid))
+            *c = (struct child){
+                .pid = pid, .is_vmm = true, .has_guest = true, .channel = -1, .mail = -1};
+    }
+    fclose(f);
+}
+
 /* In the child: signals are as they were before there was a supervisor. */
 static void child_begin(struct supervisor *s)
 {
@@ -110,17 +157,21 @@ static void child_begin(struct supervisor *s)
 static void child_ended(struct supervisor *s, pid_t pid, int status)
 {
     struct child *c = child_find(s, pid);
+    bool was_vmm;
 
-    /* One that is not known was left by a VMM: an older ferry starts its target itself. */
-    if (!c || (c->is_vmm && (c->has_guest || !s->guest_ended))) {
-        s->last = status;
-        s->guest_ended = !c || c->has_guest;
-    }
+    /* Left by a command that ended: nothing of the VM's. */
     if (!c)
         return;
+    was_vmm = c->is_vmm;
+    if (c->is_vmm && (c->has_guest || !s->guest_ended)) {
+        s->last = status;
+        s->guest_ended = c->has_guest;
+    }
     if (c->mail >= 0)
         (void)!mail_send(c->mail, MAIL_ENDED, status, "", NULL, 0);
     child_forget(c);
+    if (was_vmm)
+        adopt(s, is_target);
 }
 
 /* --- Errands --- */
@@ -227,24 +278,12 @@ static void mail_readable(struct child *c)
 
 /* --- Signals --- */
 
-/* To every VMM, also those of which only the kernel knows that they are our children. */
-static void forward(struct supervisor *s, int signum)
+/* To every VMM. */
+static void forward(const struct supervisor *s, int signum)
 {
-    char path[64];
-    FILE *f;
-    int pid;
-
-    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-    f = fopen(path, "re");
-    if (!f)
-        return;
-    while (fscanf(f, "%d", &pid) == 1) {
-        const struct child *c = child_find(s, pid);
-
-        if (!c || c->is_vmm)
-            kill(pid, signum);
-    }
-    fclose(f);
+    for (size_t i = 0; i < SUPERVISOR_CHILDREN; i++)
+        if (s->children[i].pid && s->children[i].is_vmm)
+            kill(s->children[i].pid, signum);
 }
 
 static void signal_came(struct supervisor *s, const struct signalfd_siginfo *info)
@@ -286,7 +325,8 @@ static int supervisor_open(struct supervisor *s)
     return s->signals < 0 ? -errno : 0;
 }
 
-/* Children first: what one said before it ended is still there to be read. False: none is left. */
+/* Children first: what one said before it ended is still there to be read. False: nobody is left of
+ * those that were started here. */
 static bool reap(struct supervisor *s)
 {
     int status;
@@ -294,7 +334,10 @@ static bool reap(struct supervisor *s)
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         child_ended(s, pid, status);
-    return pid == 0;
+    for (size_t i = 0; i < SUPERVISOR_CHILDREN; i++)
+        if (s->children[i].pid)
+            return true;
+    return false;
 }
 
 static void serve(struct supervisor *s)
@@ -426,5 +469,8 @@ int supervisor_wait(void)
 {
     struct supervisor s = {.policy = {.sandbox = true}};
 
-    return supervisor_open(&s) < 0 ? 1 : supervisor_loop(&s);
+    if (supervisor_open(&s) < 0)
+        return 1;
+    adopt(&s, is_any);
+    return supervisor_loop(&s);
 }

@@ -496,7 +496,7 @@ static void test_a_channel_too_many(void **state)
     victim_free(&v);
 }
 
-/* Who says nothing, or looks and goes, is not the source, and not in its way. */
+/* 58: who says nothing, or looks and goes, is not the source, and not in its way. */
 static void test_silent_connections(void **state)
 {
     static struct victim v;

@@ -4,6 +4,7 @@
 import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -59,6 +60,14 @@ def test_commands(words, status, says):
     done = ferry(*words)
     assert done.status == status
     assert says in done.err, done.err
+
+
+def test_a_limit_on_file_sizes(guest):
+    """Guest RAM is a file, too: the kernel's own way is to end the process without a word."""
+    limit = (1 << 20, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    done = ferry("run", *BOOT, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+    assert done.status == 1
+    assert "cannot size and seal a memfd of 128 MiB: File too large" in done.err
 
 
 def test_a_name_and_a_disk_have_one_vm(start):

@@ -34,6 +34,7 @@ static int process_prepare(struct process_signals **ret, struct ferry_err *err)
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* `ulimit -f`, which also counts guest RAM */
     /* It was started through an fd, or through /proc, whose name would be shown. */
     prctl(PR_SET_NAME, "ferry");
     s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

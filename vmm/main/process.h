@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A process that runs or receives a VM: signals as loop events (SIGTERM, SIGINT and SIGHUP end the
- * VM, SIGPIPE is ignored).
+ * VM; SIGPIPE and SIGXFSZ are ignored, since the call that failed says so).
  */
 #pragma once
 

@@ -139,6 +139,61 @@ static ssize_t chan_write_quietly(int fd, const struct iovec *iov, int n)
     return r;
 }
 
+static int chan_judge(const struct ferry_chan *c, bool exited, int status, struct ferry_err *err)
+{
+    if (!exited)
+        return err_set(err, EPIPE, "%s: the command was ended by signal %d", c->name, status);
+    if (status != 0)
+        return err_set(err, EPIPE, "%s: the command ended with status %d", c->name, status);
+    return 0;
+}
+
+static int chan_reap(struct ferry_chan *c, struct ferry_err *err)
+{
+    siginfo_t info = {0};
+
+    if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0)
+        return err_sys(err, errno, "%s: cannot wait for the command", c->name);
+    if (info.si_pid == 0)
+        return -EAGAIN;
+    own_close_fd(&c->pidfd);
+    return chan_judge(c, info.si_code == CLD_EXITED, info.si_status, err);
+}
+
+/* The same where another process started it. */
+static int chan_hear(struct ferry_chan *c, struct ferry_err *err)
+{
+    struct mail m;
+    int r = mail_recv(c->mail, &m, err);
+
+    if (r == -EAGAIN)
+        return r;
+    own_close_fd(&c->mail);
+    if (r < 0)
+        return err_prefix(err, "%s: waiting for the command's end", c->name);
+    mail_free(&m);
+    if (m.kind != MAIL_ENDED)
+        return err_set(err, EPROTO, "%s: the command's end was expected, another message came",
+                       c->name);
+    return chan_judge(c, WIFEXITED(m.value),
+                      WIFEXITED(m.value) ? WEXITSTATUS(m.value) : WTERMSIG(m.value), err);
+}
+
+/* What was sent has no reader any more. Of a command the end says why, if it is known already. */
+static int chan_lost(struct ferry_chan *c, struct ferry_err *err)
+{
+    int r;
+
+    if (c->pidfd < 0 && c->mail < 0)
+        return err_set(err, EPIPE, "%s: the peer closed the connection", c->name);
+    r = c->mail >= 0 ? chan_hear(c, err) : chan_reap(c, err);
+    if (r < 0 && r != -EAGAIN)
+        return r;
+    return err_set(err, EPIPE,
+                   "%s: the command stopped reading before it had everything (did it fail?)",
+                   c->name);
+}
+
 ssize_t chan_send(struct ferry_chan *c, const struct iovec *iov, size_t n, struct ferry_err *err)
 {
     ssize_t r;
@@ -162,7 +217,7 @@ ssize_t chan_send(struct ferry_chan *c, const struct iovec *iov, size_t n, struc
     if (errno == EAGAIN)
         return -EAGAIN;
     if (errno == EPIPE || errno == ECONNRESET)
-        return err_set(err, EPIPE, "%s: the peer closed the connection", c->name);
+        return chan_lost(c, err);
     return err_sys(err, errno, "%s: cannot write", c->name);
 }
 
@@ -205,46 +260,6 @@ uint64_t chan_queued_bytes(const struct ferry_chan *c)
     int n = 0;
 
     return c->socket && ioctl(c->fd, SIOCOUTQ, &n) == 0 && n > 0 ? (uint64_t)n : 0;
-}
-
-static int chan_judge(const struct ferry_chan *c, bool exited, int status, struct ferry_err *err)
-{
-    if (!exited)
-        return err_set(err, EPIPE, "%s: the command was ended by signal %d", c->name, status);
-    if (status != 0)
-        return err_set(err, EPIPE, "%s: the command ended with status %d", c->name, status);
-    return 0;
-}
-
-static int chan_reap(struct ferry_chan *c, struct ferry_err *err)
-{
-    siginfo_t info = {0};
-
-    if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0)
-        return err_sys(err, errno, "%s: cannot wait for the command", c->name);
-    if (info.si_pid == 0)
-        return -EAGAIN;
-    own_close_fd(&c->pidfd);
-    return chan_judge(c, info.si_code == CLD_EXITED, info.si_status, err);
-}
-
-/* The same where another process started it. */
-static int chan_hear(struct ferry_chan *c, struct ferry_err *err)
-{
-    struct mail m;
-    int r = mail_recv(c->mail, &m, err);
-
-    if (r == -EAGAIN)
-        return r;
-    own_close_fd(&c->mail);
-    if (r < 0)
-        return err_prefix(err, "%s: waiting for the command's end", c->name);
-    mail_free(&m);
-    if (m.kind != MAIL_ENDED)
-        return err_set(err, EPROTO, "%s: the command's end was expected, another message came",
-                       c->name);
-    return chan_judge(c, WIFEXITED(m.value),
-                      WIFEXITED(m.value) ? WEXITSTATUS(m.value) : WTERMSIG(m.value), err);
 }
 
 int chan_finish(struct ferry_chan *c, struct ferry_err *err)

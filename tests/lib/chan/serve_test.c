@@ -183,6 +183,41 @@ static void a_command_and_its_end(void **state)
     }
 }
 
+/* One that does not want it: by its status when that is known, else by what is seen. */
+static void a_command_that_stops_reading(void **state)
+{
+    static const char *const says[] = {"stopped reading before it had everything",
+                                       "the command ended with status 3"};
+    struct ferry_address *a;
+    struct ferry_err err;
+
+    for (size_t known = 0; known < 2; known++) {
+        struct ferry_chan *chan = NULL;
+        struct iovec text = {(char[]){"x"}, 1};
+        int pair[2], status;
+        pid_t pid;
+
+        assert_int_equal(ferry_address_parse(&a, "exec:exit 3", NULL, 0, &err), 0);
+        assert_int_equal(mail_pair(pair, &err), 0);
+        pid = fork();
+        if (pid == 0) {
+            close(pair[0]);
+            ferry_address_serve(a, true, pair[1]);
+            _exit(99);
+        }
+        ferry_address_ask(a, &pair[0]);
+        assert_int_equal(connect_to(a, &chan, &err), 1);
+        status = end_of(pid);
+        if (known)
+            assert_int_equal(mail_send(pair[1], MAIL_ENDED, status, "", NULL, 0), 0);
+        assert_int_equal(chan_send(chan, &text, 1, &err), -EPIPE);
+        assert_non_null(strstr(err.text, says[known]));
+        close(pair[1]);
+        ferry_chan_free(chan);
+        ferry_address_free(a);
+    }
+}
+
 static void who_serves_may_die(void **state)
 {
     struct ferry_address *a;
@@ -214,6 +249,7 @@ int main(void)
         cmocka_unit_test(a_refusal_is_the_same_sentence),
         cmocka_unit_test(a_path_is_tidied_up),
         cmocka_unit_test(a_command_and_its_end),
+        cmocka_unit_test(a_command_that_stops_reading),
         cmocka_unit_test(who_serves_may_die),
     };
 

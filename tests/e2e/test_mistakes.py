@@ -43,6 +43,7 @@ def test_options(guest, words, says):
     "words, status, says",
     [
         (["updat", "x"], 2, "did you mean 'update'?"),
+        (["restore"], 2, "'ferry --help' lists them"),
         (["update"], 2, "usage: ferry update"),
         (["update", "nosuch"], 1, "no VM named 'nosuch' is running"),
         (["update", "a", "b"], 2, "'b' was not expected"),
@@ -50,6 +51,8 @@ def test_options(guest, words, says):
         (["status"], 2, "usage: ferry status"),
         (["receive"], 2, "usage: ferry receive"),
         (["receive", "carrier-pigeon:1"], 1, "carrier-pigeon"),
+        (["receive", "tcp:127.0.0.1:0", "-sandbox", "maybe"], 2, "expects 'on' or 'off'"),
+        (["run", "--restore", "/etc/passwd"], 1, "from file:/etc/passwd: the stream at byte 0"),
         (["receive", "fd:77"], 1, "no such number is open here"),
         (["qmp", "nosuch", "stop", "[1]"], 1, "must be a JSON object"),
         (["console", "nosuch"], 1, "no VM named"),

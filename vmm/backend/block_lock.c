@@ -118,7 +118,8 @@ static void describe_holder(int fd, char *text, size_t size)
     const struct dirent *e;
     struct stat image;
 
-    snprintf(text, size, "a process that cannot be seen from here");
+    /* In the sandbox /proc is closed. */
+    snprintf(text, size, "a process that cannot be seen from here ('fuser -v' on it shows who)");
     snprintf(self, sizeof(self), "%d", (int)getpid());
     if (fstat(fd, &image) < 0)
         return;
@@ -132,7 +133,8 @@ static void describe_holder(int fd, char *text, size_t size)
     /* Nobody else: this process has it open a second time. */
     if (proc)
         snprintf(text, size,
-                 "another drive of this VM, or a process that cannot be seen from here");
+                 "another drive of this VM, or a process that cannot be seen from here (as root, "
+                 "'fuser -v' on it shows who)");
 }
 
 /* --- The rule --- */

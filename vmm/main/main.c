@@ -108,6 +108,7 @@ int main(int argc, char *argv[])
     }
     closest = props_closest(argv[1], command_candidate, NULL);
     fprintf(stderr, "ferry: there is no command '%s'%s%s%s\n", argv[1],
-            closest ? "; did you mean '" : "", closest ? closest : "", closest ? "'?" : "");
+            closest ? "; did you mean '" : "; 'ferry --help' lists them", closest ? closest : "",
+            closest ? "'?" : "");
     return 2;
 }

@@ -130,7 +130,10 @@ void migration_source_failed(struct migration *m)
 
 void migration_target_failed(struct migration *m)
 {
-    log_error("receiving a VM: %s", m->error.text);
+    if (m->file[0])
+        log_error("receiving a VM from %s: %s", m->file, m->error.text);
+    else
+        log_error("receiving a VM: %s", m->error.text);
     migration_finish(m, MIGRATION_FAILED);
     if (m->exit_on_error)
         vm_exit(m->vm, 1);

@@ -85,9 +85,10 @@ struct migration {
     bool images_leave; /* ... will be when they are on stable storage */
 
     /* --- where a target waits --- */
-    int listen_fd;           /* -1, or a UNIX socket on which both are spoken */
-    int listen_mail;         /* of who listens for us, and removes the path then; -1 */
-    struct callers *callers; /* those who have said nothing yet */
+    int listen_fd;                      /* -1, or a UNIX socket on which both are spoken */
+    int listen_mail;                    /* of who listens for us, and removes the path then; -1 */
+    struct callers *callers;            /* those who have said nothing yet */
+    char file[MIGRATION_ADDRESS_BYTES]; /* that is read; "" = it is none */
     char listen_path[108];
     char listen_text[MIGRATION_ADDRESS_BYTES]; /* of listen_fd: "unix:/run/move"; "" = nowhere */
 };

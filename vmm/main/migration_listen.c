@@ -206,9 +206,12 @@ static int incoming(struct migration *m, struct ferry_address *address, int look
                      "prove who sends it: listen on tcp:127.0.0.1:PORT and let ssh or the like "
                      "bring the stream there, or say --insecure on a network that you trust",
                      text);
-    if (!rc)
-        migration_use_name(m, address);
-    return rc;
+    if (rc < 0)
+        return rc;
+    if (ferry_address_kind(address) == FERRY_ADDRESS_FILE)
+        snprintf(m->file, sizeof(m->file), "%s", text);
+    migration_use_name(m, address);
+    return 0;
 }
 
 int migration_incoming(struct migration *m, struct ferry_address *address, struct ferry_err *err)

@@ -38,7 +38,7 @@ int receive_parse(struct receive *r, int argc, char *const argv[], int *i, struc
 
     if (taken)
         return taken;
-    if (!strcmp(argv[*i], "--sandbox") && *i + 1 < argc) {
+    if ((!strcmp(argv[*i], "--sandbox") || !strcmp(argv[*i], "-sandbox")) && *i + 1 < argc) {
         r->sandbox = argv[++*i];
         return 1;
     }

@@ -64,8 +64,6 @@ static void *writer_run(void *arg)
     struct writer *w = arg;
     bool abandoned;
 
-    /* Its own: that of another thread is a file, which a sandbox may not open. */
-    pthread_setname_np(pthread_self(), "ferry-writer");
     pthread_mutex_lock(&w->mutex);
     while (!w->abandoned) {
         static const size_t piece_bytes = 4096;

@@ -15,13 +15,14 @@
 
 struct supervisor_policy;
 
-/* One byte on the channel: what the process there is. */
+/* One byte on the channel: what the process there is. Numbers of a format: they never change. */
 enum {
     ERRAND_IS_VMM = 'v',    /* it becomes a VMM */
     ERRAND_HAS_GUEST = 'g', /* a VMM: the guest is here now; until then its end is not the VM's */
     ERRAND_TIDIES = 't',    /* it sees that the asker hangs up, and has something to put in order */
 };
 
+/* In the process that does it, whose end closes everything: loans. */
 struct errand {
     int mail;             /* the asker hears here (base/mail.h) */
     int client;           /* the operator's connection; -1 = the words are in `words` */
@@ -32,4 +33,5 @@ struct errand {
     const struct supervisor_policy *policy;
 };
 
+/* Blocks for as long as it takes; ends the process, or makes it another program. */
 void errand_do(struct errand *e) __attribute__((noreturn));

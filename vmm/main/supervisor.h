@@ -14,7 +14,8 @@
  *     4  text: the words, a QMP command as JSON, if they are
  *
  * with the file descriptors: the mail (base/mail.h) for the answers, and the client's connection
- * from which the words are to be read. The VMM is believed nothing: it may belong to the guest. A
+ * from which the words are to be read. One byte without any is what a process says of itself
+ * (errand.h): it asks for nothing. The VMM is believed nothing: it may belong to the guest. A
  * supervisor lives as long as its VM, through any number of updates, so this format only grows.
  *
  * Killed, it takes nothing with it: the VMM runs on, and says what it cannot do any more.

@@ -154,6 +154,24 @@ static void child_begin(struct supervisor *s)
     sigprocmask(SIG_SETMASK, &s->before, NULL);
 }
 
+static void child_says(struct child *c, char what)
+{
+    c->is_vmm |= what == ERRAND_IS_VMM;
+    c->has_guest |= what == ERRAND_HAS_GUEST;
+    c->tidies |= what == ERRAND_TIDIES;
+}
+
+/* What it said of itself before it ended may not have been read yet. */
+static void child_hear_the_rest(struct child *c)
+{
+    char what;
+    ssize_t n;
+
+    while (c->channel >= 0 && (n = recv(c->channel, &what, 1, MSG_DONTWAIT | MSG_TRUNC)) > 0)
+        if (n == 1)
+            child_says(c, what);
+}
+
 static void child_ended(struct supervisor *s, pid_t pid, int status)
 {
     struct child *c = child_find(s, pid);
@@ -162,6 +180,7 @@ static void child_ended(struct supervisor *s, pid_t pid, int status)
     /* Left by a command that ended: nothing of the VM's. */
     if (!c)
         return;
+    child_hear_the_rest(c);
     was_vmm = c->is_vmm;
     if (c->is_vmm && (c->has_guest || !s->guest_ended)) {
         s->last = status;
@@ -243,9 +262,7 @@ static void channel_readable(struct supervisor *s, struct child *c)
     e.mail = fds[0];
     e.client = fds[1];
     if (n == 1 && count == 0) {
-        c->is_vmm |= data[0] == ERRAND_IS_VMM;
-        c->has_guest |= data[0] == ERRAND_HAS_GUEST;
-        c->tidies |= data[0] == ERRAND_TIDIES;
+        child_says(c, data[0]);
     } else if (!c->is_vmm || e.mail < 0 || lost || n < (ssize_t)SUPERVISOR_HEAD_BYTES) {
         if (e.mail >= 0)
             refuse(e.mail, EINVAL, not_one);
@@ -325,8 +342,7 @@ static int supervisor_open(struct supervisor *s)
     return s->signals < 0 ? -errno : 0;
 }
 
-/* Children first: what one said before it ended is still there to be read. False: nobody is left of
- * those that were started here. */
+/* False: nobody is left of those that were started here. */
 static bool reap(struct supervisor *s)
 {
     int status;

@@ -160,6 +160,29 @@ def test_it_ends_as_the_vmm_ended(start):
     assert not running(machine.name)
 
 
+@pytest.mark.parametrize("way", ["quit", "signal"])
+def test_the_end_of_a_vm_that_waits_for_a_target(start, tmp_path, monkeypatch, way):
+    """Its target hangs before it has heard of the guest, and does not stay behind."""
+    program = tmp_path / "receive"  # that is the first word of a target's
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    machine = start(**SMALL)
+    machine.wait_ready()
+    supervisor = str(machine.process.pid)
+    with subprocess.Popen([FERRY, "update", machine.name, "--binary", "/usr/bin/env"], stderr=subprocess.DEVNULL):
+        children = []
+        while not children:
+            children = subprocess.run(["pgrep", "-P", supervisor, "sleep"], stdout=subprocess.PIPE).stdout.split()
+        with os.fdopen(os.pidfd_open(int(children[0]))) as target:
+            if way == "quit":
+                ferry("quit", machine.name)
+            else:
+                machine.process.send_signal(signal.SIGTERM)
+            assert machine.process.wait(10) == 0
+            assert select.select([target], [], [], 10)[0]
+
+
 def test_what_a_command_leaves_is_not_waited_for(start):
     """ssh's ControlPersist for one: neither the end of the VM nor its status is of such a process."""
     machine = start(**SMALL)

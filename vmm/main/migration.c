@@ -438,6 +438,9 @@ void migration_free(struct migration *m)
     announcer_free(m->announcer);
     migration_stop_listening(m);
     reaper_free(m->reaper);
+    /* The guest ends with us: a target that hangs would stay, and the supervisor with it. */
+    if (m->mail >= 0 && !m->let_go)
+        reaper_kill(m->mail);
     own_close_fd(&m->mail);
     free(m);
 }

@@ -69,6 +69,7 @@ struct migration {
     bool have_ledger;
     pid_t child; /* that was started for it; 0 = none */
     int mail;    /* where its end is told, owned; -1 */
+    bool let_go; /* of the guest: the child may have it */
     struct reaper *reaper;
 
     /* --- stream --- */

@@ -76,6 +76,8 @@ static void source_trace(void *opaque, enum ferry_live_point point)
     }
     if (point == FERRY_LIVE_QUIESCED)
         migration_pausing(m);
+    if (point == FERRY_LIVE_LOCK_RELEASED)
+        m->let_go = true;
 }
 
 static int source_step(void *obj)
@@ -158,6 +160,7 @@ int migration_update(struct migration *m, int *mail, int64_t prepare_timeout_ns,
     m->child = target.value;
     own_close_fd(&m->mail);
     m->mail = take_fd(mail);
+    m->let_go = false;
     m->done = done;
     m->done_arg = arg;
     return 0;

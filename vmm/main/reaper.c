@@ -46,14 +46,20 @@ static void child_ended(void *arg, short revents)
     r->fn(r->arg, end);
 }
 
-static void grace_is_over(void *arg)
+void reaper_kill(int mail)
 {
-    struct reaper *r = arg;
     char kill = 1;
 
     /* Any word at all is that it shall not stay (supervisor.c). */
+    (void)!send(mail, &kill, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void grace_is_over(void *arg)
+{
+    struct reaper *r = arg;
+
     r->killed = true;
-    (void)!send(r->mail, &kill, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    reaper_kill(r->mail);
 }
 
 int reaper_new(struct reaper **ret, struct loop *loop, int *mail, int64_t grace_ns, reaper_fn *fn,
@@ -85,6 +91,9 @@ void reaper_free(struct reaper *r)
         loop_watch_free(r->watch);
     if (r->timer)
         loop_timer_free(r->timer);
+    /* If its end has been heard of, nobody is there to be told. */
+    if (r->mail >= 0)
+        reaper_kill(r->mail);
     own_close_fd(&r->mail);
     free(r);
 }

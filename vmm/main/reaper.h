@@ -20,5 +20,7 @@ typedef void reaper_fn(void *arg, const char *end);
 /* mail: where its end will be told (base/mail.h); taken. */
 int reaper_new(struct reaper **ret, struct loop *loop, int *mail, int64_t grace_ns, reaper_fn *fn,
                void *arg, struct ferry_err *err) FERRY_MUST_CHECK;
-/* After fn() was called, or to give up. NULL is fine. */
+/* After fn() was called, or to give up: then the process is killed. NULL is fine. */
 void reaper_free(struct reaper *r);
+/* The same without waiting for anything; mail is a loan. */
+void reaper_kill(int mail);

@@ -276,20 +276,22 @@ static void channel_readable(struct supervisor *s, struct child *c)
     own_close_fd(&e.client);
 }
 
-/* Who asked has no more use for it. A target of an update may run the guest by now. */
-static void mail_hung_up(struct child *c)
-{
-    own_close_fd(&c->mail);
-    if (!c->is_vmm && !c->tidies)
-        kill(c->pid, SIGKILL);
-}
-
-/* A word of who asked for a target: it failed, and shall not stay. */
-static void mail_readable(struct child *c)
+/* A word of who asked for a target: it does not have the guest, and shall not stay. What is said
+ * to other errands they hear themselves. */
+static void mail_readable(const struct child *c)
 {
     char word;
 
-    if (recv(c->mail, &word, 1, MSG_DONTWAIT) == 1 && c->is_vmm)
+    if (c->is_vmm && recv(c->mail, &word, 1, MSG_DONTWAIT) == 1)
+        kill(c->pid, SIGKILL);
+}
+
+/* Who asked has no more use for it. A target of an update may run the guest by now. */
+static void mail_hung_up(struct child *c)
+{
+    mail_readable(c);
+    own_close_fd(&c->mail);
+    if (!c->is_vmm && !c->tidies)
         kill(c->pid, SIGKILL);
 }
 

@@ -152,6 +152,15 @@ def test_a_job_stops_and_goes_on_as_one(start):
     assert machine.power_off() == 0
 
 
+def test_few_open_files_are_enough(start):
+    """Fewer than a supervisor could have children: it hears of its VMM and of signals all the same."""
+    machine = start(**SMALL, before=["prlimit", "--nofile=64"])
+    machine.wait_ready()
+    update(machine.name)
+    machine.process.send_signal(signal.SIGTERM)
+    assert machine.wait_exit() == 0
+
+
 def test_it_ends_as_the_vmm_ended(start):
     machine = start(**SMALL)
     machine.wait_ready()

@@ -361,27 +361,35 @@ static bool reap(struct supervisor *s)
 static void serve(struct supervisor *s)
 {
     struct pollfd p[1 + 2 * SUPERVISOR_CHILDREN] = {{.fd = s->signals, .events = POLLIN}};
+    struct child *whose[1 + 2 * SUPERVISOR_CHILDREN] = {NULL};
     struct signalfd_siginfo info;
+    nfds_t n = 1;
 
-    /* A negative fd is not looked at. */
+    /* Those that are open only: poll(2) refuses more entries than RLIMIT_NOFILE. */
     for (size_t i = 0; i < SUPERVISOR_CHILDREN; i++) {
-        p[1 + 2 * i] = (struct pollfd){.fd = s->children[i].channel, .events = POLLIN};
-        p[2 + 2 * i] = (struct pollfd){.fd = s->children[i].mail,
-                                       .events = s->children[i].is_vmm ? POLLIN : 0};
+        struct child *c = &s->children[i];
+
+        if (c->channel >= 0) {
+            whose[n] = c;
+            p[n++] = (struct pollfd){.fd = c->channel, .events = POLLIN};
+        }
+        if (c->mail >= 0) {
+            whose[n] = c;
+            p[n++] = (struct pollfd){.fd = c->mail, .events = c->is_vmm ? POLLIN : 0};
+        }
     }
-    if (poll(p, sizeof(p) / sizeof(p[0]), -1) < 0)
+    if (poll(p, n, -1) < 0)
         return;
     while (read(s->signals, &info, sizeof(info)) == sizeof(info))
         signal_came(s, &info);
-    for (size_t i = 0; i < SUPERVISOR_CHILDREN; i++) {
-        struct child *c = &s->children[i];
-        short of_channel = p[1 + 2 * i].revents, of_mail = p[2 + 2 * i].revents;
+    for (nfds_t i = 1; i < n; i++) {
+        struct child *c = whose[i];
 
-        if (of_channel && c->channel == p[1 + 2 * i].fd)
+        if (p[i].revents && c->channel == p[i].fd)
             channel_readable(s, c);
-        if (of_mail & POLLIN && c->mail == p[2 + 2 * i].fd)
+        if (p[i].revents & POLLIN && c->mail == p[i].fd)
             mail_readable(c);
-        if (of_mail & (POLLHUP | POLLERR) && c->mail == p[2 + 2 * i].fd)
+        if (p[i].revents & (POLLHUP | POLLERR) && c->mail == p[i].fd)
             mail_hung_up(c);
     }
 }

@@ -66,7 +66,7 @@ FERRY_API int ferry_address_resolve(struct ferry_address *a, const struct ferry_
                                     int flags, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
  * Who listens there shall be out of reach for other hosts: where the name leads elsewhere than to a
- * loopback address the listener refuses (-EPERM) before it listens. Nothing for what is not TCP.
+ * loopback address the listener refuses (-EREMOTE) before it listens. Nothing for what is not TCP.
  */
 FERRY_API void ferry_address_only_loopback(struct ferry_address *a);
 /* Of fd:NAME; a loan. NULL for all others. */

@@ -50,7 +50,7 @@ static int listener_check_reach(const struct ferry_listener *l, const struct add
 {
     for (const struct addrinfo *ai = found; ai && l->loopback; ai = ai->ai_next)
         if (!is_loopback(ai->ai_addr))
-            return err_set(err, EPERM, "other hosts can reach %s", l->text);
+            return err_set(err, EREMOTE, "other hosts can reach %s", l->text);
     return 0;
 }
 
@@ -72,17 +72,6 @@ static int listener_bind(struct ferry_listener *l, const struct sockaddr *name, 
         return -errno;
     l->fd = take_fd(&fd);
     return 0;
-}
-
-static int listener_ask(struct ferry_listener *l, const struct ferry_address *a,
-                        struct ferry_err *err)
-{
-    l->asked = address_copy(a, err);
-    if (!l->asked)
-        return -ENOMEM;
-    l->text = strdup(a->text);
-    l->awaited = true;
-    return l->text ? 0 : err_set(err, ENOMEM, "no memory for a listener");
 }
 
 /* The other process has listened, or opened the one channel there will be. -EAGAIN: not yet. */
@@ -107,6 +96,23 @@ static int listener_heard(struct ferry_listener *l, struct ferry_err *err)
     }
     l->awaited = r == -EAGAIN;
     return r;
+}
+
+static int listener_ask(struct ferry_listener *l, const struct ferry_address *a,
+                        struct ferry_err *err)
+{
+    int r;
+
+    l->asked = address_copy(a, err);
+    if (!l->asked)
+        return -ENOMEM;
+    l->text = strdup(a->text);
+    l->awaited = true;
+    if (!l->text)
+        return err_set(err, ENOMEM, "no memory for a listener");
+    /* A refusal that is there already is for whoever calls now. */
+    r = listener_heard(l, err);
+    return r == -EAGAIN ? 0 : r;
 }
 
 /* The name is looked up: listen. -EAGAIN: it is not. */

@@ -325,6 +325,24 @@ def test_a_client_that_leaves_its_words(start):
     assert machine.power_off() == 0
 
 
+@pytest.mark.parametrize("sandbox", ["on", "off"])
+def test_who_listens_for_a_monitor_is_no_less_careful(tmp_path, sandbox):
+    """The supervisor's process listens for migrate-incoming, as `receive URI` does: for this host, unless told."""
+    for options, addresses in (([], ("tcp:0.0.0.0:0", "tcp:[::]:0", "tcp::0")), (["--insecure"], ())):
+        path = tmp_path / f"{sandbox}{len(options)}"
+        words = ["receive", "--sandbox", sandbox, "-qmp", f"unix:{path},server=on,wait=off", *options]
+        there = Target("none", tmp_path / f"{path.name}.d", *words)
+        try:
+            while not path.exists():
+                assert there.process.poll() is None, there.stderr()
+            for address in addresses:
+                with pytest.raises(QmpError, match="other hosts can reach tcp:.* or say --insecure"):
+                    Qmp(path).execute("migrate-incoming", uri=address)
+            Qmp(path).execute("migrate-incoming", uri="tcp:0.0.0.0:0" if options else "tcp:127.0.0.1:0")
+        finally:
+            there.close()
+
+
 # --- A guest that has taken its VMM over ---
 
 

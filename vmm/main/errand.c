@@ -145,6 +145,8 @@ static int serve(struct errand *e, struct json_object *args, bool incoming, stru
         return rc;
     if (incoming && ferry_address_kind(address) == FERRY_ADDRESS_UNIX)
         (void)!send(e->channel, &tidies, 1, MSG_NOSIGNAL);
+    if (incoming && e->policy->only_loopback)
+        ferry_address_only_loopback(address);
     /* A command gets what a VMM gets. */
     environ = environment_for_child(NULL);
     if (!environ)

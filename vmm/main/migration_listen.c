@@ -200,7 +200,7 @@ static int incoming(struct migration *m, struct ferry_address *address, int look
         ferry_address_only_loopback(address);
     if (!rc)
         rc = listen_for_stream(m, address, lookup_ms, err);
-    if (rc == -EPERM && ferry_address_kind(address) == FERRY_ADDRESS_TCP)
+    if (rc == -EREMOTE)
         rc = err_set(err, EPERM,
                      "other hosts can reach %s, and a stream is neither encrypted yet nor does it "
                      "prove who sends it: listen on tcp:127.0.0.1:PORT and let ssh or the like "

@@ -17,7 +17,8 @@
 #include "vmm/main/options.h"
 #include "vmm/main/rundir.h"
 
-static int add(struct reach *r, const char *path, enum sandbox_access access_, struct ferry_err *err)
+static int add(struct reach *r, const char *path, enum sandbox_access access_,
+               struct ferry_err *err)
 {
     char *copy;
 

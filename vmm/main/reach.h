@@ -24,5 +24,6 @@ struct reach {
  * What is not there cannot be kept open: a file that would be made for the machine (of RAM, of a
  * console) is made now, empty; others are left out, and missed by who opens them.
  */
-int reach_of(struct reach *ret, const struct this_host *host, struct ferry_err *err) FERRY_MUST_CHECK;
+int reach_of(struct reach *ret, const struct this_host *host,
+             struct ferry_err *err) FERRY_MUST_CHECK;
 void reach_free(struct reach *r);

@@ -134,6 +134,7 @@ int receive_supervise(const struct receive *r, const struct command *self, int a
     if (rc < 0)
         return command_fail(self, "-qmp %s: %s", r->qmp, err.text);
     supervisor_policy_from(&policy, &config);
+    policy.only_loopback = !r->insecure;
     rc = supervisor_run(self, argc, argv, &policy);
     config_free(&config);
     return rc;

@@ -39,8 +39,9 @@ struct command;
 
 /* What the operator said about the sandbox at the start. The VMM is told, and cannot change it. */
 struct supervisor_policy {
-    bool sandbox; /* the VMM locks itself in */
-    bool spawn;   /* its own word counts for an operator's */
+    bool sandbox;       /* the VMM locks itself in */
+    bool spawn;         /* its own word counts for an operator's */
+    bool only_loopback; /* what listens for it by TCP other hosts cannot reach */
     /* Sockets of monitors where an operator may speak, besides those of the runtime directory.
      * Loans. Only the supervisor knows them. */
     const char *monitors[CONFIG_MONITORS_MAX];

@@ -25,9 +25,16 @@ def vmm_pids(process):
     """The VMMs behind a process that was started: it is their supervisor."""
     try:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return []
-    return [int(pid) for pid in children if b"FERRY_SUPERVISOR=" in Path(f"/proc/{pid}/environ").read_bytes()]
+    return [int(pid) for pid in children if is_vmm(pid)]
+
+
+def is_vmm(pid):
+    try:
+        return b"FERRY_SUPERVISOR=" in Path(f"/proc/{pid}/environ").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # it has ended
 
 
 def signal_vmms(process, number):

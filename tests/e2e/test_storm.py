@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from ferry_cli import ferry, update
-from harness import FERRY
+from harness import FERRY, end, vmm_pids
 from qmp import Qmp
 
 # Every hart, as soon as it starts: ask for a reset, and again.
@@ -34,10 +34,10 @@ def storm(tmp_path):
         while not monitor.exists():
             assert process.poll() is None
         try:
-            yield name, monitor, process.pid
+            yield name, monitor, vmm_pids(process)[0]
             ferry("quit", name)
         finally:
-            process.kill()
+            end(process)
 
 
 def resident_kib(pid):

@@ -39,7 +39,8 @@ struct block {
     pthread_cond_t idle; /* CLOCK_MONOTONIC; unfinished is 0 */
     struct block_request *head;
     struct block_request **tail;
-    unsigned unfinished; /* submitted, and done() has not returned */
+    struct bell *idle_bell; /* loan: rung once, then */
+    unsigned unfinished;    /* submitted, and done() has not returned */
     bool stopping;
 
     struct {
@@ -54,14 +55,25 @@ struct block {
 
 /* --- Workers --- */
 
+/* With the mutex. */
+static void one_is_finished(struct block *b)
+{
+    if (--b->unfinished > 0)
+        return;
+    pthread_cond_broadcast(&b->idle);
+    if (b->idle_bell)
+        bell_ring(b->idle_bell);
+    b->idle_bell = NULL;
+}
+
 /* finished: the worker has done one before. */
 static struct block_request *next_request(struct block *b, bool finished)
 {
     struct block_request *req;
 
     pthread_mutex_lock(&b->mutex);
-    if (finished && --b->unfinished == 0)
-        pthread_cond_broadcast(&b->idle);
+    if (finished)
+        one_is_finished(b);
     while (!b->head && !b->stopping)
         pthread_cond_wait(&b->work, &b->mutex);
     req = b->head;
@@ -144,8 +156,7 @@ bool block_cancel(struct block *b, struct block_request *req)
         *at = req->next;
         if (!*at)
             b->tail = at;
-        if (--b->unfinished == 0)
-            pthread_cond_broadcast(&b->idle);
+        one_is_finished(b);
     } else {
         atomic_store(&req->cancelled, true);
     }
@@ -234,6 +245,18 @@ bool block_drained(struct block *b)
 }
 
 /* --- Life --- */
+
+bool block_is_idle(struct block *b, struct bell *bell)
+{
+    bool idle;
+
+    pthread_mutex_lock(&b->mutex);
+    idle = b->unfinished == 0;
+    if (!idle)
+        b->idle_bell = bell;
+    pthread_mutex_unlock(&b->mutex);
+    return idle;
+}
 
 bool block_stop(struct block *b, int64_t deadline_ns)
 {

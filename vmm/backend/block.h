@@ -96,6 +96,9 @@ void block_flush_begin(struct block *b, struct bell *bell);
 int block_flush_result(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Once, when the bell has rung: the part was asked to drain, and has. */
 bool block_drained(struct block *b);
+/* No request is in flight; false: `bell`, a loan until then or until the drive is freed, rings when
+ * that is so. */
+bool block_is_idle(struct block *b, struct bell *bell);
 /*
  * Begin no request any more, end those in progress early, and wait until deadline_ns
  * (CLOCK_MONOTONIC) for it. false: the host still works on one; then nothing of this drive, its

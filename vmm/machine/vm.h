@@ -79,6 +79,11 @@ enum run_state vm_run_state(const struct vm *vm);
  * inmigrate they say what the guest shall do when it has come.
  */
 int vm_stop(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * The host still does what the guest asked of a disk before it was stopped: fn() is called when it
+ * has, or does not come to an end. false: it does nothing.
+ */
+bool vm_settles(struct vm *vm, void (*fn)(void *arg), void *arg) FERRY_MUST_CHECK;
 int vm_cont(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 
 /* The operator knows that the guest runs nowhere else: cont works again in postmigrate. */

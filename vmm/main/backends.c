@@ -104,6 +104,16 @@ void backends_give_locks(struct backends *b, bool claim)
         block_give_lock(b->drives[i], claim);
 }
 
+bool backends_are_idle(struct backends *b, struct bell *bell)
+{
+    bool idle = true;
+
+    /* Each that is not: the bell rings for each. */
+    for (size_t i = 0; i < b->drive_count; i++)
+        idle &= block_is_idle(b->drives[i], bell);
+    return idle;
+}
+
 void backends_flush_begin(struct backends *b, struct bell *bell)
 {
     for (size_t i = 0; i < b->drive_count; i++)

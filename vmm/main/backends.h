@@ -54,6 +54,8 @@ int backends_take_locks(struct backends *b, struct ferry_err *err) FERRY_MUST_CH
 void backends_give_locks(struct backends *b, bool claim);
 /* A chardev with wait=on still has no client: the machine shall not start. */
 bool backends_await_client(const struct backends *b);
+/* Of all images: block_is_idle(). */
+bool backends_are_idle(struct backends *b, struct bell *bell);
 /* Of all images: block_flush_begin() and its result; the first that failed. */
 void backends_flush_begin(struct backends *b, struct bell *bell);
 int backends_flush_result(struct backends *b, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -569,6 +569,11 @@ int board_flush_result(struct board *b, struct ferry_err *err)
     return backends_flush_result(&b->backends, err);
 }
 
+bool board_disks_are_idle(struct board *b, struct bell *bell)
+{
+    return backends_are_idle(&b->backends, bell);
+}
+
 void board_start(struct board *b)
 {
     if (b->running)

@@ -26,6 +26,7 @@
 
 #define BOARD_MACHINE_NAME "virt" /* of the configuration section */
 
+struct bell;
 struct board;
 struct block;
 struct bus;
@@ -87,6 +88,9 @@ void board_give_locks(struct board *b, bool claim);
 /* What has been written goes to stable storage; on_flushed says when. 1: not yet; 0, -errno. */
 void board_flush_begin(struct board *b);
 int board_flush_result(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/* No disk request is in flight; false: `bell`, a loan as long as the board, rings for each disk
+ * when it has none. */
+bool board_disks_are_idle(struct board *b, struct bell *bell);
 /* Percent of the time in which the harts shall not run. */
 void board_set_throttle(struct board *b, unsigned percent);
 

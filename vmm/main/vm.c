@@ -24,6 +24,7 @@
 #include "vmm/main/reach.h"
 #include "vmm/main/requests.h"
 #include "vmm/main/rundir.h"
+#include "vmm/main/settle.h"
 #include "vmm/main/supervisor_link.h"
 #include "vmm/main/vm_internal.h"
 
@@ -34,6 +35,7 @@ struct vm {
     struct options options;
     struct vm_config config;
     struct board *board;
+    struct settle *settle;
     struct ferry_vm *parts;
     struct ferry_owner *owner;
     struct rundir_claim *claim;
@@ -138,6 +140,11 @@ int vm_stop(struct vm *vm, struct ferry_err *err)
     board_stop(vm->board);
     vm_set_run_state(vm, RUN_STATE_PAUSED);
     return 0;
+}
+
+bool vm_settles(struct vm *vm, void (*fn)(void *arg), void *arg)
+{
+    return vm->settle && settle_await(vm->settle, fn, arg);
 }
 
 static void start_harts(struct vm *vm)
@@ -577,6 +584,7 @@ void vm_free(struct vm *vm)
     ferry_owner_free(vm->owner);
     if (!whole)
         return;
+    settle_free(vm->settle);
     bell_free(vm->requested);
     if (vm->loop)
         loop_free(vm->loop);
@@ -648,6 +656,8 @@ int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
     rc = rundir_claim_new(&vm->claim, vm->config.name, err);
     if (!rc)
         rc = board_new(&vm->board, &params, err);
+    if (!rc)
+        rc = settle_new(&vm->settle, vm->loop, vm->board, err);
     if (!rc)
         rc = build_parts(vm, err);
     if (!rc)

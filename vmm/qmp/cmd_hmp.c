@@ -109,7 +109,6 @@ static int hmp_migrate(struct qmp_call *call, const char *const *words, struct b
         return -EINVAL;
     }
     json_put_str(args, "uri", words[0]);
-    call->human = true;
     rc = run_quietly(call, qmp_run_migrate, args, err);
     /* A person at a terminal would wait; here nobody may be kept. */
     if (!rc && !detach)
@@ -248,6 +247,7 @@ QMP_HANDLER(qmp_run_human)
         return err_set(err, ENOMEM, "out of memory");
     if (cpu && (index < 0 || (uint64_t)index >= vm_hart_count(monitor_env(call->monitor)->vm)))
         return err_set(err, EINVAL, "Parameter 'cpu-index' expects a CPU number");
+    call->human = true; /* also when it is answered later */
     if (hmp_line(call, line, &out) == QMP_DEFERRED)
         return QMP_DEFERRED;
     buf_u8(&out, 0);

@@ -36,9 +36,19 @@ QMP_HANDLER(qmp_run_query_status)
     return 0;
 }
 
+static void disks_have_settled(void *arg)
+{
+    qmp_call_finish(arg, 0, NULL, NULL);
+}
+
+/* The answer says also that nothing is written to the images any more: they may be copied. */
 QMP_HANDLER(qmp_run_stop)
 {
-    return vm_stop(call_vm(call), err);
+    int rc = vm_stop(call_vm(call), err);
+
+    if (rc < 0)
+        return rc;
+    return vm_settles(call_vm(call), disks_have_settled, call) ? QMP_DEFERRED : 0;
 }
 
 QMP_HANDLER(qmp_run_cont)

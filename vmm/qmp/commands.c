@@ -15,7 +15,10 @@ static const struct qmp_command commands[] = {
 
     {"query-status", "Whether the VM runs, and if not, why.",
      qmp_run_query_status, .ret = &qmp_type_status},
-    {"stop", "Stop the harts and the guest's clock.", qmp_run_stop},
+    {"stop",
+     "Stop the harts and the guest's clock; answered when the disks have done what was asked of "
+     "them, or hang.",
+     qmp_run_stop},
     {"cont", "Let a stopped VM go on.", qmp_run_cont},
     {"quit", "End the VM and its process.", qmp_run_quit},
     {"system_reset", "Reset the machine, as its reset button would.", qmp_run_system_reset},

@@ -245,6 +245,32 @@ static void an_image_is_flushed_without_waiting(void **state)
     loop_free(loop);
 }
 
+/* Of two requests, the last one. */
+static void a_bell_rings_when_a_drive_is_idle(void **state)
+{
+    struct fix *f = *state;
+    struct waiting first, second;
+    struct loop *loop;
+    struct bell *bell;
+    struct ferry_err err;
+
+    assert_int_equal(loop_new(&loop, &err), 0);
+    assert_int_equal(bell_new(&bell, loop, heard, loop, &err), 0);
+    assert_true(block_is_idle(f->block, bell));
+    disk_fault_hang(DISK_SYNC);
+    begin(f->block, &first, flush);
+    begin(f->block, &second, flush);
+    disk_fault_wait_hanging(DISK_SYNC, 2);
+    assert_false(block_is_idle(f->block, bell));
+    disk_fault_let_go();
+    loop_run(loop);
+    assert_true(block_is_idle(f->block, bell));
+    assert_int_equal(finish(&first), 0);
+    assert_int_equal(finish(&second), 0);
+    bell_free(bell);
+    loop_free(loop);
+}
+
 /* --- Pieces --- */
 
 static void a_write_that_is_cut_short_goes_on(void **state)
@@ -405,6 +431,7 @@ int main(void)
         TEST(a_failed_flush_is_not_forgotten),
         TEST(a_failed_flush_goes_with_the_open_image),
         TEST(an_image_is_flushed_without_waiting),
+        TEST(a_bell_rings_when_a_drive_is_idle),
         TEST(a_write_that_is_cut_short_goes_on),
         TEST(what_a_write_could_not_store_is_its_result),
         TEST(what_no_worker_has_begun_comes_back_at_once),

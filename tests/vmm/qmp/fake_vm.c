@@ -66,6 +66,11 @@ int vm_stop(struct vm *vm, struct ferry_err *err)
     return 0;
 }
 
+bool vm_settles(struct vm *vm, void (*fn)(void *arg), void *arg)
+{
+    return vm->busy && loop_post(vm->busy, fn, arg) == 0;
+}
+
 int vm_cont(struct vm *vm, struct ferry_err *err)
 {
     if (vm->state == RUN_STATE_SHUTDOWN)

@@ -18,6 +18,7 @@ struct vm {
     void *observer_arg;
     enum shutdown_cause reset, shutdown; /* asked for */
     const struct vm_io_error *io_error;  /* of the event being told */
+    struct loop *busy;                   /* the disk is, until this loop's next turn */
 };
 
 struct migration {

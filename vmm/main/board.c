@@ -27,6 +27,7 @@
 #include "vmm/main/backends.h"
 #include "vmm/main/boot.h"
 #include "vmm/main/compat.h"
+#include "vmm/main/lost_memory.h"
 #include "vmm/main/memmap.h"
 #include "vmm/main/memory_file.h"
 #include "vmm/main/options.h"
@@ -92,6 +93,8 @@ static int board_add_file(struct board *b, const struct config_memory *m, struct
         rc = p->take_region(p->take_region_arg, b->ram, m->id, m->size_bytes, true, &region, err);
     else
         rc = ferry_ram_expect_file(b->ram, m->id, m->size_bytes, &region, err);
+    if (!rc)
+        lost_memory_is(ferry_ram_host(region), m->size_bytes, m->path);
     return rc ? rc : board_map(b, region, MEMMAP_RAM_GPA, false, err);
 }
 
@@ -450,6 +453,7 @@ bool board_free(struct board *b)
     bell_free(b->flushed);
     boot_free(b->boot);
     guest_clock_free(b->clock);
+    lost_memory_is(NULL, 0, NULL);
     ferry_ram_free(b->ram);
     pthread_mutex_destroy(&b->lock.mutex);
     free(b);

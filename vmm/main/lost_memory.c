@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In the signal handler: no memory, no locks, no state of the program. Which file it was, the
- * kernel knows (/proc/self/maps). Where a thread may not open that, the first sentence has been
- * said.
+ * In the signal handler: no memory, no locks, no state of the program but the name of the file that
+ * is the guest's memory, which never changes while there are threads: they may open nothing. Of any
+ * other file the kernel knows which it was (/proc/self/maps).
  */
 #include "vmm/main/lost_memory.h"
 
@@ -16,6 +16,11 @@
 #include "base/text.h"
 
 #define LINE_BYTES 512u
+
+static struct {
+    uintptr_t begin, end;
+    const char *path;
+} guest;
 
 static void say(const char *text)
 {
@@ -67,19 +72,30 @@ static bool find_line(int fd, uintptr_t at, char line[LINE_BYTES])
     return false;
 }
 
+/* NULL: it cannot be told. */
+static char *find_path(uintptr_t at, char line[LINE_BYTES])
+{
+    int fd;
+
+    if (at >= guest.begin && at < guest.end) {
+        line[0] = 0;
+        strncat(line, guest.path, LINE_BYTES - 1);
+        return line;
+    }
+    fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && find_line(fd, at, line) ? strchr(line, '/') : NULL;
+}
+
 static void lost(int number, siginfo_t *info, void *context)
 {
     char line[LINE_BYTES];
-    char *path = NULL;
-    int fd;
+    char *path;
 
     if (info->si_code == BUS_ADRERR) {
         say("ferry: memory of a file is gone: the file was made shorter, or its file system is "
             "full "
             "(prealloc=on takes the room when the VM starts)\n");
-        fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-        if (fd >= 0 && find_line(fd, (uintptr_t)info->si_addr, line))
-            path = strchr(line, '/');
+        path = find_path((uintptr_t)info->si_addr, line);
         if (path) {
             say("ferry: it was ");
             say(text_make_printable(path));
@@ -90,6 +106,13 @@ static void lost(int number, siginfo_t *info, void *context)
     /* Anything else is a fault of this program: as without a handler. */
     signal(number, SIG_DFL);
     raise(number);
+}
+
+void lost_memory_is(const void *at, uint64_t size_bytes, const char *path)
+{
+    guest.begin = path ? (uintptr_t)at : 0;
+    guest.end = path ? (uintptr_t)at + size_bytes : 0;
+    guest.path = path;
 }
 
 void lost_memory_watch(void)

@@ -8,5 +8,12 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 /* For the whole process, all its threads. */
 void lost_memory_watch(void);
+/*
+ * The guest's memory is that of this file; `path` is a loan until the next call, NULL takes it
+ * back. For the threads of a VM, which may not ask the kernel. Before they begin.
+ */
+void lost_memory_is(const void *at, uint64_t size_bytes, const char *path);

@@ -46,7 +46,7 @@ static struct faults {
     struct file disk; /* whose calls are READ, WRITE, SYNC, ALLOCATE */
     struct file log;  /* LOG: write(2) to it */
     struct fault of[KINDS];
-} *faults;
+} * faults;
 
 __attribute__((constructor)) static void map_faults(void)
 {
@@ -67,7 +67,8 @@ static bool is_file(int fd, const struct file *file)
 {
     struct stat found;
 
-    return syscall(SYS_fstat, fd, &found) == 0 && found.st_dev == file->device && found.st_ino == file->inode;
+    return syscall(SYS_fstat, fd, &found) == 0 && found.st_dev == file->device &&
+           found.st_ino == file->inode;
 }
 
 static bool is_disk(int fd)
@@ -162,7 +163,8 @@ EXPORT ssize_t write(int fd, const void *data, size_t n)
     return REAL(write)(fd, data, n);
 }
 
-EXPORT int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **ret)
+EXPORT int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                       struct addrinfo **ret)
 {
     if (faults && host && !(hints && hints->ai_flags & AI_NUMERICHOST) && !may(LOOKUP))
         return EAI_SYSTEM;

@@ -44,17 +44,25 @@ void ask_free(struct ask *a)
     free(a);
 }
 
-static void finish(struct ask *a, const struct ferry_err *err)
+/* why: it was refused. */
+static void finish(struct ask *a, const struct ferry_err *why)
 {
     struct qmp_call *call = a->call;
-    OWN_FD int mail = err ? -1 : take_fd(&a->mail);
-    void *arg = TAKE_PTR(a->arg);
-    ask_fn *fn = a->fn;
+    OWN_FD int mail = take_fd(&a->mail);
+    struct ferry_err err = {0};
+    int rc;
 
     call->ask = NULL;
-    a->free_arg = NULL;
+    loop_watch_free(TAKE_PTR(a->watch)); /* whoever takes the mail watches it */
+    if (why) {
+        err = *why;
+        rc = -why->errnum;
+    } else {
+        rc = a->fn(call, a->arg, &mail, &err);
+    }
     ask_free(a);
-    fn(call, arg, &mail, err);
+    if (rc != QMP_DEFERRED)
+        qmp_call_finish(call, rc, NULL, &err);
 }
 
 /* The client's words are used up, or still there. */

@@ -10,14 +10,17 @@
 
 struct ask;
 
-/* mail: where it is told what was opened, taken; -1 and err: nothing will be. */
-typedef void ask_fn(struct qmp_call *call, void *arg, int *mail, const struct ferry_err *err);
+/*
+ * The command goes on, as a handler does that returns no value: 0, a negative errno, or
+ * QMP_DEFERRED. *mail: where it is told what was opened; closed if it is not taken. arg is a loan.
+ */
+typedef int ask_fn(struct qmp_call *call, void *arg, int *mail, struct ferry_err *err);
 
 struct ask_params {
     const char *command;      /* whose args these are */
     struct json_object *args; /* loan */
     bool until_opened;        /* fn() not before something was, or cannot be */
-    ask_fn *fn;               /* called once, unless the call is freed before */
+    ask_fn *fn;               /* once; not if it was refused, nor if the call is freed before */
     void *arg;
     void (*free_arg)(void *arg);
 };

@@ -244,22 +244,12 @@ static void journey_free(void *arg)
     free(j);
 }
 
-static void journey_goes(struct qmp_call *call, void *arg, int *mail, const struct ferry_err *why)
+static int journey_goes(struct qmp_call *call, void *arg, int *mail, struct ferry_err *err)
 {
-    struct journey *j = arg;
-    struct ferry_err err;
-    int rc;
+    const struct journey *j = arg;
 
-    if (why) {
-        err = *why;
-        rc = -why->errnum;
-    } else {
-        ferry_address_ask(j->address, mail);
-        rc = j->go(call, j->args, j->address, &err);
-    }
-    journey_free(j);
-    if (rc != QMP_DEFERRED)
-        qmp_call_finish(call, rc, NULL, &err);
+    ferry_address_ask(j->address, mail);
+    return j->go(call, j->args, j->address, err);
 }
 
 /* Is it open already, in this process, or opened by who sent it? */

@@ -386,23 +386,13 @@ static void update_done(void *arg, int result, const struct ferry_err *err)
     qmp_call_finish(call, result, ret, &why);
 }
 
-static void update_goes(struct qmp_call *call, void *arg, int *mail, const struct ferry_err *why)
+static int update_goes(struct qmp_call *call, void *args, int *mail, struct ferry_err *err)
 {
-    struct json_object *args = arg;
-    struct ferry_err err;
-    int rc;
-
-    if (why) {
-        err = *why;
-        rc = -why->errnum;
-    } else {
-        rc = migration_update(monitor_env(call->monitor)->migration, mail,
+    int rc = migration_update(monitor_env(call->monitor)->migration, mail,
                               (int64_t)qmp_get_uint(args, "timeout-ms", 0) * NS_PER_MS, update_done,
-                              call, &err);
-    }
-    json_object_put(args);
-    if (rc < 0)
-        qmp_call_finish(call, rc, NULL, &err);
+                              call, err);
+
+    return rc < 0 ? rc : QMP_DEFERRED;
 }
 
 static void args_free(void *arg)

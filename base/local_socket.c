@@ -2,10 +2,23 @@
 #include "base/local_socket.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
+
+int local_socket_name(struct sockaddr_un *ret, const char *path, struct ferry_err *err)
+{
+    size_t n = strlen(path);
+
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (n == 0 || n >= sizeof(ret->sun_path))
+        return err_set(err, EINVAL, "UNIX socket path '%.120s' has %zu bytes, it needs 1 to %zu",
+                       path, n, sizeof(ret->sun_path) - 1);
+    memcpy(ret->sun_path, path, n);
+    return 0;
+}
 
 int local_socket_bind(int fd, const struct sockaddr *name, socklen_t n)
 {

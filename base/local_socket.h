@@ -9,8 +9,13 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <ferry/err.h>
+
+/* The address of a socket at a path; 0, or -EINVAL and a sentence if it has no room for that. */
+int local_socket_name(struct sockaddr_un *ret, const char *path,
+                      struct ferry_err *err) FERRY_MUST_CHECK;
 
 /*
  * bind(2) of an UNIX socket to a path, which gets mode 0600 whatever the umask is: the process's

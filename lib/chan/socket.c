@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/local_socket.h"
 #include "base/own.h"
 
 static void address_freep(struct ferry_address **a)
@@ -123,16 +124,8 @@ int ferry_address_unix(struct ferry_address **ret, const char *path, struct ferr
 int socket_unix_name(const struct ferry_address *a, struct sockaddr_un *ret, socklen_t *n,
                      struct ferry_err *err)
 {
-    size_t length = strlen(a->path);
-
-    memset(ret, 0, sizeof(*ret));
-    ret->sun_family = AF_UNIX;
-    if (length >= sizeof(ret->sun_path))
-        return err_set(err, ENAMETOOLONG, "the socket's path has %zu bytes, at most %zu can be: %s",
-                       length, sizeof(ret->sun_path) - 1, a->path);
-    memcpy(ret->sun_path, a->path, length);
     *n = (socklen_t)sizeof(*ret);
-    return 0;
+    return local_socket_name(ret, a->path, err);
 }
 
 void socket_text(char *text, size_t n, const struct sockaddr_storage *name)

@@ -126,9 +126,26 @@ static void root_is_served_by_anybody(void **state)
     assert_int_equal(seteuid(0), 0);
 }
 
+static void a_path_has_room_or_is_refused(void **state)
+{
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path) + 1] = "";
+    struct sockaddr_un name;
+    struct ferry_err err;
+
+    assert_int_equal(local_socket_name(&name, path, &err), -EINVAL);
+    memset(path, 'x', sizeof(path) - 2); /* and a NUL */
+    assert_int_equal(local_socket_name(&name, path, &err), 0);
+    assert_int_equal(name.sun_family, AF_UNIX);
+    assert_string_equal(name.sun_path, path);
+    path[sizeof(path) - 2] = 'x';
+    assert_int_equal(local_socket_name(&name, path, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "has 108 bytes, it needs 1 to 107"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_path_has_room_or_is_refused),
         cmocka_unit_test_setup_teardown(the_mode_is_not_the_umasks, setup, teardown),
         cmocka_unit_test_setup_teardown(the_same_user_is_served, setup, teardown),
         cmocka_unit_test_setup_teardown(another_user_is_not, setup, teardown),

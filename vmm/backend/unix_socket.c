@@ -17,14 +17,11 @@
 
 static int make(const char *path, struct sockaddr_un *addr, int *ret_fd, struct ferry_err *err)
 {
-    size_t n = strlen(path);
+    int rc = local_socket_name(addr, path, err);
     int fd;
 
-    *addr = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (n == 0 || n >= sizeof(addr->sun_path))
-        return err_set(err, EINVAL, "UNIX socket path '%.120s' has %zu bytes, it needs 1 to %zu",
-                       path, n, sizeof(addr->sun_path) - 1);
-    memcpy(addr->sun_path, path, n);
+    if (rc < 0)
+        return rc;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_sys(err, errno, "creating a UNIX socket");

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/local_socket.h"
 #include "base/own.h"
 #include "vmm/main/cmd_client.h"
 
@@ -49,12 +50,14 @@ static int find_serial(const char *vm, char *ret, size_t n, struct ferry_err *er
 
 static int connect_to(const char *path, int *ret, struct ferry_err *err)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address;
     OWN_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int rc = local_socket_name(&address, path, err);
 
+    if (rc < 0)
+        return rc;
     if (fd < 0)
         return err_sys(err, errno, "cannot make a socket");
-    memcpy(address.sun_path, path, strnlen(path, sizeof(address.sun_path) - 1));
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return err_sys(err, errno, "cannot connect to the serial line at %s", path);
     *ret = take_fd(&fd);

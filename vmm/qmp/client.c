@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/local_socket.h"
 #include "base/own.h"
 #include "vmm/qmp/json_budget.h"
 #include "vmm/qmp/json_build.h"
@@ -231,13 +232,11 @@ static int client_own_reply(struct qmp_client *c, int64_t deadline_ns, struct js
 
 static int client_connect(struct qmp_client *c, const char *path, struct ferry_err *err)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    size_t n = strlen(path);
+    struct sockaddr_un addr;
+    int rc = local_socket_name(&addr, path, err);
 
-    if (n == 0 || n >= sizeof(addr.sun_path))
-        return err_set(err, EINVAL, "UNIX socket path '%.120s' has %zu bytes, it needs 1 to %zu",
-                       path, n, sizeof(addr.sun_path) - 1);
-    memcpy(addr.sun_path, path, n);
+    if (rc < 0)
+        return rc;
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0)
         return err_sys(err, errno, "creating a UNIX socket");

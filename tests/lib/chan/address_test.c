@@ -66,7 +66,7 @@ static void test_what_is_refused(void **state)
     bad("tcp:h:70000", "not between 0 and 65535");
     bad("tcp:h:1,to=9", "not served");
     bad("unix:", "no path");
-    bad(path, "at most 107");
+    bad(path, "it needs 1 to 107");
     bad("exec:", "no command");
     bad("file:", "no path");
     bad("file:/a,offset=", "not an offset");

@@ -37,8 +37,9 @@ static int add(struct reach *r, const char *path, enum sandbox_access access_,
  * fails here fails again, with its sentence, where it is opened. */
 static int add_made(struct reach *r, const char *path, mode_t mode, struct ferry_err *err)
 {
-    OWN_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 
+    own_close_fd(&fd);
     return add(r, path, SANDBOX_WRITE, err);
 }
 

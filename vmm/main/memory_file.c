@@ -59,6 +59,11 @@ static int check(const struct config_memory *m, const struct stat *st, struct fe
                        "mem-path '%s' belongs to user %u, who could read and change the guest's "
                        "memory: name a file of user %u or of root",
                        m->path, (unsigned)st->st_uid, (unsigned)geteuid());
+    if (st->st_mode & 022)
+        return err_set(err, EPERM,
+                       "others can write to mem-path '%s' (mode %o), and so change the guest's "
+                       "memory: 'chmod go-w' it",
+                       m->path, (unsigned)st->st_mode & 07777);
     return 0;
 }
 

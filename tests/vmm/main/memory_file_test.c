@@ -129,6 +129,14 @@ static void what_is_no_file_of_ours_is_refused(void **state)
     expect_refusal(p, EINVAL, "neither a regular file nor a directory");
     unlink(p->path);
 
+    for (mode_t others = 020; others; others = others == 020 ? 002 : 0) {
+        fd = open(p->path, O_CREAT | O_RDWR, 0600);
+        assert_int_equal(fchmod(fd, 0600 | others), 0);
+        close(fd);
+        expect_refusal(p, EPERM, "'chmod go-w' it");
+        unlink(p->path);
+    }
+
     if (geteuid() != 0)
         return; /* only root can give a file away */
     fd = open(p->path, O_CREAT | O_RDWR, 0600);

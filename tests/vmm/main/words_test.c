@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose words count: a VMM that is the guest's can pass any descriptor on, and say anything of it. */
+/* Whose words count: a VMM that is the guest's can pass any descriptor on, and say anything of it.
+ */
 #include "tests/unit.h"
 
 #include <errno.h>
@@ -83,9 +84,8 @@ static int accepted(const char *file, const char *words, uid_t uid, pid_t *clien
 static void expect(int fd, size_t bytes, const char *monitor, int result, const char *says)
 {
     const struct sockaddr_un name = name_of(monitor ? monitor : "");
-    const struct supervisor_policy policy = {.sandbox = true,
-                                             .monitors = {name.sun_path},
-                                             .monitor_count = monitor ? 1 : 0};
+    const struct supervisor_policy policy = {
+        .sandbox = true, .monitors = {name.sun_path}, .monitor_count = monitor ? 1 : 0};
     OWN_MEM char *words = NULL;
     struct ferry_err err = {0};
 
@@ -222,10 +222,14 @@ static void silence(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_operator),   cmocka_unit_test(another_place),
-        cmocka_unit_test(another_user),  cmocka_unit_test(the_vm_itself),
-        cmocka_unit_test(no_connection), cmocka_unit_test(over_tcp),
-        cmocka_unit_test(sizes),         cmocka_unit_test(silence),
+        cmocka_unit_test(an_operator),
+        cmocka_unit_test(another_place),
+        cmocka_unit_test(another_user),
+        cmocka_unit_test(the_vm_itself),
+        cmocka_unit_test(no_connection),
+        cmocka_unit_test(over_tcp),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(silence),
         cmocka_unit_test(less_than_was_said),
     };
 

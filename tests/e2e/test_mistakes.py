@@ -73,6 +73,13 @@ def test_a_limit_on_file_sizes(guest):
     assert "cannot size and seal a memfd of 128 MiB: File too large" in done.err
 
 
+def test_a_fifo_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    done = ferry("analyze", tmp_path / "fifo")
+    assert done.status == 1
+    assert "a file with a migration stream was expected" in done.err
+
+
 def test_a_name_and_a_disk_have_one_vm(start):
     machine = start(**SMALL)
     machine.wait_ready()

@@ -15,7 +15,7 @@
 
 static int analyze(const char *path, bool json, char **ret, struct ferry_err *err)
 {
-    OWN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    OWN_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
     void *data;
     int rc;

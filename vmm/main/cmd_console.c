@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
@@ -16,14 +17,16 @@
 #include "base/own.h"
 #include "vmm/main/cmd_client.h"
 
-#define ESCAPE 0x01 /* Ctrl-a */
+#define ESCAPE    0x01 /* Ctrl-a */
+/* A VM that does not serve its console within this hangs. */
+#define CONNECT_S 10
 
 /* The path of the serial line's socket, from "unix:PATH,server=on" as query-chardev shows it. */
 static int find_serial(const char *vm, char *ret, size_t n, struct ferry_err *err)
 {
     static const char prefix[] = "unix:";
     struct json_object *list;
-    int rc = client_execute(vm, "query-chardev", NULL, &list, err);
+    int rc = client_query(vm, "query-chardev", &list, err);
 
     if (rc < 0)
         return rc;
@@ -51,6 +54,7 @@ static int find_serial(const char *vm, char *ret, size_t n, struct ferry_err *er
 static int connect_to(const char *path, int *ret, struct ferry_err *err)
 {
     struct sockaddr_un address;
+    struct timeval most = {.tv_sec = CONNECT_S};
     OWN_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int rc = local_socket_name(&address, path, err);
 
@@ -58,8 +62,12 @@ static int connect_to(const char *path, int *ret, struct ferry_err *err)
         return rc;
     if (fd < 0)
         return err_sys(err, errno, "cannot make a socket");
+    (void)!setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most));
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return err_sys(err, errno, "cannot connect to the serial line at %s", path);
+    /* What is written may wait as long as the guest does not read. */
+    most.tv_sec = 0;
+    (void)!setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most));
     *ret = take_fd(&fd);
     return 0;
 }

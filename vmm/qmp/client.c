@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include "vmm/qmp/type.h"
 
 #define NS_PER_MS               1000000
+#define NS_PER_S                1000000000
 #define CLIENT_EVENTS_MAX       4096 /* the oldest are dropped */
 /* What a VM may make its client hold: half of it one message, half of it events not asked for. */
 #define CLIENT_MEMORY_MAX_BYTES (64u << 20)
@@ -230,8 +232,11 @@ static int client_own_reply(struct qmp_client *c, int64_t deadline_ns, struct js
     }
 }
 
-static int client_connect(struct qmp_client *c, const char *path, struct ferry_err *err)
+static int client_connect(struct qmp_client *c, const char *path, int64_t timeout_ns,
+                          struct ferry_err *err)
 {
+    struct timeval most = {.tv_sec = timeout_ns / NS_PER_S,
+                           .tv_usec = timeout_ns % NS_PER_S / 1000};
     struct sockaddr_un addr;
     int rc = local_socket_name(&addr, path, err);
 
@@ -240,9 +245,14 @@ static int client_connect(struct qmp_client *c, const char *path, struct ferry_e
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0)
         return err_sys(err, errno, "creating a UNIX socket");
-    if (connect(c->fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-        return err_sys(err, errno, "Failed to connect to '%s'", path);
-    return 0;
+    /* Where as many wait already as may, connect(2) waits until one of them is served. What is sent
+     * later never waits. */
+    (void)!setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most));
+    if (connect(c->fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
+        return 0;
+    if (errno == EAGAIN)
+        return err_set(err, ETIMEDOUT, "the monitor does not answer");
+    return err_sys(err, errno, "Failed to connect to '%s'", path);
 }
 
 static int client_begin(struct qmp_client *c, int64_t timeout_ns, struct ferry_err *err)
@@ -275,7 +285,7 @@ int qmp_client_new(struct qmp_client **ret, const char *path, int64_t timeout_ns
     c->fd = -1;
     c->budget.max_bytes = CLIENT_MEMORY_MAX_BYTES;
     c->json = json_in_new(&c->budget);
-    rc = c->json ? client_connect(c, path, err)
+    rc = c->json ? client_connect(c, path, timeout_ns, err)
                  : err_set(err, ENOMEM, "no memory for a monitor's client");
     if (!rc)
         rc = client_begin(c, timeout_ns, err);

@@ -754,6 +754,33 @@ static void a_client_says_what_is_wrong(void **state)
     close(fd);
 }
 
+/* One that does not even accept: others who wanted something have filled its queue. */
+static void a_client_does_not_queue_for_ever(void **state)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), others[8];
+    struct qmp_client *c;
+    struct ferry_err err;
+    size_t count = 0;
+    bool room = true;
+
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "/tmp/ferry-full-%d", getpid());
+    assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    while (room) {
+        assert_true(count < 8);
+        others[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        room = connect(others[count++], (struct sockaddr *)&addr, sizeof(addr)) == 0;
+    }
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(qmp_client_new(&c, addr.sun_path, 20000000, &err), -ETIMEDOUT);
+    assert_string_equal(err.text, "the monitor does not answer");
+    while (count)
+        close(others[--count]);
+    unlink(addr.sun_path);
+    close(fd);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -773,6 +800,7 @@ int main(void)
         T(the_schema_is_complete),
         T(a_person_writes_whole_requests),
         T(a_client_says_what_is_wrong),
+        T(a_client_does_not_queue_for_ever),
     };
 
     signal(SIGPIPE, SIG_IGN);

@@ -214,8 +214,8 @@ static int hear(struct errand *e, char **ret, struct ferry_err *err)
     if (!e->policy->spawn)
         return err_set(err, EPERM,
                        "this needs an operator's own words, which the VMM could not pass on: give "
-                       "the command whole over the VM's UNIX socket, or start the VM with -sandbox "
-                       "on,spawn=allow");
+                       "the command in one piece, of at most 4096 bytes, over the VM's UNIX "
+                       "socket, or start the VM with -sandbox on,spawn=allow");
     *ret = strdup(e->words);
     return *ret ? 0 : err_set(err, ENOMEM, "out of memory");
 }

@@ -11,7 +11,7 @@ from ferry_cli import ferry, running
 from harness import FERRY, GUEST, check_refusals, end, signal_vmms
 
 SMALL = {"harts": 1, "mem_mib": 128, "append": "witness.mem=16M"}
-SAFETY_NET_S = 40
+SAFETY_NET_S = 120
 
 
 def gives(machine):

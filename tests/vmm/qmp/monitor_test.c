@@ -688,8 +688,12 @@ static void what_a_client_leaves_open_is_limited(void **state)
     assert_in_range(heap_bytes(), 0, before + SESSION_MEMORY_MAX_BYTES);
     /* It was answered once, and goes on behind the value. */
     client_send(fd, "0]}}]}}{\"execute\":\"echo\",\"id\":7}");
-    turn(b->loop);
-    client_read(fd, said, sizeof(said));
+    /* How many turns what lies before it takes is the machine's business. */
+    said[0] = 0;
+    for (int i = 0; i < 1000 && !strstr(said, "\"id\": 7"); i++) {
+        turn(b->loop);
+        client_read(fd, said + strlen(said), sizeof(said) - strlen(said));
+    }
     assert_non_null(strstr(said, "JSON memory limit exceeded"));
     assert_non_null(strstr(said, "; send less at once"));
     assert_null(strstr(strstr(said, "exceeded") + 1, "exceeded"));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/be.h"
+#include "base/text.h"
 #include "fuzz/fuzz.h"
 #include "lib/wire/command.h"
 #include "lib/wire/return_path.h"
@@ -19,12 +20,15 @@ struct reading {
 
 static void take(struct reading *r, const struct return_message *m)
 {
+    char shown[sizeof(m->text)];
+
     r->messages++;
     r->sum = r->sum * 31 + (uint64_t)m->type + m->value + m->offset_bytes + m->length_bytes +
              m->protocol + m->oldest;
+    memcpy(shown, m->text, sizeof(shown));
+    FUZZ_CHECK(memchr(shown, '\0', sizeof(shown)), "text without an end");
+    FUZZ_CHECK(!strcmp(text_make_printable(shown), m->text), "text that does not print");
     for (size_t i = 0; m->text[i]; i++) {
-        FUZZ_CHECK(i < WIRE_RP_TEXT_MAX_BYTES, "text without an end");
-        FUZZ_CHECK(m->text[i] >= 0x20 && m->text[i] <= 0x7e, "text that does not print");
         r->sum = r->sum * 31 + (uint8_t)m->text[i];
     }
     for (size_t i = 0; i < m->ledger_bytes; i++)

@@ -99,14 +99,15 @@ static void expect(int fd, size_t bytes, const char *monitor, int result, const 
 static void hear_client(const char *file, const char *monitor, uid_t uid, size_t bytes, int result,
                         const char *says)
 {
+    static const char said[] = "words and more";
     pid_t client;
-    int fd = accepted(file, "words and more", uid, &client);
+    int fd = accepted(file, said, uid, &client);
     char rest[32] = "";
 
     expect(fd, bytes, monitor, result, says);
     /* Used up, and no more than they, whatever came of them. */
     (void)!recv(fd, rest, sizeof(rest) - 1, MSG_DONTWAIT);
-    assert_string_equal(rest, bytes < 14 ? "words and more" + bytes : "");
+    assert_string_equal(rest, bytes < sizeof(said) ? &said[bytes] : "");
     close(fd);
     assert_int_equal(waitpid(client, NULL, 0), client);
 }

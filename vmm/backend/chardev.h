@@ -86,6 +86,8 @@ struct chardev_params {
 /* Opens nothing. */
 int chardev_new(struct chardev **ret, const struct chardev_params *params,
                 struct ferry_err *err) FERRY_MUST_CHECK;
+/* Nothing more is written; what was is on its way out. Does not wait; before several are freed. */
+void chardev_end(struct chardev *c);
 /*
  * Stops, closes, and undoes what it did to the host (terminal mode, socket path) unless that was
  * handed over: paused and not resumed. NULL is fine. The loop must still exist.

@@ -374,6 +374,14 @@ void chardev_unwatch(struct chardev *c)
     c->in_watch = c->out_watch = NULL;
 }
 
+void chardev_end(struct chardev *c)
+{
+    pthread_mutex_lock(&c->lock);
+    if (c->writer)
+        writer_end(c->writer);
+    pthread_mutex_unlock(&c->lock);
+}
+
 void chardev_drop_fds(struct chardev *c)
 {
     struct writer *writer;

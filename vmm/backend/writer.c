@@ -27,9 +27,9 @@ struct writer {
     bool writing;    /* what was taken from it last */
     bool want_room;
     bool failed;
-    bool ending;    /* write the rest and end */
-    bool abandoned; /* nobody waits for the end: the thread frees all */
-    bool over;      /* the thread touches nothing any more */
+    int64_t until_ns; /* by when; 0: it is not to end */
+    bool abandoned;   /* nobody waits for the end: the thread frees all */
+    bool over;        /* the thread touches nothing any more */
     uint8_t buffer[WRITER_BYTES];
 };
 
@@ -72,7 +72,7 @@ static void *writer_run(void *arg)
         bool good;
 
         if (n == 0) {
-            if (w->ending)
+            if (w->until_ns)
                 break;
             pthread_cond_wait(&w->work, &w->mutex);
             continue;
@@ -186,21 +186,28 @@ bool writer_has_failed(struct writer *w)
     return failed;
 }
 
+void writer_end(struct writer *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    if (!w->until_ns)
+        w->until_ns = clock_monotonic_ns() + WRITER_GRACE_NS;
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->mutex);
+}
+
 void writer_free(struct writer *w)
 {
     struct timespec until;
-    int64_t until_ns = clock_monotonic_ns() + WRITER_GRACE_NS;
     struct bell *bell;
     bool over;
 
     if (!w)
         return;
-    until.tv_sec = until_ns / 1000000000;
-    until.tv_nsec = until_ns % 1000000000;
+    writer_end(w);
     pthread_mutex_lock(&w->mutex);
     bell = TAKE_PTR(w->bell);
-    w->ending = true;
-    pthread_cond_signal(&w->work);
+    until.tv_sec = w->until_ns / 1000000000;
+    until.tv_nsec = w->until_ns % 1000000000;
     while (!w->over && pthread_cond_timedwait(&w->over_cond, &w->mutex, &until) == 0)
         continue;
     over = w->over;

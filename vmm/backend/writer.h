@@ -34,5 +34,9 @@ bool writer_is_idle(struct writer *w); /* everything that was put is written */
 /* For good: there is nobody to write to. A full disk is not: what comes while it is full is lost.
  */
 bool writer_has_failed(struct writer *w);
-/* Waits WRITER_GRACE_NS at most; what is not written by then is lost, if it is not under way. */
+/* Nothing more is put; the rest is written. Does not wait: who ends several ends all, then frees.
+ */
+void writer_end(struct writer *w);
+/* Waits until WRITER_GRACE_NS after the end was asked for; what is not written by then is lost, if
+ * it is not under way. */
 void writer_free(struct writer *w);

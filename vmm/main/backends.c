@@ -55,8 +55,11 @@ void backends_free(struct backends *b)
     backends_free_chardevs(b);
 }
 
+/* All write what they have at the same time: files that hang are waited for once. */
 void backends_free_chardevs(struct backends *b)
 {
+    for (size_t i = 0; i < b->chardev_count; i++)
+        chardev_end(b->chardevs[i]);
     while (b->chardev_count > 0)
         chardev_free(b->chardevs[--b->chardev_count]);
 }

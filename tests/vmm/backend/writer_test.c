@@ -174,6 +174,32 @@ static void the_end_does_not_wait_for_what_hangs(void **state)
     assert_true(read_bytes > 0 && read_bytes < put_bytes);
 }
 
+/* Who ends several waits for all of them at once: one after the other would be six graces. */
+static void ends_are_waited_for_together(void **state)
+{
+    struct fixture *f = *state;
+    struct writer *more[5];
+    struct ferry_err err;
+    uint8_t data[3000] = {0};
+    int64_t begin_ns;
+
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(writer_new(&more[i], f->loop, f->pipe[1], changed, f, &err), 0);
+        while (writer_put(more[i], data, sizeof(data)) == sizeof(data))
+            continue;
+    }
+    while (writer_put(f->writer, data, sizeof(data)) == sizeof(data))
+        continue;
+    begin_ns = clock_monotonic_ns();
+    writer_end(f->writer);
+    for (size_t i = 0; i < 5; i++)
+        writer_end(more[i]);
+    writer_free(TAKE_PTR(f->writer));
+    for (size_t i = 0; i < 5; i++)
+        writer_free(more[i]);
+    assert_true(clock_monotonic_ns() - begin_ns < 5 * WRITER_GRACE_NS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +208,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nobody_reads_any_more, setup, teardown),
         cmocka_unit_test_setup_teardown(the_end_writes_the_rest, setup, teardown),
         cmocka_unit_test_setup_teardown(the_end_does_not_wait_for_what_hangs, setup, teardown),
+        cmocka_unit_test_setup_teardown(ends_are_waited_for_together, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,7 @@
  *
  *   starts the VMM, and each later one that a live update replaces it by;
  *   forwards SIGTERM, SIGINT and SIGHUP to them, and stops and goes on with them at a terminal;
- *   adopts what they leave (PR_SET_CHILD_SUBREAPER), and ends as the last VMM ended;
+ *   adopts a VMM that they leave (PR_SET_CHILD_SUBREAPER), and ends as the last VMM ended;
  *   does what a VMM in its sandbox may not: starts processes, connects, listens, opens (errand.h).
  *
  * A VMM asks over its channel, one message for each thing it wants (a socket of SOCK_SEQPACKET):

@@ -168,9 +168,12 @@ static void stream_late(struct target *base)
     struct ferry_migrate_target *t = stream_of(base);
     int64_t ms = base->m.limit_ns / 1000000;
 
-    if (!t->has_config || !t->channels)
+    if (!t->has_config)
         err_set(&base->m.err, ETIMEDOUT,
                 "the source connected and said nothing within %" PRId64 " ms", ms);
+    else if (!t->ready)
+        err_set(&base->m.err, ETIMEDOUT,
+                "the source began, and did not say within %" PRId64 " ms what it sends", ms);
     else
         err_set(&base->m.err, ETIMEDOUT,
                 "only %u of %u channels said within %" PRId64 " ms which they are; set "

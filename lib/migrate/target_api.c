@@ -138,10 +138,11 @@ static void target_meet(struct ferry_migrate_target *t)
         mover_fire(&t->base.m, MOVE_EV_CONNECTED);
 }
 
-/* All channels are there and have said which they are: from here on they may be silent. */
+/* What comes is known, all channels are there and have said which they are: from here on they may
+ * be silent. */
 static void target_check_awaited(struct ferry_migrate_target *t)
 {
-    if (!t->awaited || !t->has_config ||
+    if (!t->awaited || !t->ready ||
         (t->channels && (!t->multifd || multifd_in_greeted(t->multifd) < t->channels)))
         return;
     t->awaited = false;

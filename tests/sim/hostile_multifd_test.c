@@ -526,6 +526,28 @@ static void test_silent_connections(void **state)
     victim_free(&v);
 }
 
+/* 58: nor does it have the target for good who says a little. */
+static void test_silent_after_the_header(void **state)
+{
+    static struct victim v;
+
+    victim_new(&v, false, "none");
+    arm(&v);
+    v.main = dial(&v);
+    say(&v, v.main, BYTES(main_begin));
+    for (unsigned c = 0; c < CHANNELS; c++) {
+        v.channels[c] = dial(&v);
+        say_piece(&v, HELLO, c, "none", NULL);
+    }
+    steps(&v, 100);
+    assert_int_equal(v.pair.target_status, FERRY_MIGRATE_BUSY);
+    steps(&v, 3000);
+    assert_int_equal(v.pair.target_status, FERRY_MIGRATE_FAILED);
+    assert_non_null(strstr(v.pair.target_err.text, "did not say within 30000 ms what it sends"));
+    check_good(&v, "27", "none");
+    victim_free(&v);
+}
+
 /* Who cannot be accepted for want of a file waits for one, and does not end what was begun. */
 static void test_no_file_left(void **state)
 {
@@ -562,6 +584,7 @@ int main(void)
         cmocka_unit_test(test_a_channel_fails_and_the_main_one_is_silent),
         cmocka_unit_test(test_a_channel_too_many),
         cmocka_unit_test(test_silent_connections),
+        cmocka_unit_test(test_silent_after_the_header),
         cmocka_unit_test(test_no_file_left),
     };
 

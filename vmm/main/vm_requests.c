@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a guest, its board and the operator ask of a VM, and how it is carried out. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "vmm/backend/bell.h"
+#include "vmm/backend/block.h"
+#include "vmm/dev/virtio/virtio.h"
+#include "vmm/main/hole.h"
+#include "vmm/main/migration.h"
+#include "vmm/main/vm_struct.h"
+
+static void do_shutdown(struct vm *vm, enum shutdown_cause cause, int status)
+{
+    if (vm->state == RUN_STATE_RUNNING)
+        board_stop(vm->board);
+    vm_tell(vm, VM_EVENT_SHUTDOWN, cause);
+    if (cause == SHUTDOWN_CAUSE_GUEST_SHUTDOWN && vm->config.no_shutdown)
+        vm_set_run_state(vm, RUN_STATE_SHUTDOWN);
+    else
+        vm_exit(vm, status);
+}
+
+/* false: not yet; board_calm() is called. */
+static bool do_reset(struct vm *vm, enum shutdown_cause cause)
+{
+    struct ferry_err err;
+
+    if (vm->config.no_reboot && cause == SHUTDOWN_CAUSE_GUEST_RESET) {
+        do_shutdown(vm, cause, 0);
+        return true;
+    }
+    if (!board_reset_begin(vm->board))
+        return false;
+    if (board_reset(vm->board, &err) < 0) {
+        log_error("reset: %s", err.text);
+        board_stop(vm->board);
+        vm_set_run_state(vm, RUN_STATE_INTERNAL_ERROR);
+    } else {
+        vm_tell(vm, VM_EVENT_RESET, cause);
+        if (vm->state == RUN_STATE_SHUTDOWN || vm->state == RUN_STATE_IO_ERROR)
+            vm_set_run_state(vm, RUN_STATE_PAUSED);
+    }
+    board_reset_end(vm->board);
+    return true;
+}
+
+/* While the VM belongs to a handover they stay pending, and go to the target or are tried again. */
+static bool can_serve_requests(const struct vm *vm)
+{
+    return vm->state != RUN_STATE_FINISH_MIGRATE && vm->state != RUN_STATE_POSTMIGRATE &&
+           vm->state != RUN_STATE_INMIGRATE;
+}
+
+void vm_serve_requests(void *arg)
+{
+    struct vm *vm = arg;
+    enum shutdown_cause reset, shutdown;
+    int status;
+
+    if (vm->state == RUN_STATE_INMIGRATE && vm->requests.shutdown_cause &&
+        vm->requests.shutdown_cause != SHUTDOWN_CAUSE_GUEST_SHUTDOWN) {
+        /* A target that is asked to quit while it waits has nothing to lose. */
+        vm_exit(vm, 0);
+        return;
+    }
+    if (vm->state == RUN_STATE_POSTMIGRATE && vm->requests.shutdown_cause) {
+        vm_tell(vm, VM_EVENT_SHUTDOWN, vm->requests.shutdown_cause);
+        vm_exit(vm, 0);
+        return;
+    }
+    if (!can_serve_requests(vm))
+        return;
+    pthread_mutex_lock(&vm->requests.mutex);
+    reset = vm->requests.reset_cause;
+    shutdown = vm->requests.shutdown_cause;
+    status = (int)vm->requests.exit_status;
+    vm->requests.reset_cause = vm->requests.shutdown_cause = 0;
+    pthread_mutex_unlock(&vm->requests.mutex);
+    if (shutdown) {
+        do_shutdown(vm, shutdown, status);
+    } else if (reset && !do_reset(vm, reset)) {
+        pthread_mutex_lock(&vm->requests.mutex);
+        vm->requests.reset_cause = (uint8_t)reset;
+        pthread_mutex_unlock(&vm->requests.mutex);
+    }
+}
+
+void vm_retry_requests(struct vm *vm)
+{
+    bell_ring(vm->requested);
+}
+
+void vm_request_reset(struct vm *vm, enum shutdown_cause cause)
+{
+    pthread_mutex_lock(&vm->requests.mutex);
+    vm->requests.reset_cause = (uint8_t)cause;
+    pthread_mutex_unlock(&vm->requests.mutex);
+    vm_retry_requests(vm);
+}
+
+void vm_request_shutdown(struct vm *vm, enum shutdown_cause cause, int exit_status)
+{
+    pthread_mutex_lock(&vm->requests.mutex);
+    vm->requests.shutdown_cause = (uint8_t)cause;
+    vm->requests.exit_status = (uint32_t)exit_status;
+    pthread_mutex_unlock(&vm->requests.mutex);
+    vm_retry_requests(vm);
+}
+
+void vm_powerdown(struct vm *vm)
+{
+    vm_tell(vm, VM_EVENT_POWERDOWN, 0);
+}
+
+static void board_power_off(void *machine, int exit_code)
+{
+#ifdef FERRY_HOLE
+    if (exit_code == HOLE_EXIT_CODE) {
+        hole_open(machine);
+        return;
+    }
+#endif
+    vm_request_shutdown(machine, SHUTDOWN_CAUSE_GUEST_SHUTDOWN, exit_code);
+}
+
+static void board_asks_reset(void *machine)
+{
+    vm_request_reset(machine, SHUTDOWN_CAUSE_GUEST_RESET);
+}
+
+static void board_quit(void *machine)
+{
+    vm_request_shutdown(machine, SHUTDOWN_CAUSE_HOST_SIGNAL, 0);
+}
+
+static void board_client_came(void *machine)
+{
+    struct vm *vm = machine;
+
+    if (vm->starts_with_client && !board_awaits_client(vm->board))
+        vm_start_harts(vm);
+}
+
+static void board_drained(void *machine)
+{
+    struct vm *vm = machine;
+
+    ferry_vm_drained(vm->parts);
+    migration_drained(vm->migration);
+}
+
+/* A reset that waited for a disk. */
+static void board_calm(void *machine)
+{
+    vm_retry_requests(machine);
+}
+
+static void board_flushed(void *machine)
+{
+    migration_flushed(((struct vm *)machine)->migration);
+}
+
+static void board_disk_error(void *machine, const struct virtio_blk_error *error)
+{
+    struct vm *vm = machine;
+    const struct vm_io_error e = {
+        .drive = block_id(error->block),
+        .write = error->write,
+        .stops = error->action == VIRTIO_BLK_STOP,
+        .ignored = error->action == VIRTIO_BLK_IGNORE,
+        .nospace = block_is_nospace(error->errnum),
+        .errnum = error->errnum,
+    };
+
+    if (e.stops && block_io_status(error->block) == BLOCK_IO_OK)
+        block_set_io_status(error->block, e.nospace ? BLOCK_IO_NOSPACE : BLOCK_IO_FAILED);
+    vm->io_error = &e;
+    vm_tell(vm, VM_EVENT_IO_ERROR, 0);
+    vm->io_error = NULL;
+    if (e.stops && vm->state == RUN_STATE_RUNNING) {
+        board_stop(vm->board);
+        vm_set_run_state(vm, RUN_STATE_IO_ERROR);
+    }
+}
+
+const struct vm_io_error *vm_io_error(const struct vm *vm)
+{
+    return vm->io_error;
+}
+
+void vm_listen_to_board(struct vm *vm, struct board_params *params)
+{
+    params->power_off = board_power_off;
+    params->reset = board_asks_reset;
+    params->quit = board_quit;
+    params->client_came = board_client_came;
+    params->on_drained = board_drained;
+    params->on_calm = board_calm;
+    params->on_flushed = board_flushed;
+    params->on_disk_error = board_disk_error;
+    params->machine = vm;
+}

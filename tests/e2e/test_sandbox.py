@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from ferry_cli import ferry, running, update
-from harness import FERRY, ROOT, end, vmm_pids
+from harness import FERRY, ROOT, Vmm, end, vmm_pids
 from moving import SMALL, Target, check_moved, gives
 from qmp import Qmp, QmpError
 
@@ -154,7 +154,8 @@ def test_a_job_stops_and_goes_on_as_one(start):
 
 def test_few_open_files_are_enough(start):
     """Fewer than a supervisor could have children: it hears of its VMM and of signals all the same."""
-    machine = start(**SMALL, before=["prlimit", "--nofile=64"])
+    few = Vmm("ferry", ["prlimit", "--nofile=64", str(FERRY), "run"], [])
+    machine = start(vmm=few, **SMALL)
     machine.wait_ready()
     update(machine.name)
     machine.process.send_signal(signal.SIGTERM)

@@ -23,7 +23,9 @@
 
 /* --- Who connects --- */
 
-/* Which channel is it? Its first bytes tell. 1: it is taken, 0: not yet, -ECONNRESET: it is gone.
+/*
+ * Which channel is it? Its first bytes tell. 1: it is taken, 0: not yet, -ECONNRESET: it is gone,
+ * or nobody who sends a stream.
  */
 static int target_sort(struct ferry_migrate_target *t, struct ferry_chan **chan)
 {
@@ -44,6 +46,9 @@ static int target_sort(struct ferry_migrate_target *t, struct ferry_chan **chan)
     if (t->chan)
         return err_set(&t->base.m.err, EPROTO, "a channel begins with %08x, which says nothing",
                        magic);
+    if (magic != WIRE_MAGIC)
+        return err_set(&t->base.m.err, ECONNRESET, "who connected begins with %08x, no stream does",
+                       magic);
     t->chan = TAKE_PTR(*chan);
     return 1;
 }
@@ -59,8 +64,8 @@ static void target_forget(struct ferry_migrate_target *t, unsigned i)
 }
 
 /*
- * Who connects and goes, or says nothing for long, was not the source. Once that is known it may
- * be one of its channels.
+ * Who connects and goes, says nothing for long, or something else, was not the source. Once that is
+ * known it may be one of its channels.
  */
 static int target_look_at_arrived(struct ferry_migrate_target *t)
 {

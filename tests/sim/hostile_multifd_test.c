@@ -526,6 +526,31 @@ static void test_silent_connections(void **state)
     victim_free(&v);
 }
 
+/* 58: nor is who says something else, as a port scanner or a browser. */
+static void test_no_streams(void **state)
+{
+    static struct victim v;
+    int fd;
+    char byte;
+
+    victim_new(&v, false, "none");
+    arm(&v);
+    for (size_t i = 0; i < 64; i++) {
+        fd = dial(&v);
+        say(&v, fd, BYTES("GET / HTTP/1.1\r\n\r\n"));
+        steps(&v, 5);
+        /* It is hung up on. */
+        if (recv(fd, &byte, 1, MSG_DONTWAIT) != 0)
+            assert_int_equal(errno, ECONNRESET);
+        close(fd);
+    }
+    assert_int_equal(v.pair.target_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(ferry_migrate_target_cancel(v.pair.target, &v.pair.target_err), 0);
+    steps(&v, 100);
+    check_good(&v, "27", "none");
+    victim_free(&v);
+}
+
 /* 58: nor does it have the target for good who says a little. */
 static void test_silent_after_the_header(void **state)
 {
@@ -584,6 +609,7 @@ int main(void)
         cmocka_unit_test(test_a_channel_fails_and_the_main_one_is_silent),
         cmocka_unit_test(test_a_channel_too_many),
         cmocka_unit_test(test_silent_connections),
+        cmocka_unit_test(test_no_streams),
         cmocka_unit_test(test_silent_after_the_header),
         cmocka_unit_test(test_no_file_left),
     };

@@ -46,7 +46,8 @@ static int target_sort(struct ferry_migrate_target *t, struct ferry_chan **chan)
     if (t->chan)
         return err_set(&t->base.m.err, EPROTO, "a channel begins with %08x, which says nothing",
                        magic);
-    if (magic != WIRE_MAGIC)
+    /* Where somebody else can come after it; what is there alone is told what is wrong with it. */
+    if (magic != WIRE_MAGIC && listener_fd(t->listener) >= 0)
         return err_set(&t->base.m.err, ECONNRESET, "who connected begins with %08x, no stream does",
                        magic);
     t->chan = TAKE_PTR(*chan);

@@ -104,6 +104,18 @@ void buf_be64(struct buf *b, uint64_t v)
         be64_store(at, v);
 }
 
+void buf_set_be16(struct buf *b, size_t at, uint16_t v)
+{
+    if (!b->failed)
+        be16_store(b->data + at, v);
+}
+
+void buf_set_be32(struct buf *b, size_t at, uint32_t v)
+{
+    if (!b->failed)
+        be32_store(b->data + at, v);
+}
+
 void buf_str(struct buf *b, const char *text)
 {
     buf_put(b, text, strlen(text));

@@ -31,6 +31,9 @@ void buf_u8(struct buf *b, uint8_t v);
 void buf_be16(struct buf *b, uint16_t v);
 void buf_be32(struct buf *b, uint32_t v);
 void buf_be64(struct buf *b, uint64_t v);
+/* Over what was written before, at an offset; nothing after a failure. */
+void buf_set_be16(struct buf *b, size_t at, uint16_t v);
+void buf_set_be32(struct buf *b, size_t at, uint32_t v);
 /* Text without its NUL. */
 void buf_str(struct buf *b, const char *text);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

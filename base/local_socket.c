@@ -42,3 +42,11 @@ int local_socket_check_peer(int fd, const char *what, struct ferry_err *err)
                        (unsigned)peer.uid, (unsigned)geteuid(), what);
     return 0;
 }
+
+pid_t local_socket_peer_pid(int fd)
+{
+    struct ucred peer;
+    socklen_t n = sizeof(peer);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 ? 0 : peer.pid;
+}

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/types.h>
 #include <sys/un.h>
 
 #include <ferry/err.h>
@@ -28,3 +29,6 @@ int local_socket_bind(int fd, const struct sockaddr *name, socklen_t n) FERRY_MU
  * -EPERM and a sentence. what: "this monitor serves", ends in "only the same user or root".
  */
 int local_socket_check_peer(int fd, const char *what, struct ferry_err *err) FERRY_MUST_CHECK;
+
+/* Which process connected that UNIX socket, when it did; 0: of no process that is known here. */
+pid_t local_socket_peer_pid(int fd);

@@ -72,7 +72,7 @@ int mail_recv(int fd, struct mail *ret, struct ferry_err *err)
         mail_free(&m);
         return refusal(&m, err);
     }
-    if (lost || (m.kind != MAIL_OPENED && m.kind != MAIL_ENDED && m.kind != MAIL_HEARD)) {
+    if (lost || m.kind < MAIL_OPENED || m.kind > MAIL_KEPT) {
         mail_free(&m);
         return lost ? err_set(err, EMFILE, "no room for more open files (ulimit -n)")
                     : err_set(err, EPROTO,

@@ -25,6 +25,7 @@ enum mail_kind {
     MAIL_REFUSED = 2, /* value: a positive errno; text: the sentence */
     MAIL_ENDED = 3,   /* the process that was started; value: its status as waitpid(2) gives it */
     MAIL_HEARD = 4,   /* the words that were to be read from a connection have been; more follows */
+    MAIL_KEPT = 5,    /* the file that was written has its name */
 };
 
 struct mail {

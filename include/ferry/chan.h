@@ -49,7 +49,7 @@ FERRY_API int ferry_address_tcp(struct ferry_address **ret, const char *host, co
                                 struct ferry_err *err) FERRY_MUST_CHECK;
 FERRY_API int ferry_address_unix(struct ferry_address **ret, const char *path,
                                  struct ferry_err *err) FERRY_MUST_CHECK;
-/* Takes *fd on success. */
+/* Takes *fd on success. For a VMM that opened it by itself; ferry's are named by its monitor. */
 FERRY_API int ferry_address_fd(struct ferry_address **ret, int *fd,
                                struct ferry_err *err) FERRY_MUST_CHECK;
 /* argv[0] is a path; the array ends with NULL; copied. */
@@ -69,11 +69,21 @@ FERRY_API int ferry_address_resolve(struct ferry_address *a, const struct ferry_
  * loopback address the listener refuses (-EREMOTE) before it listens. Nothing for what is not TCP.
  */
 FERRY_API void ferry_address_only_loopback(struct ferry_address *a);
+/*
+ * A file is written as it is, and is not whole until its writer is done: for an asker that does not
+ * say when (an older ferry). Nothing for what is no file.
+ */
+FERRY_API void ferry_address_in_place(struct ferry_address *a);
 /* Of fd:NAME; a loan. NULL for all others. */
 FERRY_API const char *ferry_address_fd_name(const struct ferry_address *a);
 /* /dev/fdset/N. */
 FERRY_API bool ferry_address_in_fd_set(const struct ferry_address *a);
 FERRY_API void ferry_address_free(struct ferry_address *a);
+/* For __attribute__((cleanup)). */
+static inline void ferry_address_freep(struct ferry_address **a)
+{
+    ferry_address_free(*a);
+}
 FERRY_API enum ferry_address_kind ferry_address_kind(const struct ferry_address *a);
 /* Has a return path, as far as can be known: fd:NAME not before it is resolved. */
 FERRY_API bool ferry_address_both_ways(const struct ferry_address *a);
@@ -116,14 +126,12 @@ struct ferry_listener;
 /*
  * Listens, or for what cannot (fd, exec, file) opens the one channel there will be. With port 0
  * the kernel chooses one; ferry_listener_text() says which. A host's name may have to be asked for:
- * then it listens when the target it was given to has been stepped, or after ferry_listener_wait().
+ * then it listens when the target it was given to has been stepped. Who wants to know the port
+ * before that passes the name's address instead.
  */
 FERRY_API int ferry_listener_new(struct ferry_listener **ret, const struct ferry_address *a,
                                  struct ferry_err *err) FERRY_MUST_CHECK;
 FERRY_API void ferry_listener_free(struct ferry_listener *l);
-/* For a name to have been looked up. Blocks; 0 at once where there is none. */
-FERRY_API int ferry_listener_wait(struct ferry_listener *l, int timeout_ms,
-                                  struct ferry_err *err) FERRY_MUST_CHECK;
 FERRY_API bool ferry_listener_is_ready(const struct ferry_listener *l); /* it listens */
 /* "tcp:127.0.0.1:40123"; before it is ready, what it was asked for. */
 FERRY_API const char *ferry_listener_text(const struct ferry_listener *l);

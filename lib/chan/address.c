@@ -137,6 +137,11 @@ void ferry_address_only_loopback(struct ferry_address *a)
     a->loopback = true;
 }
 
+void ferry_address_in_place(struct ferry_address *a)
+{
+    a->in_place = true;
+}
+
 enum ferry_address_kind ferry_address_kind(const struct ferry_address *a)
 {
     return a->type->kind;

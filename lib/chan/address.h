@@ -25,6 +25,7 @@ struct ferry_address {
     int fd;        /* FD; FILE from an fd set; -1: not resolved yet */
     int direct_fd; /* FILE from an fd set: the same with O_DIRECT, if the set has it; else -1 */
     uint64_t offset_bytes; /* FILE */
+    bool in_place;         /* FILE: written as it is */
     int mail;              /* another process opens it: we are told here, owned; -1 */
     bool mail_used;        /* its first answer was for somebody; another has to be asked for */
 };

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/sockios.h>
 #include <poll.h>
@@ -21,6 +22,8 @@
 #include "base/mail.h"
 #include "base/own.h"
 #include "base/thread.h"
+#include "lib/chan/draft.h"
+#include "lib/chan/mail.h"
 #include "lib/chan/socket.h"
 
 int chan_new(struct ferry_chan **ret, int *fd, const char *name, struct ferry_err *err)
@@ -53,7 +56,10 @@ int chan_new(struct ferry_chan **ret, int *fd, const char *name, struct ferry_er
 
 int ferry_chan_from_fd(struct ferry_chan **ret, int *fd, struct ferry_err *err)
 {
-    return chan_new(ret, fd, "the file descriptor", err);
+    struct stat st;
+    bool socket = fstat(*fd, &st) == 0 && S_ISSOCK(st.st_mode);
+
+    return chan_new(ret, fd, socket ? "the connection" : "the file descriptor", err);
 }
 
 int ferry_chan_pair(struct ferry_chan *ret[2], struct ferry_err *err)
@@ -89,19 +95,23 @@ static void *chan_wait_for(void *pidfd)
 }
 
 /*
- * A command that lost its stream has nothing more to do; it must not stay a zombie. Even a killed
- * one ends only when the kernel lets it (a file server that is gone): a thread waits for that.
+ * A command that lost its stream has nothing more to do, nor has what it started; it must not stay
+ * a zombie. Even a killed one ends only when the kernel lets it (a file server that is gone): a
+ * thread waits for that.
  */
-static void chan_bury(int *pidfd)
+static void chan_bury(struct ferry_chan *c)
 {
     pthread_t thread;
 
-    (void)!syscall(SYS_pidfd_send_signal, *pidfd, SIGKILL, NULL, 0);
-    if (thread_start(&thread, "ferry-burial", chan_wait_for, (void *)(intptr_t)*pidfd) == 0) {
+    /* If the leader is not there to be killed, somebody else has waited for it, and its number may
+     * be another group's by now. */
+    if (syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0) == 0)
+        kill(-c->pid, SIGKILL);
+    if (thread_start(&thread, "ferry-burial", chan_wait_for, (void *)(intptr_t)c->pidfd) == 0) {
         pthread_detach(thread);
-        *pidfd = -1; /* the thread's */
+        c->pidfd = -1; /* the thread's */
     }
-    own_close_fd(pidfd);
+    own_close_fd(&c->pidfd);
 }
 
 void ferry_chan_free(struct ferry_chan *c)
@@ -111,8 +121,9 @@ void ferry_chan_free(struct ferry_chan *c)
     own_close_fd(&c->fd);
     own_close_fd(&c->direct_fd);
     if (c->pidfd >= 0)
-        chan_bury(&c->pidfd);
-    own_close_fd(&c->mail); /* who started the command ends it */
+        chan_bury(c);
+    own_close_fd(&c->mail); /* who started the command ends it, who made the file removes it */
+    draft_free(c->draft);
     free(c->name);
     free(c);
 }
@@ -179,6 +190,24 @@ static int chan_hear(struct ferry_chan *c, struct ferry_err *err)
                       WIFEXITED(m.value) ? WEXITSTATUS(m.value) : WTERMSIG(m.value), err);
 }
 
+/* Has the process that made the file given it its name? */
+static int file_hear(struct ferry_chan *c, struct ferry_err *err)
+{
+    struct mail m;
+    int r = mail_recv(c->mail, &m, err);
+
+    if (r == -EAGAIN)
+        return r;
+    own_close_fd(&c->mail);
+    if (r < 0)
+        return r;
+    mail_free(&m);
+    if (m.kind != MAIL_KEPT)
+        return err_set(err, EPROTO, "%s: it was written, but who should give it its name has ended",
+                       c->name);
+    return 0;
+}
+
 /* What was sent has no reader any more. Of a command the end says why, if it is known already. */
 static int chan_lost(struct ferry_chan *c, struct ferry_err *err)
 {
@@ -221,13 +250,32 @@ ssize_t chan_send(struct ferry_chan *c, const struct iovec *iov, size_t n, struc
     return err_sys(err, errno, "%s: cannot write", c->name);
 }
 
+int chan_fd(const struct ferry_chan *c)
+{
+    return c->input_over ? chan_finish_fd(c) : c->fd;
+}
+
+/* Whoever reads less than there should be wants to know why: a command's end is a part of what it
+ * says. It may close its output some time before. */
+static int chan_command_end(struct ferry_chan *c, struct ferry_err *err)
+{
+    c->input_over = true;
+    if (c->pidfd < 0 && c->mail < 0)
+        return 0;
+    return c->mail >= 0 ? chan_hear(c, err) : chan_reap(c, err);
+}
+
 ssize_t chan_recv(struct ferry_chan *c, void *data, size_t n, struct ferry_err *err)
 {
     ssize_t r;
 
+    if (c->input_over)
+        return chan_command_end(c, err);
     do {
         r = c->socket ? recv(c->fd, data, n, MSG_DONTWAIT) : read(c->fd, data, n);
     } while (r < 0 && errno == EINTR);
+    if (r == 0 && (c->pidfd >= 0 || c->mail >= 0))
+        return chan_command_end(c, err);
     if (r >= 0) {
         c->received_bytes += (uint64_t)r;
         return r;
@@ -237,6 +285,17 @@ ssize_t chan_recv(struct ferry_chan *c, void *data, size_t n, struct ferry_err *
     if (errno == ECONNRESET || errno == EPIPE)
         return 0;
     return err_sys(err, errno, "%s: cannot read", c->name);
+}
+
+int chan_cut_short(const struct ferry_chan *c, struct ferry_err *err)
+{
+    if (c->traits.both_ways)
+        return err_set(err, ECONNRESET,
+                       "%s: the source closed the connection before all of the guest had come "
+                       "(has it failed, or was the move cancelled there?)",
+                       c->name);
+    return err_set(err, ECONNRESET, "%s ends too early, after %" PRIu64 " bytes", c->name,
+                   c->received_bytes);
 }
 
 int chan_peek(struct ferry_chan *c, void *data, size_t n, struct ferry_err *err)
@@ -262,10 +321,30 @@ uint64_t chan_queued_bytes(const struct ferry_chan *c)
     return c->socket && ioctl(c->fd, SIOCOUTQ, &n) == 0 && n > 0 ? (uint64_t)n : 0;
 }
 
+static int file_finish(struct ferry_chan *c, struct ferry_err *err)
+{
+    const char keep = CHAN_MAIL_KEEP;
+
+    if (c->mail >= 0) {
+        if (!c->finishing && send(c->mail, &keep, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+            return err_sys(err, errno, "%s: nobody is left who can give it its name", c->name);
+        c->finishing = true;
+        return file_hear(c, err);
+    }
+    return c->draft ? draft_keep(c->draft, err) : 0;
+}
+
+int chan_sync(struct ferry_chan *c, struct ferry_err *err)
+{
+    if (!c->traits.seekable || c->finishing || fsync(c->fd) == 0)
+        return 0;
+    return err_sys(err, errno, "%s: cannot write to the disk", c->name);
+}
+
 int chan_finish(struct ferry_chan *c, struct ferry_err *err)
 {
-    if (c->traits.seekable && fdatasync(c->fd) < 0)
-        return err_sys(err, errno, "%s: cannot write to the disk", c->name);
+    if (c->traits.seekable)
+        return file_finish(c, err);
     if (c->pidfd < 0 && c->mail < 0)
         return 0;
     if (!c->finishing) {

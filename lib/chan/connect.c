@@ -79,6 +79,15 @@ static const char *connect_place(const struct chan_connect *c)
     return strchr(ferry_address_text(c->address), ':') + 1;
 }
 
+static void connect_failed(struct chan_connect *c, int errnum)
+{
+    err_set(&c->err, errnum, "Failed to connect to '%s': %s%s", connect_place(c), strerror(errnum),
+            errnum == ECONNREFUSED || errnum == ENOENT
+                ? "; nobody listens there: start the target first"
+                : "");
+    own_close_fd(&c->fd);
+}
+
 static int connect_begin(struct chan_connect *c, const struct sockaddr *name, socklen_t n)
 {
     own_close_fd(&c->fd);
@@ -87,8 +96,7 @@ static int connect_begin(struct chan_connect *c, const struct sockaddr *name, so
         return err_sys(&c->err, errno, "cannot make a socket");
     if (connect(c->fd, name, n) == 0 || errno == EINPROGRESS)
         return 0;
-    err_sys(&c->err, errno, "Failed to connect to '%s'", connect_place(c));
-    own_close_fd(&c->fd);
+    connect_failed(c, errno);
     return -c->err.errnum;
 }
 
@@ -129,8 +137,7 @@ static int connect_look(struct chan_connect *c)
         failure = errno;
     if (!failure)
         return 1;
-    err_sys(&c->err, failure, "Failed to connect to '%s'", connect_place(c));
-    own_close_fd(&c->fd);
+    connect_failed(c, failure);
     return connect_next(c);
 }
 

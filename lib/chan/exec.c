@@ -16,11 +16,6 @@
 
 extern char **environ;
 
-static void address_freep(struct ferry_address **a)
-{
-    ferry_address_free(*a);
-}
-
 static int exec_fill(struct ferry_address *a, const char *const *argv, const char *shown,
                      struct ferry_err *err)
 {
@@ -55,6 +50,10 @@ static int exec_parse(struct ferry_address *a, const char *rest, struct ferry_er
     return exec_fill(a, argv, rest, err);
 }
 
+/*
+ * The command leads a session of its own: a shell's children end with it (chan_bury()). It has no
+ * terminal then, so what would ask for a password fails instead of being stopped for ever.
+ */
 static int exec_spawn(const struct ferry_address *a, int theirs, bool out, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
@@ -70,7 +69,8 @@ static int exec_spawn(const struct ferry_address *a, int theirs, bool out, pid_t
     /* The other one is perhaps the guest's console, or a monitor. */
     posix_spawn_file_actions_addopen(&actions, out ? STDOUT_FILENO : STDIN_FILENO, "/dev/null",
                                      O_RDWR, 0);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(&attr,
+                             POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setsigdefault(&attr, &all);
     r = posix_spawn(pid, a->argv[0], &actions, &attr, a->argv, environ);
@@ -97,9 +97,10 @@ static int exec_open(const struct ferry_address *a, bool out, struct ferry_chan 
         return err_sys(err, r, "cannot run '%s'", a->argv[0]);
     r = chan_new(ret, &ours, a->text, err);
     if (r < 0) {
-        kill(pid, SIGKILL);
+        kill(-pid, SIGKILL);
         return r;
     }
+    (*ret)->pid = pid;
     (*ret)->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if ((*ret)->pidfd < 0)
         return err_sys(err, errno, "%s: cannot watch the command", a->text);
@@ -123,6 +124,7 @@ int exec_become(const struct ferry_address *a, bool out, int mail, struct ferry_
     if (dup2(ours, out ? STDIN_FILENO : STDOUT_FILENO) < 0 ||
         dup2(null, out ? STDOUT_FILENO : STDIN_FILENO) < 0)
         return err_sys(err, errno, "cannot run '%s'", a->argv[0]);
+    (void)setsid(); /* as exec_spawn(); who started this process ends what it leads */
     r = mail_send(mail, MAIL_OPENED, 0, a->text, &asker, 1);
     if (r < 0)
         return err_sys(err, -r, "'%s': nobody asks for it any more", a->text);
@@ -136,7 +138,7 @@ const struct chan_type chan_exec = {
 
 int ferry_address_exec(struct ferry_address **ret, const char *const *argv, struct ferry_err *err)
 {
-    OWN(address_freep) struct ferry_address *a = address_new(&chan_exec, err);
+    OWN(ferry_address_freep) struct ferry_address *a = address_new(&chan_exec, err);
     int r;
 
     if (!a)

@@ -11,13 +11,9 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "lib/chan/draft.h"
 
 static const char fdset_prefix[] = "/dev/fdset/";
-
-static void address_freep(struct ferry_address **a)
-{
-    ferry_address_free(*a);
-}
 
 static int file_fill(struct ferry_address *a, const char *path, size_t path_bytes,
                      uint64_t offset_bytes, struct ferry_err *err)
@@ -89,15 +85,31 @@ static int file_resolve(struct ferry_address *a, const struct ferry_fd_names *na
     return 0;
 }
 
-static int file_open_fd(const struct ferry_address *a, bool out, struct ferry_err *err)
+/* Something in front of the stream is somebody's: that file is written as it is. */
+static int file_open_in_place(const struct ferry_address *a, struct ferry_err *err)
 {
-    int flags = out ? O_RDWR | O_CREAT : O_RDONLY, fd;
+    int fd, r = draft_check(a->path, err);
 
+    if (r < 0)
+        return r;
+    fd = open(a->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+    return fd < 0 ? err_sys(err, errno, "Could not create '%s'", a->path) : fd;
+}
+
+static int file_open_fd(const struct ferry_address *a, bool out, struct draft **draft,
+                        struct ferry_err *err)
+{
+    int fd, r;
+
+    if (!file_is_in_set(a) && out && (a->offset_bytes || a->in_place))
+        return file_open_in_place(a, err);
+    if (!file_is_in_set(a) && out) {
+        r = draft_begin(draft, a->path, &fd, err);
+        return r < 0 ? r : fd;
+    }
     if (!file_is_in_set(a)) {
-        fd = open(a->path, flags | O_CLOEXEC | O_NONBLOCK, 0600);
-        return fd < 0 ? err_sys(err, errno, out ? "Could not create '%s'" : "Could not open '%s'",
-                                a->path)
-                      : fd;
+        fd = open(a->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        return fd < 0 ? err_sys(err, errno, "Could not open '%s'", a->path) : fd;
     }
     if (a->fd < 0)
         return err_set(err, ENOENT, "there is no fd set '%s'", a->path);
@@ -108,7 +120,8 @@ static int file_open_fd(const struct ferry_address *a, bool out, struct ferry_er
 static int file_open(const struct ferry_address *a, bool out, struct ferry_chan **ret,
                      struct ferry_err *err)
 {
-    OWN_FD int fd = file_open_fd(a, out, err);
+    OWN(draft_freep) struct draft *draft = NULL;
+    OWN_FD int fd = file_open_fd(a, out, &draft, err);
     struct stat st;
     bool regular;
     int r;
@@ -117,8 +130,7 @@ static int file_open(const struct ferry_address *a, bool out, struct ferry_chan 
         return fd;
     /* Pipes and devices have no length. */
     regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-    /* With an offset something in front of the stream is somebody's; what follows is an old stream
-     * or the like. */
+    /* Of a set, or with an offset: what follows is an old stream or the like. */
     if (out && regular && ftruncate(fd, (off_t)a->offset_bytes) < 0)
         return err_sys(err, errno, "cannot cut '%s' off at byte %" PRIu64, a->path,
                        a->offset_bytes);
@@ -127,9 +139,12 @@ static int file_open(const struct ferry_address *a, bool out, struct ferry_chan 
         return err_sys(err, errno, "cannot go to byte %" PRIu64 " of '%s'", a->offset_bytes,
                        a->path);
     r = chan_new(ret, &fd, a->text, err);
-    if (r == 0 && a->direct_fd >= 0)
+    if (r < 0)
+        return r;
+    (*ret)->draft = TAKE_PTR(draft);
+    if (a->direct_fd >= 0)
         (*ret)->direct_fd = fcntl(a->direct_fd, F_DUPFD_CLOEXEC, 3);
-    return r;
+    return 0;
 }
 
 const struct chan_type chan_file = {.kind = FERRY_ADDRESS_FILE,
@@ -141,7 +156,7 @@ const struct chan_type chan_file = {.kind = FERRY_ADDRESS_FILE,
 int ferry_address_file(struct ferry_address **ret, const char *path, uint64_t offset_bytes,
                        const struct ferry_fd_names *names, int flags, struct ferry_err *err)
 {
-    OWN(address_freep) struct ferry_address *a = address_new(&chan_file, err);
+    OWN(ferry_address_freep) struct ferry_address *a = address_new(&chan_file, err);
     int r;
 
     if (!a)
@@ -218,7 +233,7 @@ const struct chan_type chan_fd_type = {.kind = FERRY_ADDRESS_FD,
 
 int ferry_address_fd(struct ferry_address **ret, int *fd, struct ferry_err *err)
 {
-    OWN(address_freep) struct ferry_address *a = address_new(&chan_fd_type, err);
+    OWN(ferry_address_freep) struct ferry_address *a = address_new(&chan_fd_type, err);
     int r;
 
     if (!a)

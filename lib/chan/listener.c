@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +14,7 @@
 #include "base/err.h"
 #include "base/local_socket.h"
 #include "base/own.h"
+#include "base/socket_option.h"
 #include "lib/chan/mail.h"
 #include "lib/chan/resolve.h"
 #include "lib/chan/socket.h"
@@ -166,21 +166,6 @@ static int listener_tcp(struct ferry_listener *l, const struct ferry_address *a,
     return r == -EAGAIN ? 0 : r;
 }
 
-int ferry_listener_wait(struct ferry_listener *l, int timeout_ms, struct ferry_err *err)
-{
-    struct pollfd p = {.events = POLLIN};
-    int r;
-
-    if (ferry_listener_is_ready(l))
-        return 0;
-    p.fd = listener_fd(l);
-    (void)!poll(&p, 1, timeout_ms);
-    r = listener_found(l, err);
-    return r == -EAGAIN ? err_set(err, ETIMEDOUT, "'%s' could not be looked up in %d ms", l->text,
-                                  timeout_ms)
-                        : r;
-}
-
 static int listener_unix(struct ferry_listener *l, const struct ferry_address *a,
                          struct ferry_err *err)
 {
@@ -215,10 +200,7 @@ static int listener_unix(struct ferry_listener *l, const struct ferry_address *a
 static int listener_fd_kind(struct ferry_listener *l, const struct ferry_address *a,
                             struct ferry_err *err)
 {
-    socklen_t n = sizeof(int);
-    int listening = 0;
-
-    if (getsockopt(a->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n) == 0 && listening) {
+    if (socket_option(a->fd, SO_ACCEPTCONN) > 0) {
         l->fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 3);
         if (l->fd < 0 || fcntl(l->fd, F_SETFL, O_NONBLOCK) < 0)
             return err_sys(err, errno, "%s", a->text);

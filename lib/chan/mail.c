@@ -42,6 +42,13 @@ int chan_mail_take_fd(const struct ferry_address *a, int *ret_fd, char **ret_tex
     return r;
 }
 
+/* Of which more will be heard (chan_finish). */
+static bool has_an_end(const struct ferry_address *a, const struct mail *m)
+{
+    return a->type->kind == FERRY_ADDRESS_EXEC ||
+           (a->type->kind == FERRY_ADDRESS_FILE && m->value == CHAN_MAIL_DRAFT);
+}
+
 int chan_mail_take(const struct ferry_address *a, struct ferry_chan **ret, struct ferry_err *err)
 {
     struct mail m;
@@ -54,11 +61,11 @@ int chan_mail_take(const struct ferry_address *a, struct ferry_chan **ret, struc
     if (!r) {
         (*ret)->traits.many = a->type->many;
         (*ret)->direct_fd = take_fd(&m.fds[1]);
-        if (a->type->kind == FERRY_ADDRESS_EXEC)
+        if (has_an_end(a, &m))
             (*ret)->mail = fcntl(a->mail, F_DUPFD_CLOEXEC, 3);
-        if (a->type->kind == FERRY_ADDRESS_EXEC && (*ret)->mail < 0) {
+        if (has_an_end(a, &m) && (*ret)->mail < 0) {
             ferry_chan_free(*ret);
-            r = err_sys(err, errno, "%s: cannot watch the command", a->text);
+            r = err_sys(err, errno, "%s: cannot watch it to its end", a->text);
         }
     }
     mail_free(&m);

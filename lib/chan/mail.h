@@ -8,6 +8,11 @@
 
 #include "lib/chan/chan.h"
 
+/* With MAIL_OPENED: a file that has no name until it is asked for; if it never is, it goes. */
+#define CHAN_MAIL_DRAFT 1
+/* A byte to who opened: asks for that name. The answer is MAIL_KEPT, or why not. */
+#define CHAN_MAIL_KEEP  'k'
+
 /* That somebody waits for an answer: the first comes by itself, others are asked for. */
 int chan_mail_ask(struct ferry_address *a, struct ferry_err *err) FERRY_MUST_CHECK;
 /* A channel of what was opened: 0, -EAGAIN, or why not. */

@@ -11,8 +11,10 @@
 #include "base/mail.h"
 #include "base/own.h"
 #include "lib/chan/connect.h"
+#include "lib/chan/draft.h"
 #include "lib/chan/exec.h"
 #include "lib/chan/listener.h"
+#include "lib/chan/mail.h"
 #include "lib/chan/place.h"
 
 /* As many as one migration can use: the main channel and those with pages. */
@@ -35,7 +37,8 @@ static bool send_channel(int mail, const struct ferry_chan *c)
 {
     int fds[MAIL_FDS_MAX] = {c->fd, c->direct_fd};
 
-    return mail_send(mail, MAIL_OPENED, 0, c->name, fds, c->direct_fd >= 0 ? 2 : 1) == 0;
+    return mail_send(mail, MAIL_OPENED, c->draft ? CHAN_MAIL_DRAFT : 0, c->name, fds,
+                     c->direct_fd >= 0 ? 2 : 1) == 0;
 }
 
 /* One connection: false when nobody wants to hear of it any more. */
@@ -98,6 +101,22 @@ static void serve_listener(const struct ferry_address *a, int mail)
     ferry_listener_free(l);
 }
 
+/* The asker may not rename anything. Hung up before it asks: it has failed, or was called off. */
+static void serve_draft(struct draft *d, int mail)
+{
+    struct ferry_err err;
+    char word;
+
+    do {
+        if (!wait_for(mail, POLLIN, mail))
+            return;
+    } while (recv(mail, &word, 1, MSG_DONTWAIT) != 1 || word != CHAN_MAIL_KEEP);
+    if (draft_keep(d, &err) < 0)
+        mail_refuse(mail, &err);
+    else
+        (void)!mail_send(mail, MAIL_KEPT, 0, "", NULL, 0);
+}
+
 static void serve_file(const struct ferry_address *a, bool out, int mail)
 {
     struct ferry_chan *chan = NULL, *direct = NULL;
@@ -113,7 +132,8 @@ static void serve_file(const struct ferry_address *a, bool out, int mail)
     if (chan->traits.seekable && chan->direct_fd < 0 &&
         chan_open_direct(&direct, chan, &ignored) == 0)
         chan->direct_fd = take_fd(&direct->fd);
-    send_channel(mail, chan);
+    if (send_channel(mail, chan) && chan->draft)
+        serve_draft(chan->draft, mail);
     ferry_chan_free(direct);
     ferry_chan_free(chan);
 }

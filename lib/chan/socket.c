@@ -13,11 +13,6 @@
 #include "base/local_socket.h"
 #include "base/own.h"
 
-static void address_freep(struct ferry_address **a)
-{
-    ferry_address_free(*a);
-}
-
 static int tcp_fill(struct ferry_address *a, const char *host, size_t host_bytes, const char *port,
                     struct ferry_err *err)
 {
@@ -93,7 +88,7 @@ const struct chan_type chan_unix = {
 int ferry_address_tcp(struct ferry_address **ret, const char *host, const char *port,
                       struct ferry_err *err)
 {
-    OWN(address_freep) struct ferry_address *a = address_new(&chan_tcp, err);
+    OWN(ferry_address_freep) struct ferry_address *a = address_new(&chan_tcp, err);
     int r;
 
     if (!a)
@@ -109,7 +104,7 @@ int ferry_address_tcp(struct ferry_address **ret, const char *host, const char *
 
 int ferry_address_unix(struct ferry_address **ret, const char *path, struct ferry_err *err)
 {
-    OWN(address_freep) struct ferry_address *a = address_new(&chan_unix, err);
+    OWN(ferry_address_freep) struct ferry_address *a = address_new(&chan_unix, err);
     int r;
 
     if (!a)

@@ -13,18 +13,17 @@
 #include "base/err.h"
 #include "base/fdmsg.h"
 #include "base/local_socket.h"
+#include "base/socket_option.h"
 
 int unixfd_prepare(int fd, size_t buffer_bytes, struct ferry_err *err)
 {
     struct sockaddr_un addr;
     socklen_t addr_len = sizeof(addr);
-    int type = 0, flags, room = (int)buffer_bytes;
-    socklen_t type_len = sizeof(type);
+    int flags, room = (int)buffer_bytes;
 
     if (getpeername(fd, (struct sockaddr *)&addr, &addr_len) < 0)
         return err_sys(err, errno, "fd %d is not a connected socket", fd);
-    if (addr.sun_family != AF_UNIX || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0 ||
-        type != SOCK_STREAM)
+    if (addr.sun_family != AF_UNIX || socket_option(fd, SO_TYPE) != SOCK_STREAM)
         return err_set(err, EPROTOTYPE,
                        "fd %d is not a UNIX stream socket, and only that carries file descriptors",
                        fd);

@@ -3,12 +3,11 @@
 #include "tests/unit.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "lib/chan/chan.h"
-#include "lib/chan/listener.h"
+#include "tests/lib/chan/listening.h"
 
 static struct ferry_listener *listen_on(const char *uri)
 {
@@ -32,25 +31,15 @@ static void test_a_number(void **state)
     ferry_listener_free(l);
 }
 
-/* As a target steps it: its fd says when there is something to do. */
 static void test_a_name(void **state)
 {
     struct ferry_listener *l = listen_on("tcp:localhost:0");
     struct ferry_chan *chan = NULL;
     struct ferry_err err;
 
-    while (!ferry_listener_is_ready(l)) {
-        struct pollfd p = {.fd = listener_fd(l), .events = POLLIN};
-
-        assert_true(poll(&p, 1, -1) > 0);
-        assert_int_equal(listener_accept(l, &chan, &err), 0);
-    }
+    assert_int_equal(wait_until_it_listens(l, &err), 0);
     assert_null(strstr(ferry_listener_text(l), "localhost"));
     assert_int_equal(listener_accept(l, &chan, &err), 0);
-    ferry_listener_free(l);
-    l = listen_on("tcp:localhost:0");
-    assert_int_equal(ferry_listener_wait(l, 60000, &err), 0);
-    assert_true(ferry_listener_is_ready(l));
     ferry_listener_free(l);
 }
 
@@ -66,7 +55,7 @@ static void test_a_name_of_nobody(void **state)
     r = ferry_listener_new(&l, a, &err);
     if (r == 0) {
         assert_string_equal(ferry_listener_text(l), "tcp:no such host:0");
-        r = ferry_listener_wait(l, 60000, &err);
+        r = wait_until_it_listens(l, &err);
     }
     assert_int_equal(r, -EHOSTUNREACH);
     assert_non_null(strstr(err.text, "address resolution failed for no such host:0"));
@@ -107,7 +96,7 @@ static void for_this_host_only(void **state)
         ferry_address_only_loopback(a);
         r = ferry_listener_new(&l, a, &err);
         if (r == 0)
-            r = ferry_listener_wait(l, 10000, &err);
+            r = wait_until_it_listens(l, &err);
         /* A host may be without IPv6. */
         if (r != cases[i].result && !(strchr(cases[i].uri, '[') && r == -EADDRNOTAVAIL))
             fail_msg("%s: %d, %s", cases[i].uri, r, err.text);

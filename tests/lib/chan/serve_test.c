@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -18,7 +19,8 @@
 #include "base/mail.h"
 #include "base/own.h"
 #include "lib/chan/connect.h"
-#include "lib/chan/listener.h"
+#include "lib/chan/mail.h"
+#include "tests/lib/chan/listening.h"
 
 /* Asks for uri, and starts who serves; the child's pid. */
 static pid_t ask(const char *uri, bool out, struct ferry_address **ret)
@@ -73,8 +75,7 @@ static void listens_and_connects_many_times(void **state)
     pid_t listens = ask("tcp:127.0.0.1:0", false, &there), connects;
 
     assert_int_equal(ferry_listener_new(&l, there, &err), 0);
-    assert_false(ferry_listener_is_ready(l));
-    assert_int_equal(ferry_listener_wait(l, 20000, &err), 0);
+    assert_int_equal(wait_until_it_listens(l, &err), 0);
     assert_true(ferry_listener_is_ready(l));
     assert_null(strstr(ferry_listener_text(l), ":0"));
     connects = ask(ferry_listener_text(l), true, &to);
@@ -112,7 +113,8 @@ static void a_refusal_is_the_same_sentence(void **state)
 
     assert_int_equal(connect_to(a, &chan, &err), -ENOENT);
     assert_string_equal(err.text,
-                        "Failed to connect to '/nonexistent/socket': No such file or directory");
+                        "Failed to connect to '/nonexistent/socket': No such file or directory; "
+                        "nobody listens there: start the target first");
     ferry_address_free(a);
     assert_int_equal(end_of(pid), 0);
     pid = ask("file:/nonexistent/file", true, &a);
@@ -218,6 +220,95 @@ static void a_command_that_stops_reading(void **state)
     }
 }
 
+/* What the asker may not do at the end, who opened it does; a file that failed is gone. */
+static void a_file_gets_its_name_at_the_end(void **state)
+{
+    for (unsigned kept = 0; kept < 2; kept++) {
+        struct ferry_address *a;
+        struct ferry_chan *chan = NULL;
+        struct ferry_err err;
+        struct iovec text = {(char[]){"x"}, 1};
+        char uri[64], *path = uri + 5;
+        struct stat st;
+        pid_t pid;
+        int r;
+
+        snprintf(uri, sizeof(uri), "file:/tmp/ferry-serve-%d", (int)getpid());
+        pid = ask(uri, true, &a);
+        assert_int_equal(connect_to(a, &chan, &err), 1);
+        assert_int_equal(chan_send(chan, &text, 1, &err), 1);
+        assert_int_equal(lstat(path, &st), -1);
+        while (kept && (r = chan_finish(chan, &err)) != 0) {
+            struct pollfd p = {.fd = chan_finish_fd(chan), .events = POLLIN};
+
+            assert_int_equal(r, -EAGAIN);
+            assert_int_equal(poll(&p, 1, 20000), 1);
+        }
+        ferry_address_free(a);
+        ferry_chan_free(chan);
+        assert_int_equal(end_of(pid), 0);
+        assert_int_equal(lstat(path, &st), kept ? 0 : -1);
+        unlink(path);
+    }
+}
+
+/* An older ferry does not ask for the name. */
+static void a_file_can_be_written_in_place(void **state)
+{
+    struct ferry_address *a;
+    struct ferry_chan *chan = NULL;
+    struct ferry_err err;
+    char uri[64], *path = uri + 5;
+    int pair[2];
+    struct stat st;
+    pid_t pid;
+
+    snprintf(uri, sizeof(uri), "file:/tmp/ferry-serve-%d", (int)getpid());
+    assert_int_equal(ferry_address_parse(&a, uri, NULL, 0, &err), 0);
+    ferry_address_in_place(a);
+    assert_int_equal(mail_pair(pair, &err), 0);
+    pid = fork();
+    if (pid == 0) {
+        close(pair[0]);
+        ferry_address_serve(a, true, pair[1]);
+        _exit(0);
+    }
+    close(pair[1]);
+    ferry_address_ask(a, &pair[0]);
+    assert_int_equal(connect_to(a, &chan, &err), 1);
+    assert_int_equal(end_of(pid), 0);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_int_equal(chan_finish(chan, &err), 0);
+    ferry_address_free(a);
+    ferry_chan_free(chan);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void a_file_without_who_names_it_has_failed(void **state)
+{
+    struct ferry_address *a;
+    struct ferry_chan *chan = NULL;
+    struct ferry_err err;
+    char uri[64];
+    int pair[2];
+    OWN_FD int fd = memfd_create("file", MFD_CLOEXEC);
+
+    snprintf(uri, sizeof(uri), "file:/tmp/ferry-serve-%d", (int)getpid());
+    assert_int_equal(ferry_address_parse(&a, uri, NULL, 0, &err), 0);
+    assert_int_equal(mail_pair(pair, &err), 0);
+    ferry_address_ask(a, &pair[0]);
+    assert_int_equal(mail_send(pair[1], MAIL_OPENED, CHAN_MAIL_DRAFT, "", &fd, 1), 0);
+    assert_int_equal(connect_to(a, &chan, &err), 1);
+    assert_int_equal(chan_finish(chan, &err), -EAGAIN);
+    /* As the supervisor tells of the end of what it started. */
+    assert_int_equal(mail_send(pair[1], MAIL_ENDED, 0, "", NULL, 0), 0);
+    assert_int_equal(chan_finish(chan, &err), -EPROTO);
+    assert_non_null(strstr(err.text, "who should give it its name has ended"));
+    close(pair[1]);
+    ferry_address_free(a);
+    ferry_chan_free(chan);
+}
+
 static void who_serves_may_die(void **state)
 {
     struct ferry_address *a;
@@ -250,6 +341,9 @@ int main(void)
         cmocka_unit_test(a_path_is_tidied_up),
         cmocka_unit_test(a_command_and_its_end),
         cmocka_unit_test(a_command_that_stops_reading),
+        cmocka_unit_test(a_file_gets_its_name_at_the_end),
+        cmocka_unit_test(a_file_can_be_written_in_place),
+        cmocka_unit_test(a_file_without_who_names_it_has_failed),
         cmocka_unit_test(who_serves_may_die),
     };
 

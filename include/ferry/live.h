@@ -57,6 +57,21 @@ struct ferry_ledger_entry {
     int64_t duration_ns;
 };
 
+/* What the host gave the thread that carried a side through the pause (sched(7)). */
+enum ferry_urgency {
+    FERRY_URGENCY_NONE = 0, /* not asked for, or refused */
+    FERRY_URGENCY_SLICE,    /* short turns that come sooner */
+    FERRY_URGENCY_NICE,
+    FERRY_URGENCY_REALTIME,
+};
+FERRY_API const char *ferry_urgency_name(enum ferry_urgency urgency);
+/*
+ * begin: the pause is next, let this thread come before others, if the host allows it; what it
+ * got. Else: as before. The thread that steps the object. A target begins when it is ready, and
+ * once more when the pause comes, should more be allowed by then; one end.
+ */
+typedef enum ferry_urgency ferry_live_urgent_fn(void *opaque, bool begin);
+
 /* Where the pause went. total_ns = sum of the phase entries = harts stopped .. harts started. */
 struct ferry_ledger {
     int64_t total_ns;
@@ -64,6 +79,7 @@ struct ferry_ledger {
     int64_t prepare_ns; /* HELLO to READY, the guest running */
     uint64_t state_bytes;
     uint32_t fd_count;
+    enum ferry_urgency source_urgency, target_urgency;
     uint32_t count;
     struct ferry_ledger_entry entries[FERRY_LEDGER_ENTRIES];
 };
@@ -116,14 +132,15 @@ struct ferry_live_source_params {
     size_t size_bytes;
     struct ferry_vm *vm;        /* loan, running or paused */
     struct ferry_owner *owner;  /* loan, held */
-    const char *description;    /* the machine description, opaque text for the target's build() */
-    const char *version;        /* "0.1.0", for the target's refusal sentence */
+    const char *description;    /* of the machine, opaque text for the target's build(); copied */
+    const char *version;        /* "0.1.0", for the target's refusal sentence; copied */
     bool running;               /* the guest runs now and shall run in the target */
     int64_t prepare_timeout_ns; /* HELLO to READY, and to quiesce; 0 = 30 s */
     int64_t pause_timeout_ns;   /* harts stopped to LOADED, COMMIT to RUNNING; 0 = 2 s */
     int64_t spin_ns;            /* longest look for an answer without sleeping; 0 = 2 ms, -1 = no */
     ferry_live_trace_fn *trace; /* may be NULL */
-    void *opaque;               /* for trace */
+    ferry_live_urgent_fn *urgent; /* may be NULL */
+    void *opaque;                 /* for trace and urgent */
 };
 /* Takes *fd, a connected UNIX stream socket, on success. */
 FERRY_API int ferry_live_source_new(struct ferry_live_source **ret,
@@ -141,7 +158,11 @@ FERRY_API int ferry_live_source_set_running(struct ferry_live_source *s, bool ru
 /* Until COMMIT is sent: back to running, status FAILED at the next step. After: -EBUSY. */
 FERRY_API int ferry_live_source_cancel(struct ferry_live_source *s,
                                        struct ferry_err *err) FERRY_MUST_CHECK;
+/* After READY: the target may be given extras (extra_fd_at in part.h). */
+FERRY_API bool ferry_live_source_gives_extras(const struct ferry_live_source *s);
 FERRY_API const struct ferry_ledger *ferry_live_source_ledger(const struct ferry_live_source *s);
+/* What the target gave as its version, its own words; "" before READY. A loan. */
+FERRY_API const char *ferry_live_source_target_version(const struct ferry_live_source *s);
 /* Before DONE: cancels. */
 FERRY_API void ferry_live_source_free(struct ferry_live_source *s);
 
@@ -149,17 +170,21 @@ FERRY_API void ferry_live_source_free(struct ferry_live_source *s);
 struct ferry_live_target;
 struct ferry_live_target_params {
     size_t size_bytes;
-    const char *version;
+    const char *version; /* copied */
     /*
      * Build the VM that the description describes: RAM through ferry_ram_adopt() with the regions
      * given (take_region), parts created and not attached, harts created and stopped.
      */
     int (*build)(void *opaque, struct ferry_live_target *t, const char *description,
                  struct ferry_vm **ret, struct ferry_err *err);
-    /* The guest's clock goes on as if it had not been paused: pause_ns of it passed since save. */
-    void (*clock_advance)(void *opaque, int64_t pause_ns);
+    /*
+     * The guest's clock runs from now on, as if it had not stopped in the source at stopped_ns:
+     * CLOCK_MONOTONIC, which is one for both, never later than now. Its parts and harts follow.
+     */
+    void (*clock_go_on)(void *opaque, int64_t stopped_ns);
     int64_t spin_ns; /* as the source's */
     ferry_live_trace_fn *trace;
+    ferry_live_urgent_fn *urgent;
     void *opaque;
 };
 /* Takes *fd on success. */
@@ -187,4 +212,6 @@ FERRY_API bool ferry_live_target_running(const struct ferry_live_target *t);
 FERRY_API struct ferry_owner *ferry_live_target_take_owner(struct ferry_live_target *t);
 /* After DONE: the same account as the source's. */
 FERRY_API const struct ferry_ledger *ferry_live_target_ledger(const struct ferry_live_target *t);
+/* What the source gave as its version, its own words; "" before HELLO. A loan. */
+FERRY_API const char *ferry_live_target_source_version(const struct ferry_live_target *t);
 FERRY_API void ferry_live_target_free(struct ferry_live_target *t);

@@ -14,7 +14,9 @@ void fdset_close(struct fdset *set)
 {
     for (size_t i = 0; i < set->arrived_count; i++)
         own_close_fd(&set->arrived[i].fd);
-    set->arrived_count = 0;
+    for (size_t i = 0; i < set->extra_count; i++)
+        own_close_fd(&set->extras[i].fd);
+    set->arrived_count = set->extra_count = 0;
 }
 
 int fdset_declare(struct fdset *set, const struct ferry_vm *vm, struct ferry_err *err)
@@ -127,4 +129,29 @@ int fdset_adopt(struct fdset *set, struct live_marks *marks, struct ferry_err *e
             return r;
     }
     return 0;
+}
+
+static const struct ferry_part *fdset_part_of(const struct ferry_vm *vm, const char *name)
+{
+    for (size_t i = 0; i < ferry_vm_part_count(vm); i++) {
+        const struct ferry_part *part = ferry_vm_part(vm, i);
+        size_t n = strlen(part->idstr);
+
+        if (part->ops && part->ops->extra_fd_at && part->ops->adopt &&
+            !strncmp(name, part->idstr, n) && name[n] == '/')
+            return part;
+    }
+    return NULL;
+}
+
+void fdset_offer_extras(struct fdset *set, const struct ferry_vm *vm)
+{
+    for (size_t i = 0; i < set->extra_count; i++) {
+        struct ferry_named_fd *extra = &set->extras[i];
+        const struct ferry_part *part = extra->fd >= 0 ? fdset_part_of(vm, extra->name) : NULL;
+        struct ferry_err ignored;
+
+        if (!part || part->ops->adopt(part->obj, extra->name, &extra->fd, &ignored) < 0)
+            own_close_fd(&extra->fd);
+    }
 }

@@ -19,6 +19,8 @@ struct fdset {
     struct ferry_named_fd declared[LIVE_FDS_MAX];
     const struct ferry_part *owners[LIVE_FDS_MAX]; /* of declared */
     size_t declared_count;
+    struct ferry_named_fd extras[LIVE_EXTRAS_MAX]; /* arrived, and nobody has to have them */
+    size_t extra_count;
 };
 
 void fdset_close(struct fdset *set);
@@ -30,3 +32,5 @@ int fdset_compare(const struct fdset *set, struct ferry_err *err) FERRY_MUST_CHE
 /* After fdset_compare: each attached fd to its part. marks notes the parts. */
 int fdset_adopt(struct fdset *set, struct live_marks *marks,
                 struct ferry_err *err) FERRY_MUST_CHECK;
+/* Each extra to the part that its name begins with, if there is one and it takes it. */
+void fdset_offer_extras(struct fdset *set, const struct ferry_vm *vm);

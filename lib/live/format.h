@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The handover protocol on the wire: version 1.
+ * The handover protocol on the wire: versions 1 and 2.
  *
  * One UNIX stream socket, frames in both directions, all numbers big endian.
  *
@@ -22,13 +22,15 @@
  *                       come in front of STATE.
  *   5 STATE     source  u64 start count, u8 running, 4 x i64 time: pause begun, harts stopped,
  *                       parts paused, saved; u32 length and stream (QEMU's format, version 3),
- *                       entries of the source
+ *                       entries of the source; since version 2 u8 urgency (enum ferry_urgency)
  *   6 LOADED    target  nothing
  *   7 COMMIT    source  nothing
  *   8 RUNNING   target  5 x i64 time: state received, loaded, adopted, lock taken, started;
- *                       entries of the target
+ *                       entries of the target; since version 2 u8 urgency
  *   9 ABORT     source  like REFUSE
  *  10 SOON      source  nothing: the pause comes next, be awake
+ *  11 EXTRAS    source  like FDS: what the target may take or close. Behind FDS, in front of
+ *                       STATE. Since version 2
  *
  * Times are CLOCK_MONOTONIC, one clock for all processes of a host. Numbers are never reused or
  * changed; what is retired stays listed. A version that adds fields adds them at the end of a
@@ -38,9 +40,11 @@
  */
 #pragma once
 
-#define LIVE_MAGIC   0x46524c56u /* "FRLV" */
-#define LIVE_VERSION 1u
-#define LIVE_OLDEST  1u /* the oldest version this code can speak */
+#define LIVE_MAGIC         0x46524c56u /* "FRLV" */
+#define LIVE_VERSION       2u
+#define LIVE_OLDEST        1u /* the oldest version this code can speak */
+#define LIVE_URGENCY_SINCE 2u
+#define LIVE_EXTRAS_SINCE  2u
 
 #define LIVE_FRAME_HEADER_BYTES 12u
 
@@ -55,13 +59,15 @@ enum live_type {
     LIVE_TYPE_RUNNING = 8,
     LIVE_TYPE_ABORT = 9,
     LIVE_TYPE_SOON = 10,
-    LIVE_TYPE_MAX = 10,
+    LIVE_TYPE_EXTRAS = 11,
+    LIVE_TYPE_MAX = 11,
 };
 
 /* What the other side can make this process hold, and why that much is enough. */
 #define LIVE_DESCRIPTION_MAX_BYTES (1u << 20) /* a machine with hundreds of devices: ~100 KiB */
 #define LIVE_REGIONS_MAX           64u        /* RAM, flash, a few device ROMs */
 #define LIVE_FDS_MAX               1024u /* hundreds of queues; below common open-file limits */
+#define LIVE_EXTRAS_MAX            256u  /* clients of a VM, and what they sent */
 #define LIVE_FDS_PER_FRAME         253u  /* one SCM_RIGHTS batch of the kernel */
 #define LIVE_STATE_MAX_BYTES       (64u << 20) /* ~5 KiB per hart and device; large PCI devices */
 #define LIVE_TEXT_MAX_BYTES        511u        /* struct ferry_err without its NUL */

@@ -28,6 +28,7 @@ static const struct {
     [LIVE_TYPE_RUNNING] = {"RUNNING", 42 + LIVE_ENTRIES_MAX * 273, 0},
     [LIVE_TYPE_ABORT] = {"ABORT", 6 + LIVE_TEXT_MAX_BYTES, 0},
     [LIVE_TYPE_SOON] = {"SOON", 0, 0},
+    [LIVE_TYPE_EXTRAS] = {"EXTRAS", 2 + LIVE_EXTRAS_MAX * 257, LIVE_FDS_PER_FRAME},
 };
 
 static void frame_in_release(struct frame_in *in)
@@ -213,8 +214,8 @@ void frame_out_end(struct frame_out *out)
         out->failed = EFBIG;
         return;
     }
-    be32_store(out->buf.data + out->frame_at + 4, (uint32_t)length);
-    be32_store(out->buf.data + out->frame_at + 8, (uint32_t)fd_count);
+    buf_set_be32(&out->buf, out->frame_at + 4, (uint32_t)length);
+    buf_set_be32(&out->buf, out->frame_at + 8, (uint32_t)fd_count);
     out->batch_count += fd_count > 0;
 }
 

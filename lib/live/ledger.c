@@ -18,6 +18,19 @@ const char *ferry_phase_name(enum ferry_phase phase)
     return i < sizeof(names) / sizeof(names[0]) && names[i] ? names[i] : "unknown";
 }
 
+const char *ferry_urgency_name(enum ferry_urgency urgency)
+{
+    static const char *const names[] = {
+        [FERRY_URGENCY_NONE] = "none",
+        [FERRY_URGENCY_SLICE] = "slice",
+        [FERRY_URGENCY_NICE] = "nice",
+        [FERRY_URGENCY_REALTIME] = "real-time",
+    };
+    size_t i = (size_t)urgency;
+
+    return i < sizeof(names) / sizeof(names[0]) ? names[i] : "unknown";
+}
+
 const char *ferry_live_point_name(enum ferry_live_point point)
 {
     static const char *const names[] = {
@@ -117,6 +130,8 @@ void ledger_merge(struct ferry_ledger *ledger, const struct live_marks *source,
 
     ledger->count = 0;
     ledger->total_ns = 0;
+    ledger->source_urgency = source->urgency;
+    ledger->target_urgency = target->urgency;
     for (int mark = LIVE_MARK_STOPPED; mark < LIVE_MARKS; mark++) {
         const struct live_marks *side = mark < LIVE_MARK_RECEIVED ? source : target;
         struct ferry_ledger_entry phase = {.phase = (enum ferry_phase)mark, .start_ns = from_ns};

@@ -33,6 +33,7 @@ enum live_mark {
 struct live_marks {
     int64_t at_ns[LIVE_MARKS];
     int64_t part_start_ns;
+    enum ferry_urgency urgency;
     enum ferry_phase phase; /* of the parts that are noted now */
     size_t count;
     struct ferry_ledger_entry entries[LIVE_ENTRIES_MAX];

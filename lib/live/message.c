@@ -178,14 +178,14 @@ void message_get_reason(struct frame *frame, struct ferry_err *why)
     text_copy(why->text, sizeof(why->text), at, n);
 }
 
-void message_put_fds(struct frame_out *out, const struct ferry_named_fd *names, size_t count,
-                     size_t *index)
+void message_put_fds(struct frame_out *out, enum live_type type, const struct ferry_named_fd *names,
+                     size_t count, size_t *index)
 {
     size_t from = *index, attached = 0, n = 0;
 
     while (from + n < count && (names[from + n].fd < 0 || attached < LIVE_FDS_PER_FRAME))
         attached += names[from + n++].fd >= 0;
-    frame_out_begin(out, LIVE_TYPE_FDS);
+    frame_out_begin(out, type);
     buf_be16(&out->buf, (uint16_t)n);
     for (size_t i = from; i < from + n; i++) {
         buf_u8(&out->buf, names[i].fd >= 0);
@@ -210,7 +210,7 @@ int message_get_fds(struct frame *frame, struct ferry_named_fd *names, size_t *c
         uint8_t attached = rd_u8(rd);
 
         if (attached > 1 || get_text8(rd, named->name, sizeof(named->name)) < 0 || !named->name[0])
-            return malformed("FDS", err);
+            return malformed(frame->type == LIVE_TYPE_FDS ? "FDS" : "EXTRAS", err);
         if (attached && taken == frame->fd_count)
             return err_set(err, EPROTO, "the file descriptor \"%s\" is named and did not arrive",
                            named->name);
@@ -218,7 +218,7 @@ int message_get_fds(struct frame *frame, struct ferry_named_fd *names, size_t *c
         (*count)++;
     }
     if (rd_left(rd))
-        return malformed("FDS", err);
+        return malformed(frame->type == LIVE_TYPE_FDS ? "FDS" : "EXTRAS", err);
     if (taken != frame->fd_count)
         return err_set(err, EPROTO, "%zu file descriptors arrived without a name",
                        frame->fd_count - taken);
@@ -231,7 +231,7 @@ static void put_marks(struct frame_out *out, const struct live_marks *marks, int
         buf_be64(&out->buf, (uint64_t)marks->at_ns[mark]);
 }
 
-static void put_entries(struct frame_out *out, const struct live_marks *marks)
+static void put_account(struct frame_out *out, const struct live_marks *marks, uint16_t version)
 {
     buf_be16(&out->buf, (uint16_t)marks->count);
     for (size_t i = 0; i < marks->count; i++) {
@@ -242,11 +242,14 @@ static void put_entries(struct frame_out *out, const struct live_marks *marks)
         buf_be64(&out->buf, (uint64_t)e->start_ns);
         buf_be64(&out->buf, (uint64_t)e->duration_ns);
     }
+    if (version >= LIVE_URGENCY_SINCE)
+        buf_u8(&out->buf, (uint8_t)marks->urgency);
 }
 
-static int get_entries(struct rd *rd, struct live_marks *marks)
+static int get_account(struct rd *rd, struct live_marks *marks, uint16_t version)
 {
     size_t n = rd_be16(rd);
+    uint8_t urgency = 0;
 
     if (rd->failed || n > LIVE_ENTRIES_MAX)
         return -EPROTO;
@@ -261,7 +264,10 @@ static int get_entries(struct rd *rd, struct live_marks *marks)
         e->start_ns = get_time(rd);
         e->duration_ns = get_time(rd);
     }
-    return rd->failed ? -EPROTO : 0;
+    if (version >= LIVE_URGENCY_SINCE)
+        urgency = rd_u8(rd);
+    marks->urgency = (enum ferry_urgency)urgency;
+    return rd->failed || urgency > FERRY_URGENCY_REALTIME ? -EPROTO : 0;
 }
 
 /* u64 starts, u8 running, 4 times; the length follows. */
@@ -277,7 +283,7 @@ void message_begin_state(struct frame_out *out, const struct state_header *heade
     buf_zeros(&out->buf, 36);
 }
 
-void message_end_state(struct frame_out *out, const struct live_marks *marks)
+void message_end_state(struct frame_out *out, const struct live_marks *marks, uint16_t version)
 {
     size_t stream_bytes;
     uint8_t *at;
@@ -288,13 +294,13 @@ void message_end_state(struct frame_out *out, const struct live_marks *marks)
         for (int i = 0; i < 4; i++)
             be64_store(at + STATE_TIMES_AT + 8 * i, (uint64_t)marks->at_ns[i]);
         be32_store(at + STATE_LENGTH_AT, (uint32_t)stream_bytes);
-        put_entries(out, marks);
+        put_account(out, marks, version);
     }
     frame_out_end(out);
 }
 
 int message_get_state(struct frame *frame, struct state_header *ret, struct rd *stream,
-                      struct live_marks *marks, struct ferry_err *err)
+                      struct live_marks *marks, uint16_t version, struct ferry_err *err)
 {
     struct rd *rd = &frame->payload;
     uint8_t running;
@@ -308,27 +314,28 @@ int message_get_state(struct frame *frame, struct state_header *ret, struct rd *
         marks->at_ns[mark] = get_time(rd);
     n = rd_be32(rd);
     at = rd_take(rd, n);
-    if (rd->failed || running > 1 || get_entries(rd, marks) < 0 || rd_left(rd))
+    if (rd->failed || running > 1 || get_account(rd, marks, version) < 0 || rd_left(rd))
         return malformed("STATE", err);
     *stream = rd_make(at, n);
     return 0;
 }
 
-void message_put_running(struct frame_out *out, const struct live_marks *marks)
+void message_put_running(struct frame_out *out, const struct live_marks *marks, uint16_t version)
 {
     frame_out_begin(out, LIVE_TYPE_RUNNING);
     put_marks(out, marks, LIVE_MARK_RECEIVED, LIVE_MARK_STARTED);
-    put_entries(out, marks);
+    put_account(out, marks, version);
     frame_out_end(out);
 }
 
-int message_get_running(struct frame *frame, struct live_marks *marks, struct ferry_err *err)
+int message_get_running(struct frame *frame, struct live_marks *marks, uint16_t version,
+                        struct ferry_err *err)
 {
     struct rd *rd = &frame->payload;
 
     for (int mark = LIVE_MARK_RECEIVED; mark <= LIVE_MARK_STARTED; mark++)
         marks->at_ns[mark] = get_time(rd);
-    if (get_entries(rd, marks) < 0 || rd_left(rd))
+    if (get_account(rd, marks, version) < 0 || rd_left(rd))
         return malformed("RUNNING", err);
     return 0;
 }

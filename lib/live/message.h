@@ -50,9 +50,11 @@ void message_put_reason(struct frame_out *out, enum live_type type, const struct
 /* Always fills why with something to read. */
 void message_get_reason(struct frame *frame, struct ferry_err *why);
 
-/* One batch, from names[*index] on; fd -1 = declared, not attached. Advances *index. */
-void message_put_fds(struct frame_out *out, const struct ferry_named_fd *names, size_t count,
-                     size_t *index);
+/*
+ * FDS or EXTRAS: one batch, from names[*index] on; fd -1 = declared, not attached. Advances *index.
+ */
+void message_put_fds(struct frame_out *out, enum live_type type, const struct ferry_named_fd *names,
+                     size_t count, size_t *index);
 /* Appends to names (room for max), taking the fds of the frame. */
 int message_get_fds(struct frame *frame, struct ferry_named_fd *names, size_t *count, size_t max,
                     struct ferry_err *err) FERRY_MUST_CHECK;
@@ -64,13 +66,14 @@ struct state_header {
 /* Between the two, append the stream to out->buf. */
 void message_begin_state(struct frame_out *out, const struct state_header *header);
 /* The source's marks up to and with SAVED. */
-void message_end_state(struct frame_out *out, const struct live_marks *marks);
+void message_end_state(struct frame_out *out, const struct live_marks *marks, uint16_t version);
 int message_get_state(struct frame *frame, struct state_header *ret, struct rd *stream,
-                      struct live_marks *marks, struct ferry_err *err) FERRY_MUST_CHECK;
+                      struct live_marks *marks, uint16_t version,
+                      struct ferry_err *err) FERRY_MUST_CHECK;
 
 /* The target's marks, RECEIVED and after. */
-void message_put_running(struct frame_out *out, const struct live_marks *marks);
-int message_get_running(struct frame *frame, struct live_marks *marks,
+void message_put_running(struct frame_out *out, const struct live_marks *marks, uint16_t version);
+int message_get_running(struct frame *frame, struct live_marks *marks, uint16_t version,
                         struct ferry_err *err) FERRY_MUST_CHECK;
 
 void message_put_empty(struct frame_out *out, enum live_type type);

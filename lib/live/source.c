@@ -33,16 +33,19 @@ struct ferry_live_source {
     char *description; /* owned until it is sent */
     char *version;
     ferry_live_trace_fn *trace;
+    ferry_live_urgent_fn *urgent;
     void *opaque;
 
+    uint16_t wire_version; /* as READY says */
+    bool is_urgent;
     char target_version[MESSAGE_TEXT8_BYTES];
     int64_t hello_ns;
     int64_t contact_lost_ns; /* 0 = not lost */
     uint64_t starts;         /* as STATE says it */
     struct live_marks marks, target_marks;
     struct ferry_ledger ledger;
-    struct ferry_named_fd names[LIVE_FDS_MAX];
-    size_t name_count;
+    struct ferry_named_fd names[LIVE_FDS_MAX]; /* extras behind the others */
+    size_t name_count, extra_count;
 };
 
 /* The base is the first member. */
@@ -70,11 +73,29 @@ static void live_reached(struct source *base, enum source_point point)
 
     if (point == SOURCE_AT_HARTS_STOPPED) {
         marks_take(&s->marks, LIVE_MARK_STOPPED);
+        /* The target's clock goes on from this mark, so it is the clock's own. */
+        if (base->stopped_ns)
+            s->marks.at_ns[LIVE_MARK_STOPPED] = base->stopped_ns;
         s->marks.phase = FERRY_PHASE_DETACH;
     } else if (point == SOURCE_AT_PARTS_PAUSED) {
         marks_take(&s->marks, LIVE_MARK_PAUSED);
     }
     source_trace(s, points[point]);
+}
+
+static void source_urgent(struct ferry_live_source *s)
+{
+    if (!s->urgent)
+        return;
+    s->is_urgent = true;
+    s->marks.urgency = s->urgent(s->opaque, true);
+}
+
+static void source_calm(struct ferry_live_source *s)
+{
+    if (s->is_urgent)
+        s->urgent(s->opaque, false);
+    s->is_urgent = false;
 }
 
 /* --- Running: HELLO, READY --- */
@@ -130,8 +151,7 @@ static int live_hello_sent(struct source *base)
 static int live_ready(struct source *base)
 {
     struct ferry_live_source *s = live_of(base);
-    uint16_t version;
-    int r = message_get_ready(s->drive.frame, &version, s->target_version, &base->m.err);
+    int r = message_get_ready(s->drive.frame, &s->wire_version, s->target_version, &base->m.err);
 
     if (r < 0)
         return r;
@@ -163,19 +183,54 @@ static int source_collect_fds(struct ferry_live_source *s)
     return 0;
 }
 
+/* As many as there is room for. */
+static void source_collect_extras(struct ferry_live_source *s)
+{
+    size_t room = LIVE_FDS_MAX - s->name_count;
+
+    room = room < LIVE_EXTRAS_MAX ? room : LIVE_EXTRAS_MAX;
+    s->extra_count = 0;
+    for (size_t i = 0; i < ferry_vm_part_count(s->base.m.vm); i++) {
+        const struct ferry_part *part = ferry_vm_part(s->base.m.vm, i);
+        struct ferry_named_fd *next = s->names + s->name_count + s->extra_count;
+
+        if (!part->ops || !part->ops->extra_fd_at)
+            continue;
+        for (size_t k = 0; s->extra_count < room && part->ops->extra_fd_at(part->obj, k, next) == 0;
+             k++, next++)
+            s->extra_count++;
+    }
+    s->ledger.fd_count += (uint32_t)s->extra_count;
+}
+
+static int source_put_fds(struct ferry_live_source *s)
+{
+    struct frame_out *out = &s->drive.peer.out;
+    size_t named = 0;
+    int r = source_collect_fds(s);
+
+    if (r < 0)
+        return r;
+    while (named < s->name_count)
+        message_put_fds(out, LIVE_TYPE_FDS, s->names, s->name_count, &named);
+    if (ferry_live_source_gives_extras(s))
+        source_collect_extras(s);
+    for (named = 0; named < s->extra_count;)
+        message_put_fds(out, LIVE_TYPE_EXTRAS, s->names + s->name_count, s->extra_count, &named);
+    return 0;
+}
+
 static int source_save(struct ferry_live_source *s)
 {
     struct frame_out *out = &s->drive.peer.out;
     const struct state_header header = {.starts = s->starts, .running = s->base.m.running};
-    size_t named = 0, stream_at;
+    size_t stream_at;
     int r;
 
     s->marks.phase = FERRY_PHASE_SAVE;
-    r = source_collect_fds(s);
+    r = source_put_fds(s);
     if (r < 0)
         return r;
-    while (named < s->name_count)
-        message_put_fds(out, s->names, s->name_count, &named);
     message_begin_state(out, &header);
     stream_at = out->buf.len_bytes;
     r = vm_save_stream(s->base.m.vm, &out->buf, false, marks_part, &s->marks, &s->base.m.err);
@@ -183,7 +238,7 @@ static int source_save(struct ferry_live_source *s)
         return r;
     s->ledger.state_bytes = out->buf.len_bytes - stream_at;
     marks_take(&s->marks, LIVE_MARK_SAVED);
-    message_end_state(out, &s->marks);
+    message_end_state(out, &s->marks, s->wire_version);
     return frame_out_check(out, &s->base.m.err);
 }
 
@@ -192,6 +247,7 @@ static int live_pausing(struct source *base)
     struct ferry_live_source *s = live_of(base);
     int r;
 
+    source_urgent(s);
     /* Wakes the target while the harts stop. */
     message_put_empty(&s->drive.peer.out, LIVE_TYPE_SOON);
     r = peer_send(&s->drive.peer, &base->m.err);
@@ -257,7 +313,7 @@ static void live_started(struct source *base)
 
     source_trace(s, FERRY_LIVE_RUNNING_RECEIVED);
     if (frame && frame->type == LIVE_TYPE_RUNNING &&
-        message_get_running(frame, &s->target_marks, &ignored) < 0)
+        message_get_running(frame, &s->target_marks, s->wire_version, &ignored) < 0)
         memset(&s->target_marks, 0, sizeof(s->target_marks));
     ledger_merge(&s->ledger, &s->marks, &s->target_marks);
 }
@@ -361,6 +417,7 @@ int ferry_live_source_new(struct ferry_live_source **ret,
     s->description = strdup(params->description);
     s->version = strdup(params->version);
     s->trace = params->trace;
+    s->urgent = params->urgent;
     s->opaque = params->opaque;
     r = s->description && s->version ? peer_open(&s->drive.peer, fd, err)
                                      : err_set(err, ENOMEM, "no memory for a handover");
@@ -394,6 +451,7 @@ enum ferry_live_status ferry_live_source_step(struct ferry_live_source *s, struc
     drive_step(&s->drive);
     if (!mover_ended(&s->base.m))
         return FERRY_LIVE_BUSY;
+    source_calm(s);
     if (s->base.m.state == SOURCE_DONE)
         return FERRY_LIVE_DONE;
     *err = s->base.m.err;
@@ -410,6 +468,16 @@ int ferry_live_source_cancel(struct ferry_live_source *s, struct ferry_err *err)
     return source_cancel(&s->base, err);
 }
 
+bool ferry_live_source_gives_extras(const struct ferry_live_source *s)
+{
+    return s->wire_version >= LIVE_EXTRAS_SINCE;
+}
+
+const char *ferry_live_source_target_version(const struct ferry_live_source *s)
+{
+    return s->target_version;
+}
+
 const struct ferry_ledger *ferry_live_source_ledger(const struct ferry_live_source *s)
 {
     return &s->ledger;
@@ -422,6 +490,7 @@ void ferry_live_source_free(struct ferry_live_source *s)
     if (!s)
         return;
     (void)!source_cancel(&s->base, &ignored);
+    source_calm(s);
     peer_close(&s->drive.peer);
     free(s->description);
     free(s->version);

@@ -6,6 +6,7 @@
 #include "lib/move/target.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,11 +40,14 @@ struct ferry_live_target {
     char *version; /* owned */
     int (*build)(void *opaque, struct ferry_live_target *t, const char *description,
                  struct ferry_vm **ret, struct ferry_err *err);
-    void (*clock_advance)(void *opaque, int64_t pause_ns);
+    void (*clock_go_on)(void *opaque, int64_t stopped_ns);
     ferry_live_trace_fn *trace;
+    ferry_live_urgent_fn *urgent;
     void *opaque;
 
     struct hello hello;
+    uint16_t wire_version; /* the newest that both know */
+    bool is_urgent;
     int region_fds[LIVE_REGIONS_MAX]; /* owned until taken */
     int64_t hello_ns;
     int64_t orphaned_ns;
@@ -67,6 +71,21 @@ static void target_trace(struct ferry_live_target *t, enum ferry_live_point poin
 {
     if (t->trace)
         t->trace(t->opaque, point);
+}
+
+static void target_urgent(struct ferry_live_target *t)
+{
+    if (!t->urgent)
+        return;
+    t->is_urgent = true;
+    t->marks.urgency = t->urgent(t->opaque, true);
+}
+
+static void target_calm(struct ferry_live_target *t)
+{
+    if (t->is_urgent)
+        t->urgent(t->opaque, false);
+    t->is_urgent = false;
 }
 
 /* --- The guest runs in the source --- */
@@ -124,6 +143,7 @@ static int live_hello(struct target *base)
         return r;
     for (size_t i = 0; i < t->hello.region_count; i++)
         t->region_fds[i] = take_fd(&t->drive.frame->fds[i + 1]);
+    t->wire_version = t->hello.version < LIVE_VERSION ? t->hello.version : LIVE_VERSION;
     t->hello_ns = clock_monotonic_ns();
     target_trace(t, FERRY_LIVE_HELLO_RECEIVED);
     r = target_build(t);
@@ -173,7 +193,9 @@ static int live_ready(struct target *base)
 {
     struct ferry_live_target *t = live_of(base);
 
-    message_put_ready(&t->drive.peer.out, LIVE_VERSION, t->version);
+    /* The next that comes wakes this side in the pause. */
+    target_urgent(t);
+    message_put_ready(&t->drive.peer.out, t->wire_version, t->version);
     t->drive.await_sent = true;
     t->ledger.prepare_ns = clock_monotonic_ns() - t->hello_ns;
     return 0;
@@ -195,6 +217,7 @@ static int live_soon(struct target *base)
     if (t->awake)
         return err_set(&base->m.err, EPROTO, "SOON came twice");
     t->awake = true;
+    target_urgent(t);
     target_rehearse(t);
     drive_spin(&t->drive);
     return 0;
@@ -204,6 +227,12 @@ static int live_fds(struct target *base)
 {
     struct ferry_live_target *t = live_of(base);
 
+    if (t->drive.frame->type == LIVE_TYPE_EXTRAS && t->wire_version < LIVE_EXTRAS_SINCE)
+        return err_set(&base->m.err, EPROTO,
+                       "EXTRAS came in a version of the protocol that has none");
+    if (t->drive.frame->type == LIVE_TYPE_EXTRAS)
+        return message_get_fds(t->drive.frame, t->fds.extras, &t->fds.extra_count, LIVE_EXTRAS_MAX,
+                               &t->base.m.err);
     return message_get_fds(t->drive.frame, t->fds.arrived, &t->fds.arrived_count, LIVE_FDS_MAX,
                            &t->base.m.err);
 }
@@ -211,8 +240,8 @@ static int live_fds(struct target *base)
 static int target_load(struct ferry_live_target *t)
 {
     struct rd stream;
-    int r =
-        message_get_state(t->drive.frame, &t->header, &stream, &t->source_marks, &t->base.m.err);
+    int r = message_get_state(t->drive.frame, &t->header, &stream, &t->source_marks,
+                              t->wire_version, &t->base.m.err);
 
     if (r < 0)
         return r;
@@ -226,6 +255,7 @@ static int target_load(struct ferry_live_target *t)
     t->ledger.state_bytes = stream.len_bytes;
     for (size_t i = 0; i < t->fds.arrived_count; i++)
         t->ledger.fd_count += t->fds.arrived[i].fd >= 0;
+    t->ledger.fd_count += (uint32_t)t->fds.extra_count;
     r = vm_load_stream(t->load, stream.data, stream.len_bytes, marks_part, &t->marks,
                        &t->base.m.err);
     if (r < 0)
@@ -250,6 +280,7 @@ static int live_state(struct target *base)
     r = fdset_adopt(&t->fds, &t->marks, &t->base.m.err);
     if (r < 0)
         return r;
+    fdset_offer_extras(&t->fds, t->base.m.vm);
     marks_take(&t->marks, LIVE_MARK_ADOPTED);
     target_trace(t, FERRY_LIVE_ADOPTED);
     message_put_empty(&t->drive.peer.out, LIVE_TYPE_LOADED);
@@ -271,11 +302,18 @@ static void live_committed(struct target *base)
     target_trace(live_of(base), FERRY_LIVE_COMMIT_RECEIVED);
 }
 
+/* The source's word, within what this host's clock has shown so far. */
+static int64_t target_stopped_ns(const struct ferry_live_target *t)
+{
+    int64_t now_ns = clock_monotonic_ns(), at_ns = t->source_marks.at_ns[LIVE_MARK_STOPPED];
+
+    return at_ns < 0 ? 0 : at_ns > now_ns ? now_ns : at_ns;
+}
+
 static int live_claim(struct target *base)
 {
     struct ferry_live_target *t = live_of(base);
     int r = owner_try(t->owner);
-    int64_t pause_ns;
 
     if (r < 0)
         return err_set(&base->m.err, -r,
@@ -289,9 +327,8 @@ static int live_claim(struct target *base)
     marks_take(&t->marks, LIVE_MARK_LOCKED);
     target_trace(t, FERRY_LIVE_LOCK_TAKEN);
     owner_count_start(t->owner);
-    pause_ns = clock_monotonic_ns() - t->source_marks.at_ns[LIVE_MARK_STOPPED];
-    if (t->header.running && t->clock_advance)
-        t->clock_advance(t->opaque, pause_ns > 0 ? pause_ns : 0);
+    if (t->header.running && t->clock_go_on)
+        t->clock_go_on(t->opaque, target_stopped_ns(t));
     t->marks.phase = FERRY_PHASE_START;
     return 0;
 }
@@ -307,7 +344,7 @@ static void live_started(struct target *base)
 
     marks_take(&t->marks, LIVE_MARK_STARTED);
     target_trace(t, FERRY_LIVE_STARTED);
-    message_put_running(&t->drive.peer.out, &t->marks);
+    message_put_running(&t->drive.peer.out, &t->marks, t->wire_version);
     ledger_merge(&t->ledger, &t->source_marks, &t->marks);
 }
 
@@ -370,9 +407,24 @@ static const enum move_event live_target_events[LIVE_TYPE_MAX + 1] = {
     [LIVE_TYPE_HELLO] = MOVE_EV_HELLO, [LIVE_TYPE_FDS] = MOVE_EV_FDS,
     [LIVE_TYPE_STATE] = MOVE_EV_STATE, [LIVE_TYPE_COMMIT] = MOVE_EV_COMMIT,
     [LIVE_TYPE_ABORT] = MOVE_EV_ABORT, [LIVE_TYPE_SOON] = MOVE_EV_SOON,
+    [LIVE_TYPE_EXTRAS] = MOVE_EV_FDS,
 };
 
 /* --- <ferry/live.h> --- */
+
+/*
+ * For the file descriptors that come in the pause. To make the table of open files larger the
+ * kernel waits, in a process with threads, for every processor to have passed a quiet state: 20 ms
+ * and more. It never makes it smaller. As many as the limit allows (ulimit -n).
+ */
+static void target_make_room_for_fds(int fd)
+{
+    int far = -1;
+
+    for (int count = LIVE_FDS_MAX; far < 0 && count > 64; count /= 2)
+        far = fcntl(fd, F_DUPFD_CLOEXEC, count - 1);
+    own_close_fd(&far);
+}
 
 int ferry_live_target_new(struct ferry_live_target **ret,
                           const struct ferry_live_target_params *params, int *fd,
@@ -396,8 +448,9 @@ int ferry_live_target_new(struct ferry_live_target **ret,
     memset(t->region_fds, -1, sizeof(t->region_fds));
     t->version = strdup(params->version);
     t->build = params->build;
-    t->clock_advance = params->clock_advance;
+    t->clock_go_on = params->clock_go_on;
     t->trace = params->trace;
+    t->urgent = params->urgent;
     t->opaque = params->opaque;
     r = t->version ? peer_open(&t->drive.peer, fd, err)
                    : err_set(err, ENOMEM, "no memory for a handover");
@@ -405,6 +458,7 @@ int ferry_live_target_new(struct ferry_live_target **ret,
         ferry_live_target_free(t);
         return r;
     }
+    target_make_room_for_fds(t->drive.peer.fd);
     frame_in_reserve(&t->drive.peer.in, LIVE_STATE_ROOM_BYTES);
     frame_out_reserve(&t->drive.peer.out, LIVE_STATE_ROOM_BYTES / 8);
     *ret = t;
@@ -464,12 +518,14 @@ enum ferry_live_status ferry_live_target_step(struct ferry_live_target *t, struc
     if (!mover_ended(&t->base.m))
         return FERRY_LIVE_BUSY;
     if (t->base.m.state == TARGET_FAILED) {
+        target_calm(t);
         *err = t->base.m.err;
         return FERRY_LIVE_FAILED;
     }
     /* RUNNING. A source that cannot be told finds out by the lock. */
     if (peer_send(&t->drive.peer, &ignored) < 0)
         frame_out_drop(&t->drive.peer.out);
+    target_calm(t);
     return FERRY_LIVE_DONE;
 }
 
@@ -483,6 +539,11 @@ struct ferry_owner *ferry_live_target_take_owner(struct ferry_live_target *t)
     return t->base.m.state == TARGET_DONE ? TAKE_PTR(t->owner) : NULL;
 }
 
+const char *ferry_live_target_source_version(const struct ferry_live_target *t)
+{
+    return t->hello.ferry_version;
+}
+
 const struct ferry_ledger *ferry_live_target_ledger(const struct ferry_live_target *t)
 {
     return &t->ledger;
@@ -492,6 +553,7 @@ void ferry_live_target_free(struct ferry_live_target *t)
 {
     if (!t)
         return;
+    target_calm(t);
     peer_close(&t->drive.peer);
     for (size_t i = 0; i < LIVE_REGIONS_MAX; i++)
         own_close_fd(&t->region_fds[i]);

@@ -82,7 +82,7 @@ static int source_pause(void *self)
     s->pause_ns = mover_now(&s->m);
     mover_allow(&s->m, s->pause_ns, s->pause_timeout_ns);
     if (s->m.running)
-        vm_pause_harts(s->m.vm);
+        s->stopped_ns = vm_pause_harts(s->m.vm);
     s->way->reached(s, SOURCE_AT_HARTS_STOPPED);
     vm_pause_parts(s->m.vm, s->m.observe, s->m.observe_arg);
     s->way->reached(s, SOURCE_AT_PARTS_PAUSED);

@@ -103,6 +103,7 @@ struct source {
     bool quiesced, paused; /* to be undone on the way back */
     bool refused;          /* the target knows that it ended */
     int64_t quiesce_ns, pause_ns;
+    int64_t stopped_ns; /* CLOCK_MONOTONIC: the guest's clock did; 0: it stood still before */
 };
 
 extern const struct machine_table source_table;

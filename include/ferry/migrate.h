@@ -198,6 +198,9 @@ struct ferry_migrate_source_params {
     ferry_migrate_trace_fn *trace;
     ferry_migrate_clock_fn *clock;
     void *opaque;
+    /* What no other host has (1 to 255 bytes, Linux's boot ID): so that the target can tell that
+     * it is on this one. Between ferries only; copied. NULL: it cannot. */
+    const char *host;
 };
 /*
  * One of the two. Connecting to a host or a UNIX socket is part of the migration; all else is
@@ -275,6 +278,9 @@ struct ferry_migrate_target_params {
     struct ferry_migrate_parameters parameters;
     int64_t setup_timeout_ns;  /* for what connected to say what it is; 0 = 30 s */
     int64_t commit_timeout_ns; /* LOADED to COMMIT; 0 = 30 s */
+    /* RAM and state come over a connection, and nothing does; 0 = 300 s. Not of a source that may
+     * wait for its operator, as QEMU may, and a ferry with pause_before_switchover. */
+    int64_t stall_timeout_ns;
     bool no_threads;
     /* May be NULL: */
     ferry_migrate_trace_fn *trace;
@@ -286,12 +292,15 @@ struct ferry_migrate_target_params {
     /* All is loaded and committed: shall the harts start? NULL: yes. */
     bool (*run)(void *opaque);
     void *opaque;
+    const char *host; /* as the source's; copied */
 };
 /* One of the two, taken on success. */
 FERRY_API int ferry_migrate_target_new(struct ferry_migrate_target **ret,
                                        const struct ferry_migrate_target_params *params,
                                        struct ferry_listener **listener, struct ferry_chan **chan,
                                        struct ferry_err *err) FERRY_MUST_CHECK;
+/* From build() on: both sides have said what host they are on, and it is the same. */
+FERRY_API bool ferry_migrate_target_is_local(const struct ferry_migrate_target *t);
 /* Where it waits for its source, "tcp:127.0.0.1:40123"; NULL: not yet, or no longer. A loan. */
 FERRY_API const char *ferry_migrate_target_listening(const struct ferry_migrate_target *t);
 FERRY_API int ferry_migrate_target_fd(const struct ferry_migrate_target *t); /* POLLIN */
@@ -309,8 +318,13 @@ FERRY_API enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migra
                                                               struct ferry_err *err);
 /* After DONE: the harts were started. */
 FERRY_API bool ferry_migrate_target_running(const struct ferry_migrate_target *t);
+/*
+ * The guest shall not come: the source is told, and step() returns FAILED, at once or when the
+ * source has heard. -EBUSY: it runs here. Once more: the source is not waited for.
+ */
 FERRY_API int ferry_migrate_target_cancel(struct ferry_migrate_target *t,
                                           struct ferry_err *err) FERRY_MUST_CHECK;
+/* For a VMM that shows the target's side of the progress; ferry shows the source's. */
 FERRY_API void ferry_migrate_target_info(const struct ferry_migrate_target *t,
                                          struct ferry_migrate_info *ret);
 FERRY_API const struct ferry_migrate_ledger *

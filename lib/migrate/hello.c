@@ -33,7 +33,7 @@ uint32_t hello_capabilities(const struct ferry_migrate_capabilities *c)
 
 static void hello_text8(struct buf *out, const char *text)
 {
-    size_t n = strnlen(text, WIRE_TEXT8_MAX_BYTES);
+    size_t length = strlen(text), n = length < WIRE_TEXT8_MAX_BYTES ? length : WIRE_TEXT8_MAX_BYTES;
 
     buf_u8(out, (uint8_t)n);
     buf_put(out, text, n);
@@ -57,8 +57,47 @@ static void hello_put_parts(struct buf *out, const struct ferry_vm *vm)
     }
 }
 
-void hello_put(struct buf *out, const char *version, bool dry_run, const struct hello_side *here,
-               const char *description)
+/* The nth of a VM's that is known; false: there are no more. */
+struct fact_walk {
+    const struct ferry_vm *vm;
+    size_t part, index;
+};
+
+static bool next_fact(struct fact_walk *w, struct ferry_fact *ret)
+{
+    const struct ferry_part *part;
+
+    while ((part = ferry_vm_part(w->vm, w->part))) {
+        *ret = (struct ferry_fact){0};
+        if (!part->ops || !part->ops->fact_at || part->ops->fact_at(part->obj, w->index, ret) < 0) {
+            w->part++;
+            w->index = 0;
+            continue;
+        }
+        w->index++;
+        if (*ret->value)
+            return true;
+    }
+    return false;
+}
+
+static void hello_put_facts(struct buf *out, const struct ferry_vm *vm)
+{
+    struct fact_walk walk = {.vm = vm};
+    struct ferry_fact fact;
+    size_t at = out->len_bytes;
+    uint16_t count = 0;
+
+    buf_be16(out, 0);
+    for (; count < HELLO_FACTS_MAX && next_fact(&walk, &fact); count++) {
+        hello_text8(out, fact.name);
+        hello_text8(out, fact.value);
+    }
+    buf_set_be16(out, at, count);
+}
+
+void hello_put(struct buf *out, const char *version, bool dry_run, bool steady,
+               const struct hello_side *here, const char *description)
 {
     const struct ram_blocks *blocks = here->blocks;
     bool multifd = here->capabilities & HELLO_CAP_MULTIFD;
@@ -68,7 +107,7 @@ void hello_put(struct buf *out, const char *version, bool dry_run, const struct 
     buf_be16(out, WIRE_FERRY_PROTOCOL);
     buf_be16(out, WIRE_FERRY_OLDEST);
     hello_text8(out, version);
-    buf_u8(out, dry_run ? 1 : 0);
+    buf_u8(out, (uint8_t)((dry_run ? HELLO_DRY_RUN : 0) | (steady ? HELLO_STEADY : 0)));
     buf_be32(out, here->capabilities);
     buf_be16(out, (uint16_t)blocks->count);
     for (size_t i = 0; i < blocks->count; i++) {
@@ -80,8 +119,10 @@ void hello_put(struct buf *out, const char *version, bool dry_run, const struct 
     buf_put(out, description, n);
     buf_u8(out, multifd ? (uint8_t)here->channels : 0);
     hello_text8(out, multifd ? here->compression : "none");
-    if (!out->failed)
-        be32_store(out->data + start, (uint32_t)(out->len_bytes - start - 4));
+    hello_put_facts(out, here->vm);
+    if (here->host)
+        hello_text8(out, here->host);
+    buf_set_be32(out, start, (uint32_t)(out->len_bytes - start - 4));
 }
 
 /* --- Reading --- */
@@ -114,11 +155,22 @@ static struct rd hello_list(struct rd *r, uint16_t n, size_t tail_bytes)
     return r->failed ? rd_make(NULL, 0) : rd_make(r->data + start, r->pos_bytes - start);
 }
 
+static struct rd hello_get_facts(struct rd *r, uint16_t n)
+{
+    size_t start = r->pos_bytes;
+    char text[WIRE_TEXT8_MAX_BYTES + 1];
+
+    for (uint32_t i = 0; i < 2u * n && !r->failed; i++)
+        hello_get_text8(r, text);
+    return r->failed ? rd_make(NULL, 0) : rd_make(r->data + start, r->pos_bytes - start);
+}
+
 int hello_get(struct rd *in, bool final, struct hello *ret, struct ferry_err *err)
 {
     const uint8_t *head = rd_peek(in, 4);
     uint32_t n = head ? be32_load(head) : 0;
     const uint8_t *data;
+    uint8_t flags;
     struct rd r;
 
     if (n > HELLO_MAX_BYTES)
@@ -133,7 +185,9 @@ int hello_get(struct rd *in, bool final, struct hello *ret, struct ferry_err *er
     ret->protocol = rd_be16(&r);
     ret->oldest = rd_be16(&r);
     hello_get_text8(&r, ret->version);
-    ret->dry_run = rd_u8(&r) & 1;
+    flags = rd_u8(&r);
+    ret->dry_run = flags & HELLO_DRY_RUN;
+    ret->steady = flags & HELLO_STEADY;
     ret->capabilities = rd_be32(&r);
     ret->block_count = rd_be16(&r);
     if (ret->block_count > WIRE_RAM_BLOCKS_MAX)
@@ -148,10 +202,19 @@ int hello_get(struct rd *in, bool final, struct hello *ret, struct ferry_err *er
         r.failed = true;
     ret->description = (const char *)rd_take(&r, ret->description_bytes);
     ret->channels = 0;
+    ret->fact_count = 0;
+    ret->host[0] = '\0';
     if (!r.failed && rd_left(&r)) {
         ret->channels = rd_u8(&r);
         hello_get_text8(&r, ret->compression);
     }
+    if (!r.failed && rd_left(&r)) {
+        ret->fact_count = rd_be16(&r);
+        r.failed |= ret->fact_count > HELLO_FACTS_MAX;
+        ret->facts = hello_get_facts(&r, ret->fact_count);
+    }
+    if (!r.failed && rd_left(&r))
+        hello_get_text8(&r, ret->host);
     if (r.failed || memchr(ret->description, 0, ret->description_bytes))
         return err_set(err, EPROTO, "ferry/hello is not as it should be");
     return 0;
@@ -237,6 +300,29 @@ static void compare_parts(struct differences *d, const struct hello *theirs,
     }
 }
 
+/* One that only one side knows of is of another version's. */
+static void compare_facts(struct differences *d, const struct hello *theirs,
+                          const struct ferry_vm *vm)
+{
+    struct fact_walk walk = {.vm = vm};
+    struct ferry_fact ours;
+
+    while (next_fact(&walk, &ours)) {
+        struct rd r = theirs->facts;
+
+        for (uint16_t i = 0; i < theirs->fact_count; i++) {
+            char name[WIRE_TEXT8_MAX_BYTES + 1], value[WIRE_TEXT8_MAX_BYTES + 1];
+            char shown[TEXT_NAME_BYTES];
+
+            hello_get_text8(&r, name);
+            hello_get_text8(&r, value);
+            if (!strcmp(name, ours.name) && strcmp(value, ours.value))
+                differences_add(d, "%s is %s there and %s here", ours.name,
+                                text_name(shown, value, strlen(value)), ours.value);
+        }
+    }
+}
+
 static void compare_multifd(struct differences *d, const struct hello *theirs,
                             const struct hello_side *here)
 {
@@ -245,10 +331,10 @@ static void compare_multifd(struct differences *d, const struct hello *theirs,
     if (!theirs->channels || !(here->capabilities & HELLO_CAP_MULTIFD))
         return;
     if (theirs->channels != here->channels)
-        differences_add(d, "multifd-channels is %u there and %u here", theirs->channels,
-                        here->channels);
+        differences_add(d, "multifd-channels (--channels) is %u there and %u here",
+                        theirs->channels, here->channels);
     if (strcmp(theirs->compression, here->compression) != 0)
-        differences_add(d, "multifd-compression is %s there and %s here",
+        differences_add(d, "multifd-compression (--compress) is %s there and %s here",
                         text_name(shown, theirs->compression, strlen(theirs->compression)),
                         here->compression);
 }
@@ -268,11 +354,22 @@ int hello_compare(const struct hello *theirs, const struct hello_side *here, con
                         theirs->oldest, theirs->protocol, WIRE_FERRY_OLDEST, WIRE_FERRY_PROTOCOL);
     for (size_t i = 0; i < sizeof(hello_names) / sizeof(hello_names[0]); i++)
         if ((theirs->capabilities ^ capabilities) & hello_names[i].bit)
-            differences_add(&d, "capability %s is %s there and %s here", hello_names[i].name,
+            differences_add(&d, "capability %s%s is %s there and %s here", hello_names[i].name,
+                            hello_names[i].bit == HELLO_CAP_MULTIFD ? " (--channels)" : "",
                             theirs->capabilities & hello_names[i].bit ? "on" : "off",
                             capabilities & hello_names[i].bit ? "on" : "off");
     compare_multifd(&d, theirs, here);
     compare_blocks(&d, theirs, here->blocks);
     compare_parts(&d, theirs, here->vm);
+    compare_facts(&d, theirs, here->vm);
+    return differences_end(&d, err);
+}
+
+int hello_compare_facts(const struct hello *theirs, const struct ferry_vm *vm,
+                        struct ferry_err *err)
+{
+    struct differences d = {0};
+
+    compare_facts(&d, theirs, vm);
     return differences_end(&d, err);
 }

@@ -5,12 +5,14 @@
  *
  *     u32 length of what follows
  *     u16 protocol, u16 oldest protocol it can speak, text8 ferry version
- *     u8 flags: 1 dry run
+ *     u8 flags: 1 dry run, 2 steady (below)
  *     u32 capabilities (enum hello_capability, or'ed)
  *     u16 blocks, per block: text8 name, u64 length
  *     u16 parts, per part with state: text8 idstr, u32 instance, u32 version, u8 1 if optional
  *     u32 length and text: the machine's description
  *     u8 channels of multifd, 0 without; text8 its compression. May be missing
+ *     u16 facts, per fact (<ferry/part.h>): text8 name, text8 value. May be missing
+ *     text8 what no other host has. May be missing
  *     what a newer protocol adds, skipped
  */
 #pragma once
@@ -28,6 +30,7 @@
 #define HELLO_MAX_BYTES             (2u << 20)
 #define HELLO_DESCRIPTION_MAX_BYTES (1u << 20) /* hundreds of devices: ~100 KiB */
 #define HELLO_PARTS_MAX             4096u
+#define HELLO_FACTS_MAX             1024u
 
 /* Wire numbers: never reused. */
 enum hello_capability {
@@ -42,6 +45,7 @@ struct hello {
     uint16_t protocol, oldest;
     char version[WIRE_TEXT8_MAX_BYTES + 1];
     bool dry_run;
+    bool steady; /* waits for nobody's word between RAM and the state; older ones do not say */
     uint32_t capabilities;
     struct rd blocks, parts; /* loans: the lists, checked for form */
     uint16_t block_count, part_count;
@@ -49,6 +53,9 @@ struct hello {
     uint32_t description_bytes;
     uint8_t channels; /* 0: no multifd, or not said */
     char compression[WIRE_TEXT8_MAX_BYTES + 1];
+    struct rd facts; /* a loan: the list, checked for form */
+    uint16_t fact_count;
+    char host[WIRE_TEXT8_MAX_BYTES + 1]; /* "": not said */
 };
 
 /* What each side has, and what both must have alike. All loans. */
@@ -58,13 +65,17 @@ struct hello_side {
     const char *compression;
     const struct ram_blocks *blocks;
     const struct ferry_vm *vm;
+    const char *host; /* NULL: not said */
 };
+
+/* Of the byte of flags; what a reader does not know it passes over. */
+enum { HELLO_DRY_RUN = 1, HELLO_STEADY = 2 };
 
 uint32_t hello_capabilities(const struct ferry_migrate_capabilities *c);
 
 /* The section's data. */
-void hello_put(struct buf *out, const char *version, bool dry_run, const struct hello_side *here,
-               const char *description);
+void hello_put(struct buf *out, const char *version, bool dry_run, bool steady,
+               const struct hello_side *here, const char *description);
 /*
  * Data from in: 0, -ENODATA if more bytes are needed (not final), or a refusal. Loans are in's.
  */
@@ -75,3 +86,6 @@ int hello_get(struct rd *in, bool final, struct hello *ret, struct ferry_err *er
  */
 int hello_compare(const struct hello *theirs, const struct hello_side *here, const char *more,
                   struct ferry_err *err) FERRY_MUST_CHECK;
+/* The facts alone, which more of are known once the host's things are open. */
+int hello_compare_facts(const struct hello *theirs, const struct ferry_vm *vm,
+                        struct ferry_err *err) FERRY_MUST_CHECK;

@@ -35,7 +35,7 @@ static void lane_wait(struct lane *lane, const struct lane_want *want)
 
         if (left_ns < 0)
             left_ns = 0;
-        ts = (struct timespec){.tv_sec = left_ns / 1000000000, .tv_nsec = left_ns % 1000000000};
+        ts = clock_timespec(left_ns);
         timeout = &ts;
     }
     (void)!ppoll(p, 2, timeout, NULL);

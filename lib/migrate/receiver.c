@@ -401,8 +401,7 @@ static int receiver_read(struct receiver *r, struct lane_want *want, struct ferr
         if (n < 0)
             return (int)n;
         if (n == 0)
-            return err_set(err, ECONNRESET,
-                           "the source closed the connection in the middle of RAM");
+            return chan_cut_short(r->params.chan, err);
         atomic_fetch_add(&r->counters.bytes, (uint64_t)n);
         r->staged_bytes = (size_t)n;
         r->staged_used_bytes = 0;

@@ -61,7 +61,8 @@ void sender_bytes(struct sender *s, struct buf *bytes);
 void sender_last(struct sender *s, struct buf *bytes);
 /*
  * Nothing leaves any more, also not from the thread: true, and the target lacks something. false:
- * too late, some of what sender_last() was given may be there; nothing was changed.
+ * too late, some of what sender_last() was given may be there, or the file has its name; nothing
+ * was changed.
  */
 bool sender_halt(struct sender *s) FERRY_MUST_CHECK;
 /*

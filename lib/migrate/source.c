@@ -93,11 +93,12 @@ static int source_send_hello(struct ferry_migrate_source *s, struct buf *out)
         .compression = s->codec->name,
         .blocks = &s->guest.blocks,
         .vm = s->base.m.vm,
+        .host = s->host,
     };
 
     stream_put_section(out, WIRE_SECTION_FULL, SOURCE_HELLO_ID, WIRE_FERRY_IDSTR, 0, HELLO_VERSION);
     s->hello_bytes = out->len_bytes;
-    hello_put(out, s->version, s->dry_run, &here, s->description);
+    hello_put(out, s->version, s->dry_run, !s->base.hold, &here, s->description);
     s->hello_bytes = out->len_bytes - s->hello_bytes;
     stream_put_footer(out, SOURCE_HELLO_ID);
     if (out->failed)
@@ -510,7 +511,9 @@ static int stream_reclaim(struct source *base)
     struct ferry_err err;
 
     if (!s->bereft_ns) {
-        bool there = s->sender && !base->refused && !sender_halt(s->sender);
+        /* Nobody runs what is in a file. */
+        bool there = s->sender && !base->refused && !sender_halt(s->sender) &&
+                     !chan_traits(s->chan)->seekable;
 
         stream_end(base);
         if (there)

@@ -34,6 +34,7 @@ struct ferry_migrate_source {
     struct session session;
 
     char *description, *version;
+    char *host;           /* NULL: not said */
     uint64_t hello_bytes; /* of the data of section "ferry/hello"; 0: it was not sent */
     bool dry_run;
     enum ferry_migrate_peer peer;
@@ -78,6 +79,7 @@ struct ferry_migrate_source {
     uint64_t bytes_before;
     int64_t stall_timeout_ns;
     uint64_t seen_progress; /* when the clock was looked at last */
+    int64_t look_ns;        /* when to look again; INT64_MAX: progress does not count now */
     bool seen_blocked;
     int64_t begin_ns, asked_ns, active_ns, round_ns, saved_ns, sent_ns, commit_ns, end_ns;
     uint64_t precopy_bytes;

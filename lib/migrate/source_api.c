@@ -19,6 +19,8 @@
 #define SOURCE_SETUP_NS INT64_C(30000000000)
 #define SOURCE_PAUSE_NS INT64_C(10000000000)
 #define SOURCE_STALL_NS INT64_C(60000000000)
+/* In a time limit; a peer that takes something wakes nobody, and a stall is noticed so late. */
+#define SOURCE_LOOKS    32
 /* A turn takes some 0.1 ms. */
 #define SOURCE_DEAF_NS  INT64_C(2000000)
 
@@ -241,6 +243,7 @@ static void source_look_at_clock(struct ferry_migrate_source *s)
 {
     int64_t now = source_now(s);
 
+    s->look_ns = INT64_MAX;
     if (s->sender && (s->base.m.state == SOURCE_SEND || s->base.m.state == SOURCE_ACTIVE) &&
         !s->lanes_awaited) {
         uint64_t progress = source_progress(s);
@@ -253,6 +256,7 @@ static void source_look_at_clock(struct ferry_migrate_source *s)
             mover_allow(&s->base.m, now, s->stall_timeout_ns);
         s->seen_progress = progress;
         s->seen_blocked = blocked;
+        s->look_ns = now + s->base.m.limit_ns / SOURCE_LOOKS;
     }
     mover_look_at_clock(&s->base.m, s->heard_ns);
 }
@@ -285,7 +289,8 @@ static int source_set_up(struct ferry_migrate_source *s,
     s->base.hold = params->capabilities.pause_before_switchover;
     s->description = strdup(params->description ? params->description : "");
     s->version = strdup(params->version);
-    if (!s->description || !s->version)
+    s->host = params->host ? strdup(params->host) : NULL;
+    if (!s->description || !s->version || (params->host && !s->host))
         return err_set(err, ENOMEM, "no memory for a migration");
     s->base.m.running = params->running;
     s->dry_run = params->dry_run;
@@ -395,7 +400,7 @@ int64_t ferry_migrate_source_deadline_ns(const struct ferry_migrate_source *s)
         deadline = s->want.until_ns;
     if (s->deaf_until_ns && s->deaf_until_ns < deadline)
         deadline = s->deaf_until_ns;
-    return deadline;
+    return s->look_ns < deadline ? s->look_ns : deadline;
 }
 
 enum ferry_migrate_status ferry_migrate_source_step(struct ferry_migrate_source *s,
@@ -469,7 +474,9 @@ int ferry_migrate_source_cancel(struct ferry_migrate_source *s, struct ferry_err
 {
     /* Who starts the guest unasked may have everything. */
     if (s->base.m.state == SOURCE_SEND && !sender_halt(s->sender))
-        return err_set(err, EBUSY, "too late to cancel: the target may run the guest");
+        return err_set(err, EBUSY, "too late to cancel: %s",
+                       chan_traits(s->chan)->seekable ? "the file is complete"
+                                                      : "the target may run the guest");
     return source_cancel(&s->base, err);
 }
 
@@ -581,5 +588,6 @@ void ferry_migrate_source_free(struct ferry_migrate_source *s)
     session_free(&s->session);
     free(s->description);
     free(s->version);
+    free(s->host);
     free(s);
 }

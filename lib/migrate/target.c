@@ -174,6 +174,11 @@ static void stream_late(struct target *base)
     else if (!t->ready)
         err_set(&base->m.err, ETIMEDOUT,
                 "the source began, and did not say within %" PRId64 " ms what it sends", ms);
+    else if (!t->awaited)
+        err_set(&base->m.err, ETIMEDOUT,
+                "nothing came from the source for %" PRId64 " ms while the target was %s; is its "
+                "process stopped, or its host gone?",
+                ms, mover_doing(&base->m));
     else
         err_set(&base->m.err, ETIMEDOUT,
                 "only %u of %u channels said within %" PRId64 " ms which they are; set "

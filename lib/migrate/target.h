@@ -33,6 +33,8 @@ struct ferry_migrate_target {
     struct session session;
 
     char *version;
+    char *host; /* NULL: not known */
+    bool local; /* the source is on it, too */
     int (*build)(void *opaque, const char *description, struct ferry_vm **vm,
                  struct ferry_err *err);
     int (*open)(void *opaque, bool dry_run, struct ferry_err *err);
@@ -42,7 +44,7 @@ struct ferry_migrate_target {
     bool any_file; /* capabilities.mapped_ram is what the file says */
     unsigned mapped_channels;
     bool direct_io;
-    int64_t setup_timeout_ns, commit_timeout_ns;
+    int64_t setup_timeout_ns, commit_timeout_ns, stall_timeout_ns;
     bool no_threads;
     ferry_migrate_trace_fn *trace;
     int (*activate)(void *opaque, struct ferry_err *err);
@@ -75,6 +77,9 @@ struct ferry_migrate_target {
 
     bool may_answer, asked; /* the return path is open; the source is ferry */
     bool greeted, dry_run;
+    bool steady; /* the source: it has no reason to be silent for long */
+    uint64_t seen_bytes;
+    int64_t look_ns; /* when to see what has come; INT64_MAX: it need not come */
     struct buf answers;
     size_t answered_bytes;
 

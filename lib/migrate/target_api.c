@@ -15,6 +15,9 @@
 
 #define TARGET_SETUP_NS   INT64_C(30000000000)
 #define TARGET_COMMIT_NS  INT64_C(30000000000)
+/* A rate that the operator allows may leave long silences between two batches. */
+#define TARGET_STALL_NS   INT64_C(300000000000)
+#define TARGET_LOOKS      32 /* in that time */
 #define TARGET_READ_BYTES (32u << 10)
 /* Of those who connected, besides the channels: a source finds room whoever else is there. */
 #define TARGET_SILENT_MAX 16u
@@ -156,6 +159,31 @@ static void target_check_awaited(struct ferry_migrate_target *t)
         t->base.m.deadline_ns = INT64_MAX;
 }
 
+/*
+ * A source that is stopped, or whose host is gone without a word, would else hold this host's
+ * memory for ever.
+ */
+static void target_look_at_progress(struct ferry_migrate_target *t)
+{
+    bool reads = t->base.m.state == TARGET_READ || t->base.m.state == TARGET_RAM;
+    int64_t now = target_now(t);
+    uint64_t bytes;
+
+    t->look_ns = INT64_MAX;
+    if (!reads || t->awaited || !t->steady || !t->chan || !chan_traits(t->chan)->both_ways)
+        return;
+    bytes = t->receiver ? atomic_load(&receiver_counters(t->receiver)->bytes) : 0;
+    if (t->multifd)
+        bytes += multifd_in_totals(t->multifd).bytes;
+    /* The receiver's thread has the channel while RAM comes. */
+    if (t->base.m.state == TARGET_READ)
+        bytes += t->chan->received_bytes;
+    if (bytes != t->seen_bytes || t->base.m.deadline_ns == INT64_MAX)
+        mover_allow(&t->base.m, now, t->stall_timeout_ns);
+    t->seen_bytes = bytes;
+    t->look_ns = now + t->stall_timeout_ns / TARGET_LOOKS;
+}
+
 /* --- What comes --- */
 
 /* 1: some bytes more, 0: none now. */
@@ -182,6 +210,15 @@ static int target_feed(struct ferry_migrate_target *t, struct budget *turn)
     return 1;
 }
 
+/* What could not be read is where it was cut; that it was is why. */
+static int target_blame_end(struct ferry_migrate_target *t)
+{
+    struct ferry_err why;
+
+    (void)!chan_cut_short(t->chan, &why);
+    return err_prefix(&t->base.m.err, "%s", why.text);
+}
+
 /* Items until bytes are missing, RAM begins, or it is somebody else's turn. */
 static void target_read(struct ferry_migrate_target *t)
 {
@@ -195,6 +232,8 @@ static void target_read(struct ferry_migrate_target *t)
         if (t->base.m.again)
             return;
         r = target_item(t);
+        if (r < 0 && t->gone)
+            r = target_blame_end(t);
         if (r != 0) {
             mover_fire(&t->base.m, r < 0 ? MOVE_EV_FAULT : (enum move_event)r);
             continue;
@@ -203,7 +242,8 @@ static void target_read(struct ferry_migrate_target *t)
         if (t->base.m.again)
             continue;
         if (t->gone) {
-            mover_fire(&t->base.m, MOVE_EV_GONE);
+            (void)!chan_cut_short(t->chan, &t->base.m.err);
+            mover_fire(&t->base.m, MOVE_EV_FAULT);
             return;
         }
         r = target_feed(t, &turn);
@@ -299,7 +339,8 @@ static int target_set_up(struct ferry_migrate_target *t,
 
     target_init(&t->base, &migrate_target_way, "migration", session_clock, &t->session);
     t->version = strdup(params->version);
-    if (!t->version)
+    t->host = params->host ? strdup(params->host) : NULL;
+    if (!t->version || (params->host && !t->host))
         return err_set(err, ENOMEM, "no memory for a migration");
     t->base.m.vm = params->vm;
     t->build = params->build;
@@ -313,6 +354,8 @@ static int target_set_up(struct ferry_migrate_target *t,
     t->direct_io = params->parameters.direct_io;
     t->setup_timeout_ns = params->setup_timeout_ns ? params->setup_timeout_ns : TARGET_SETUP_NS;
     t->commit_timeout_ns = params->commit_timeout_ns ? params->commit_timeout_ns : TARGET_COMMIT_NS;
+    t->stall_timeout_ns = params->stall_timeout_ns ? params->stall_timeout_ns : TARGET_STALL_NS;
+    t->look_ns = INT64_MAX;
     t->no_threads = params->no_threads;
     t->trace = params->trace;
     t->activate = params->activate;
@@ -409,7 +452,7 @@ int64_t ferry_migrate_target_deadline_ns(const struct ferry_migrate_target *t)
         deadline = t->arrived[0].until_ns;
     if (t->resting_until_ns && t->resting_until_ns < deadline)
         deadline = t->resting_until_ns;
-    return deadline;
+    return t->look_ns < deadline ? t->look_ns : deadline;
 }
 
 enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target *t,
@@ -436,6 +479,7 @@ enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target 
     if (t->base.m.state == TARGET_DRAIN)
         target_drain(t);
     target_check_awaited(t);
+    target_look_at_progress(t);
     mover_look_at_clock(&t->base.m, heard_ns);
     if (!mover_ended(&t->base.m)) {
         target_answer(t);
@@ -452,6 +496,11 @@ enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target 
     default:
         return FERRY_MIGRATE_BUSY;
     }
+}
+
+bool ferry_migrate_target_is_local(const struct ferry_migrate_target *t)
+{
+    return t->local;
 }
 
 bool ferry_migrate_target_running(const struct ferry_migrate_target *t)
@@ -513,5 +562,6 @@ void ferry_migrate_target_free(struct ferry_migrate_target *t)
     buf_free(&t->answers);
     session_free(&t->session);
     free(t->version);
+    free(t->host);
     free(t);
 }

@@ -121,11 +121,16 @@ static int items_hello(struct ferry_migrate_target *t)
     if (!description)
         return err_set(&t->base.m.err, ENOMEM, "no memory for the machine's description");
     t->dry_run = hello.dry_run;
+    t->steady = hello.steady;
+    t->local = t->host && !strcmp(t->host, hello.host);
     r = items_agree(t, &hello, description);
     if (r == 0)
         r = items_match(t);
     if (r == 0 && t->open)
         r = t->open(t->opaque, t->dry_run, &t->base.m.err);
+    /* Of a block device nothing was known before. */
+    if (r == 0 && t->base.m.vm)
+        r = hello_compare_facts(&hello, t->base.m.vm, &t->base.m.err);
     if (r == 0)
         r = t->dry_run ? guest_ram_check_ours(&t->guest, &t->base.m.err) : items_ready(t);
     if (r < 0)

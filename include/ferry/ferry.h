@@ -2,8 +2,11 @@
 /* libferry: everything, and its version. */
 #pragma once
 
+#include <ferry/analyze.h>
+#include <ferry/chan.h>
 #include <ferry/err.h>
 #include <ferry/live.h>
+#include <ferry/migrate.h>
 #include <ferry/part.h>
 #include <ferry/ram.h>
 #include <ferry/state.h>

@@ -32,6 +32,18 @@ struct ferry_named_fd {
     int fd;                         /* a loan; -1 while not attached */
 };
 
+/*
+ * Something that the guest sees and that comes from the host: "disk on virtio-mmio-bus.7: capacity"
+ * is "67108864 bytes". Between two hosts it is compared, by its name, before the guest moves.
+ */
+#define FERRY_FACT_NAME_BYTES  96 /* with its NUL; unique in the VM */
+#define FERRY_FACT_VALUE_BYTES 64
+
+struct ferry_fact {
+    char name[FERRY_FACT_NAME_BYTES];
+    char value[FERRY_FACT_VALUE_BYTES]; /* "": not known yet; nothing is compared */
+};
+
 /* Every member may be NULL: nothing to do. */
 struct ferry_part_ops {
     /*
@@ -51,6 +63,18 @@ struct ferry_part_ops {
      * Takes *fd on success. Undone by the part's own destructor.
      */
     int (*adopt)(void *obj, const char *name, int *fd, struct ferry_err *err);
+    /*
+     * The index-th fact; 0, or -ENOENT past the last. Asked before the part is attached, too: then
+     * it may look at its host, but opens nothing.
+     */
+    int (*fact_at)(void *obj, size_t index, struct ferry_fact *ret);
+    /*
+     * Like fd_at, for what there may be more or fewer of at each time, as clients: asked in the
+     * pause, after the part has paused. Names are the part's idstr, '/' and what it likes. The part
+     * of that idstr is given them (adopt) by a handover's target that knows of such; which is no
+     * condition: what nobody takes is closed, and the guest goes over all the same.
+     */
+    int (*extra_fd_at)(void *obj, size_t index, struct ferry_named_fd *ret);
 };
 
 struct ferry_part {
@@ -63,9 +87,12 @@ struct ferry_part {
 };
 
 struct ferry_vm_ops {
-    /* Stop every hart at an instruction boundary and the guest's clock; returns when all stopped.
+    /*
+     * Stop every hart at an instruction boundary and the guest's clock. Returns when all stopped,
+     * with the instant at which the clock did: CLOCK_MONOTONIC, the very reading that it stands at.
      */
-    void (*pause)(void *opaque);
+    int64_t (*pause)(void *opaque);
+    /* The guest has not left after all: the harts run, and the clock as if it had not stopped. */
     void (*resume)(void *opaque);
 };
 
@@ -80,9 +107,16 @@ struct ferry_vm_params {
 FERRY_API int ferry_vm_new(struct ferry_vm **ret, const struct ferry_vm_params *params,
                            struct ferry_err *err) FERRY_MUST_CHECK;
 FERRY_API void ferry_vm_free(struct ferry_vm *vm);
-/* Parts are saved, loaded, paused and resumed in the order they were added. Copies *part. */
+/*
+ * Parts are saved, loaded, paused and resumed in the order they were added. Copies *part. They come
+ * and go while the guest runs, but not during a move, for which the list is read once: -EBUSY where
+ * one is about to pause. What ferry_vm_part() gave out is then no longer valid.
+ */
 FERRY_API int ferry_vm_add_part(struct ferry_vm *vm, const struct ferry_part *part,
                                 struct ferry_err *err) FERRY_MUST_CHECK;
+/* The object is its owner's, who stops using the list for it first: -ENOENT, there is no such. */
+FERRY_API int ferry_vm_remove_part(struct ferry_vm *vm, const char *idstr, uint32_t instance_id,
+                                   struct ferry_err *err) FERRY_MUST_CHECK;
 FERRY_API size_t ferry_vm_part_count(const struct ferry_vm *vm);
 FERRY_API const struct ferry_part *ferry_vm_part(const struct ferry_vm *vm, size_t index);
 FERRY_API struct ferry_ram *ferry_vm_ram(const struct ferry_vm *vm);

@@ -116,5 +116,3 @@ FERRY_API void ferry_ram_mark_dirty(struct ferry_ram_region *region, uint64_t pa
  */
 FERRY_API void ferry_ram_harvest_begin(struct ferry_ram *ram);
 FERRY_API uint64_t ferry_ram_harvest(struct ferry_ram_region *region, uint64_t *bitmap);
-/* Harvested pages that could not be sent: the next harvest returns them again. VM's thread. */
-FERRY_API void ferry_ram_put_back(struct ferry_ram_region *region, const uint64_t *bitmap);

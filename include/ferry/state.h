@@ -178,7 +178,6 @@ struct ferry_table {
 
 /* For custom fields. Writing is sticky: a failure shows when the section ends. */
 FERRY_API void ferry_out_put(struct ferry_out *out, const void *data, size_t n);
-FERRY_API void ferry_out_zeros(struct ferry_out *out, size_t n);
 FERRY_API void ferry_out_u8(struct ferry_out *out, uint8_t v);
 FERRY_API void ferry_out_be16(struct ferry_out *out, uint16_t v);
 FERRY_API void ferry_out_be32(struct ferry_out *out, uint32_t v);

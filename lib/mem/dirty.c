@@ -124,11 +124,3 @@ uint64_t ferry_ram_harvest(struct ferry_ram_region *region, uint64_t *bitmap)
     }
     return newly;
 }
-
-void ferry_ram_put_back(struct ferry_ram_region *region, const uint64_t *bitmap)
-{
-    if (!region->taken || !atomic_load_explicit(&region->logging, memory_order_acquire))
-        return;
-    for (size_t w = 0; w < ram_words(region); w++)
-        region->taken[w] |= bitmap[w];
-}

@@ -17,11 +17,6 @@ void ferry_out_put(struct ferry_out *out, const void *data, size_t n)
     buf_put(out_buf(out), data, n);
 }
 
-void ferry_out_zeros(struct ferry_out *out, size_t n)
-{
-    buf_zeros(out_buf(out), n);
-}
-
 void ferry_out_u8(struct ferry_out *out, uint8_t v)
 {
     buf_u8(out_buf(out), v);

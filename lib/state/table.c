@@ -162,8 +162,8 @@ static int check_field_kind(const struct ferry_field *f, const struct table_path
     return table_refuse(err, EINVAL, path, f->name, -1, "unknown kind %d", (int)f->kind);
 }
 
-static int check_field(const struct ferry_field *f, size_t obj_bytes, const struct table_path *path,
-                       unsigned depth, struct ferry_err *err)
+static int check_field(const struct ferry_table *t, const struct ferry_field *f, size_t obj_bytes,
+                       const struct table_path *path, unsigned depth, struct ferry_err *err)
 {
     struct table_path step = {.up = path, .name = f->name, .separator = '.', .index = -1};
     uint64_t end = f->offset + (uint64_t)f->size_bytes * f->count;
@@ -171,6 +171,10 @@ static int check_field(const struct ferry_field *f, size_t obj_bytes, const stru
 
     if (!f->name)
         return table_refuse(err, EINVAL, path, NULL, -1, "a field without a name");
+    if (f->since > t->version)
+        return table_refuse(err, EINVAL, path, f->name, -1,
+                            "is there since version %u of a table of version %u: raise the table's",
+                            f->since, t->version);
     r = check_field_kind(f, path, err);
     if (r < 0)
         return r;
@@ -215,7 +219,7 @@ static int check_table(const struct ferry_table *t, size_t obj_bytes, const stru
         return table_refuse(err, EINVAL, path, NULL, -1, "minimum version %u is above version %u",
                             t->minimum_version, t->version);
     for (uint32_t i = 0; i < t->field_count; i++) {
-        r = check_field(&t->fields[i], obj_bytes, path, depth, err);
+        r = check_field(t, &t->fields[i], obj_bytes, path, depth, err);
         if (r < 0)
             return r;
     }

@@ -77,10 +77,22 @@ static int vm_check_part(const struct ferry_vm *vm, const struct ferry_part *par
     return part->table ? state_table_check(part->table, part->obj_bytes, err) : 0;
 }
 
+/* Who was asked to take no new request has to be told that it may again. */
+static int vm_check_still(const struct ferry_vm *vm, const char *idstr, struct ferry_err *err)
+{
+    if (!vm->quiescing)
+        return 0;
+    return err_set(err, EBUSY,
+                   "part \"%.40s\": the list of parts cannot change while the VM is about to move",
+                   idstr ? idstr : "");
+}
+
 int ferry_vm_add_part(struct ferry_vm *vm, const struct ferry_part *part, struct ferry_err *err)
 {
-    int r = vm_check_part(vm, part, err);
+    int r = vm_check_still(vm, part->idstr, err);
 
+    if (!r)
+        r = vm_check_part(vm, part, err);
     if (r < 0)
         return r;
     if (vm->part_count == vm->part_cap) {
@@ -93,6 +105,24 @@ int ferry_vm_add_part(struct ferry_vm *vm, const struct ferry_part *part, struct
         vm->part_cap = cap;
     }
     vm->parts[vm->part_count++] = *part;
+    return 0;
+}
+
+int ferry_vm_remove_part(struct ferry_vm *vm, const char *idstr, uint32_t instance_id,
+                         struct ferry_err *err)
+{
+    const struct ferry_part *part = vm_find_part(vm, idstr, instance_id);
+    size_t index;
+    int r = vm_check_still(vm, idstr, err);
+
+    if (r < 0)
+        return r;
+    if (!part)
+        return err_set(err, ENOENT, "there is no part \"%.40s\" instance %u", idstr, instance_id);
+    index = (size_t)(part - vm->parts);
+    vm->part_count--;
+    memmove(&vm->parts[index], &vm->parts[index + 1],
+            (vm->part_count - index) * sizeof(vm->parts[0]));
     return 0;
 }
 
@@ -173,10 +203,9 @@ size_t vm_draining(const struct ferry_vm *vm)
     return vm->draining > 0 ? (size_t)vm->draining : 0;
 }
 
-void vm_pause_harts(struct ferry_vm *vm)
+int64_t vm_pause_harts(struct ferry_vm *vm)
 {
-    if (vm->ops && vm->ops->pause)
-        vm->ops->pause(vm->opaque);
+    return vm->ops && vm->ops->pause ? vm->ops->pause(vm->opaque) : 0;
 }
 
 void vm_resume_harts(struct ferry_vm *vm)

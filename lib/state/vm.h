@@ -28,8 +28,8 @@ void vm_unquiesce(struct ferry_vm *vm);
 /* How many parts still owe a ferry_vm_drained(); 0 if not quiescing. */
 size_t vm_draining(const struct ferry_vm *vm);
 
-/* The harts and the guest's clock. */
-void vm_pause_harts(struct ferry_vm *vm);
+/* The harts and the guest's clock. Returns when the clock stopped, CLOCK_MONOTONIC. */
+int64_t vm_pause_harts(struct ferry_vm *vm);
 void vm_resume_harts(struct ferry_vm *vm);
 
 /* Called before (done = false) and after each part that has something to do. */

@@ -301,10 +301,14 @@ int ferry_analyze(char **ret, const void *data, size_t n, bool json, struct ferr
     rc = analyze_description(&a->budget, data, n, &a->devices);
     if (!rc)
         rc = walk(a, result, items);
-    ram_summary(a, result);
-    json_object_object_add(result, "items", items);
-    if (rc < 0)
-        put_text(result, "error", err->text);
+    /* For people, of what is no stream: the sentence says it, and there is nothing to list. */
+    if (json || stream_in_offset(a->in) > 0) {
+        ram_summary(a, result);
+        json_object_object_add(result, "items", json_object_get(items));
+        if (rc < 0)
+            put_text(result, "error", err->text);
+    }
+    json_object_put(items);
     *ret = analyze_print(result, json);
     if (!*ret)
         rc = err_set(err, ENOMEM, "out of memory");

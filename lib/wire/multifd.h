@@ -69,7 +69,7 @@ const char *multifd_method_name(enum wire_multifd_method method);
 
 /*
  * The epochs of a receiver: who stands where. One owner; who reads a channel tells it. A channel
- * that has sent its SYNC waits until multifd_mark() says that all have.
+ * that has sent its SYNC waits until multifd_epochs_mark() says that all have.
  */
 struct multifd_epochs {
     unsigned channels;

@@ -202,8 +202,8 @@ static int next_header(struct stream_in *s, struct stream_item *item, struct fer
         return short_item(s, "its header", err);
     if (magic != WIRE_MAGIC)
         return err_set(err, EINVAL,
-                       "it begins with %08x, not with %08x: this is no migration stream", magic,
-                       WIRE_MAGIC);
+                       "this is no migration stream: it begins with %08x, not with \"QEVM\"",
+                       magic);
     if (version != WIRE_VERSION)
         return err_set(err, EINVAL, "format version %u, only %u is known", version, WIRE_VERSION);
     if (type != WIRE_CONFIGURATION)

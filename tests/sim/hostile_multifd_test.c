@@ -423,20 +423,27 @@ static void test_order(void **state)
     }
 }
 
+/* The main channel has begun, and the others are there. */
+static void begin(struct victim *v, bool threads)
+{
+    victim_new(v, threads, "none");
+    arm(v);
+    v->main = dial(v);
+    say(v, v->main, BYTES(main_begin));
+    for (unsigned c = 0; c < CHANNELS; c++) {
+        v->channels[c] = dial(v);
+        say_piece(v, HELLO, c, "none", NULL);
+    }
+}
+
 /* RAM ends on the main channel before the channels have met its marks. */
 static void test_end_of_ram_too_early(void **state)
 {
     static struct victim v;
 
-    victim_new(&v, false, "none");
-    arm(&v);
-    v.main = dial(&v);
-    say(&v, v.main, BYTES(main_begin));
-    for (unsigned c = 0; c < CHANNELS; c++) {
-        v.channels[c] = dial(&v);
-        say_piece(&v, HELLO, c, "none", NULL);
+    begin(&v, false);
+    for (unsigned c = 0; c < CHANNELS; c++)
         say_piece(&v, FIRST_SYNC, c, "none", NULL);
-    }
     say(&v, v.main, BYTES(main_start));
     for (unsigned c = 0; c < CHANNELS; c++)
         say_piece(&v, SYNC, c, "none", NULL);
@@ -455,15 +462,9 @@ static void test_a_channel_fails_and_the_main_one_is_silent(void **state)
     for (int threads = 0; threads < 2; threads++) {
         static struct victim v;
 
-        victim_new(&v, threads, "none");
-        arm(&v);
-        v.main = dial(&v);
-        say(&v, v.main, BYTES(main_begin));
-        for (unsigned c = 0; c < CHANNELS; c++) {
-            v.channels[c] = dial(&v);
-            say_piece(&v, HELLO, c, "none", NULL);
+        begin(&v, threads);
+        for (unsigned c = 0; c < CHANNELS; c++)
             say_piece(&v, FIRST_SYNC, c, "none", NULL);
-        }
         say(&v, v.main, BYTES(main_start));
         say(&v, v.main, BYTES("\2" ID("\1")));
         steps(&v, 10);
@@ -496,6 +497,15 @@ static void test_a_channel_too_many(void **state)
     victim_free(&v);
 }
 
+/* It is whole, and the next one is served. */
+static void call_off(struct victim *v)
+{
+    assert_int_equal(ferry_migrate_target_cancel(v->pair.target, &v->pair.target_err), 0);
+    steps(v, 100);
+    check_good(v, "27", "none");
+    victim_free(v);
+}
+
 /* 58: who says nothing, or looks and goes, is not the source, and not in its way. */
 static void test_silent_connections(void **state)
 {
@@ -520,10 +530,7 @@ static void test_silent_connections(void **state)
     assert_int_equal(recv(silent[63], &byte, 1, MSG_DONTWAIT), 0);
     for (size_t i = 0; i < 64; i++)
         close(silent[i]);
-    assert_int_equal(ferry_migrate_target_cancel(v.pair.target, &v.pair.target_err), 0);
-    steps(&v, 100);
-    check_good(&v, "27", "none");
-    victim_free(&v);
+    call_off(&v);
 }
 
 /* 58: nor is who says something else, as a port scanner or a browser. */
@@ -545,10 +552,7 @@ static void test_no_streams(void **state)
         close(fd);
     }
     assert_int_equal(v.pair.target_status, FERRY_MIGRATE_BUSY);
-    assert_int_equal(ferry_migrate_target_cancel(v.pair.target, &v.pair.target_err), 0);
-    steps(&v, 100);
-    check_good(&v, "27", "none");
-    victim_free(&v);
+    call_off(&v);
 }
 
 /* 58: nor does it have the target for good who says a little. */
@@ -556,14 +560,7 @@ static void test_silent_after_the_header(void **state)
 {
     static struct victim v;
 
-    victim_new(&v, false, "none");
-    arm(&v);
-    v.main = dial(&v);
-    say(&v, v.main, BYTES(main_begin));
-    for (unsigned c = 0; c < CHANNELS; c++) {
-        v.channels[c] = dial(&v);
-        say_piece(&v, HELLO, c, "none", NULL);
-    }
+    begin(&v, false);
     steps(&v, 100);
     assert_int_equal(v.pair.target_status, FERRY_MIGRATE_BUSY);
     steps(&v, 3000);
@@ -592,10 +589,7 @@ static void test_no_file_left(void **state)
     steps(&v, 100);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_int_equal(v.pair.target_status, FERRY_MIGRATE_BUSY);
-    assert_int_equal(ferry_migrate_target_cancel(v.pair.target, &v.pair.target_err), 0);
-    steps(&v, 100);
-    check_good(&v, "27", "none");
-    victim_free(&v);
+    call_off(&v);
 }
 
 int main(void)

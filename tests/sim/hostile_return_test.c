@@ -331,16 +331,22 @@ static void test_silence(void **state)
     }
 }
 
+/* RAM begins, and it takes nothing. */
+static void accept_and_stop(struct liar *l)
+{
+    liar_new(l, TOY_RAM_BYTES);
+    dirty_much(l);
+    begin(l, GREET);
+    say(l, BYTES(HELLO ANSWER));
+    l->reads = false;
+    say(l, BYTES(ACCEPT));
+}
+
 static void test_takes_nothing_while_RAM_moves(void **state)
 {
     static struct liar l;
 
-    liar_new(&l, TOY_RAM_BYTES);
-    dirty_much(&l);
-    begin(&l, GREET);
-    say(&l, BYTES(HELLO ANSWER));
-    l.reads = false;
-    say(&l, BYTES(ACCEPT));
+    accept_and_stop(&l);
     wait_s(&l, 59);
     assert_int_equal(l.pair.source_status, FERRY_MIGRATE_BUSY);
     wait_s(&l, 2);
@@ -351,18 +357,39 @@ static void test_takes_nothing_while_RAM_moves(void **state)
     liar_free(&l);
 }
 
+/* What it took last was noticed by nobody then: nothing else happens in this process. */
+static void test_time_counts_from_the_last_progress(void **state)
+{
+    static struct liar l;
+    char data[65536];
+    int64_t taken_ns;
+
+    accept_and_stop(&l);
+    wait_s(&l, 1);
+    l.pair.now_ns += INT64_C(1000000);
+    assert_true(recv(l.fd, data, sizeof(data), MSG_DONTWAIT) > 0);
+    taken_ns = l.pair.now_ns;
+    /* As a loop does that has nothing else: from one deadline to the next. */
+    while (l.pair.source_status == FERRY_MIGRATE_BUSY &&
+           l.pair.now_ns < taken_ns + INT64_C(200) * 1000000000) {
+        int64_t due_ns = ferry_migrate_source_deadline_ns(l.pair.source);
+
+        if (due_ns > l.pair.now_ns)
+            l.pair.now_ns = due_ns;
+        step(&l);
+    }
+    assert_int_equal(l.pair.source_status, FERRY_MIGRATE_FAILED);
+    assert_in_range(l.pair.now_ns - taken_ns, INT64_C(59) * 1000000000, INT64_C(63) * 1000000000);
+    liar_free(&l);
+}
+
 /* A little now and then is enough, and who may send little need not send more. */
 static void test_is_slow_while_RAM_moves(void **state)
 {
     static struct liar l;
     char data[65536];
 
-    liar_new(&l, TOY_RAM_BYTES);
-    dirty_much(&l);
-    begin(&l, GREET);
-    say(&l, BYTES(HELLO ANSWER));
-    l.reads = false;
-    say(&l, BYTES(ACCEPT));
+    accept_and_stop(&l);
     for (int i = 0; i < 20; i++) {
         wait_s(&l, 50);
         assert_int_equal(l.pair.source_status, FERRY_MIGRATE_BUSY);
@@ -512,6 +539,7 @@ int main(void)
         cmocka_unit_test(test_what_nobody_can_have),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_takes_nothing_while_RAM_moves),
+        cmocka_unit_test(test_time_counts_from_the_last_progress),
         cmocka_unit_test(test_is_slow_while_RAM_moves),
         cmocka_unit_test(test_qemu_gives_up),
         cmocka_unit_test(test_refuses_behind_LOADED),

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/sim/migrate_pair.h"
@@ -153,6 +154,53 @@ static void test_each_part_is_refused(void **state)
 
 /* --- A file --- */
 
+/* Its process stands still for ever, after so many bytes; nobody closes anything. */
+static void stop_source(struct migrate_pair *p, size_t after_bytes)
+{
+    int64_t began_ns;
+
+    p->stop_at_bytes[PAIR_THERE] = after_bytes;
+    migrate_pair_start(p);
+    for (int i = 0; i < 500; i++)
+        migrate_pair_step(p);
+    assert_int_equal(p->target_status, FERRY_MIGRATE_BUSY);
+    began_ns = p->now_ns;
+    while (p->target_status == FERRY_MIGRATE_BUSY &&
+           p->now_ns < began_ns + INT64_C(2000) * 1000000000) {
+        int64_t due_ns = ferry_migrate_target_deadline_ns(p->target);
+
+        if (due_ns == INT64_MAX)
+            break;
+        p->now_ns = due_ns > p->now_ns ? due_ns : p->now_ns + 1;
+        p->target_status = ferry_migrate_target_step(p->target, &p->target_err);
+    }
+    p->now_ns -= began_ns;
+}
+
+static void test_a_source_is_stopped(void **state)
+{
+    /* At once behind the hello, in RAM, and behind it. */
+    static const size_t places[] = {4096, 20000, 60000};
+    struct migrate_pair p;
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        migrate_pair_init(&p, false);
+        for (uint64_t page = 1; page < 100; page++)
+            memset(ferry_ram_host(p.from.region) + page * FERRY_PAGE_BYTES, 0x77, 64);
+        stop_source(&p, places[i]);
+        assert_int_equal(p.target_status, FERRY_MIGRATE_FAILED);
+        assert_in_range(p.now_ns, INT64_C(295) * 1000000000, INT64_C(320) * 1000000000);
+        assert_non_null(strstr(p.target_err.text, "nothing came from the source for 300000 ms"));
+        migrate_pair_free(&p);
+    }
+    /* One that may wait for its operator is waited for. */
+    migrate_pair_init(&p, false);
+    p.source_params.capabilities.pause_before_switchover = true;
+    stop_source(&p, SIZE_MAX);
+    assert_int_equal(p.target_status, FERRY_MIGRATE_BUSY);
+    migrate_pair_free(&p);
+}
+
 static void limit_files(rlim_t bytes)
 {
     struct rlimit limit;
@@ -202,9 +250,11 @@ static void test_the_disk_gets_full(void **state)
     struct migrate_pair *p = pair_new(0, NULL);
     char path[] = "/tmp/ferry-full-XXXXXX", uri[64];
     int fd = mkstemp(path);
+    struct stat st;
     off_t end;
 
     assert_true(fd >= 0);
+    close(fd);
     snprintf(uri, sizeof(uri), "file:%s", path);
     signal(SIGXFSZ, SIG_IGN);
     for (end = 0;; end += 7) {
@@ -216,8 +266,11 @@ static void test_the_disk_gets_full(void **state)
         assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
         assert_non_null(strstr(p->source_err.text, "File too large"));
         migrate_pair_check_stayed(p);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_size, 0); /* what was there */
     }
     assert_true(end > 9000);
+    fd = open(path, O_RDWR | O_CLOEXEC);
     /* Nor may a file be more than was written. */
     end = lseek(fd, 0, SEEK_END);
     assert_int_equal(write(fd, "more", 4), 4);
@@ -237,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_cancel_with_channels),
+        cmocka_unit_test(test_a_source_is_stopped),
         cmocka_unit_test(test_each_part_is_refused),
         cmocka_unit_test(test_the_disk_gets_full),
     };

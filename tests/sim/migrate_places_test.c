@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/own.h"
@@ -156,8 +157,10 @@ static void test_multifd_that_differs(void **state)
     places_source(p, at);
     places_run(p);
     assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
-    assert_non_null(strstr(p->source_err.text, "multifd-channels is 2 there and 3 here"));
-    assert_non_null(strstr(p->source_err.text, "multifd-compression is zstd there and none here"));
+    assert_non_null(
+        strstr(p->source_err.text, "multifd-channels (--channels) is 2 there and 3 here"));
+    assert_non_null(
+        strstr(p->source_err.text, "multifd-compression (--compress) is zstd there and none here"));
     migrate_pair_check_stayed(p);
 }
 
@@ -204,6 +207,65 @@ static void test_file(void **state)
 
     snprintf(t->uri, sizeof(t->uri), "file:%s", t->path);
     store(t, t->uri, t->uri);
+}
+
+static void put_mine(struct places *t)
+{
+    OWN_FD int fd = open(t->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    assert_int_equal(write(fd, "mine", 4), 4);
+    snprintf(t->uri, sizeof(t->uri), "file:%s", t->path);
+}
+
+static bool begins_with(const char *path, const char *text)
+{
+    OWN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char found[5] = {0};
+
+    return read(fd, found, 4) == 4 && strcmp(found, text) == 0;
+}
+
+/* What was there is there, and nothing beside it. */
+static void test_file_that_fails(void **state)
+{
+    struct places *t = *state;
+    struct ferry_err err;
+
+    put_mine(t);
+    /* So slow that it is not complete before it is cancelled. */
+    t->p->source_params.parameters.max_bandwidth_bps = 1000;
+    places_source(t->p, t->uri);
+    assert_int_equal(ferry_migrate_source_cancel(t->p->source, &err), 0);
+    places_run(t->p);
+    migrate_pair_check_stayed(t->p);
+    ferry_migrate_source_free(TAKE_PTR(t->p->source));
+    assert_true(begins_with(t->path, "mine"));
+    unlink(t->path);
+    assert_int_equal(rmdir(t->dir), 0);
+    assert_int_equal(mkdir(t->dir, 0700), 0);
+}
+
+/* The thread has given it its name, and the main thread does not know that yet. */
+static void test_file_that_is_cancelled_too_late(void **state)
+{
+    struct places *t = *state;
+    struct ferry_err err;
+
+    put_mine(t);
+    places_source(t->p, t->uri);
+    while (!(t->p->points & 1u << FERRY_MIGRATE_SAVED)) {
+        struct pollfd wait = {.fd = ferry_migrate_source_fd(t->p->source), .events = POLLIN};
+
+        t->p->source_status = ferry_migrate_source_step(t->p->source, &t->p->source_err);
+        assert_int_equal(t->p->source_status, FERRY_MIGRATE_BUSY);
+        (void)!poll(&wait, 1, 1);
+    }
+    while (!begins_with(t->path, "QEVM"))
+        (void)!poll(NULL, 0, 1);
+    assert_int_equal(ferry_migrate_source_cancel(t->p->source, &err), -EBUSY);
+    assert_non_null(strstr(err.text, "the file is complete"));
+    places_run(t->p);
+    assert_int_equal(t->p->source_status, FERRY_MIGRATE_DONE);
 }
 
 static void test_file_behind_an_offset(void **state)
@@ -329,8 +391,11 @@ static void test_pipe_without_a_reader(void **state)
 static void test_full_disk(void **state)
 {
     struct migrate_pair *p = ((struct places *)*state)->p;
+    OWN_FD int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    char uri[32];
 
-    places_source(p, "file:/dev/full");
+    snprintf(uri, sizeof(uri), "fd:%d", full);
+    places_source(p, uri);
     places_run(p);
     assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
     assert_non_null(strstr(p->source_err.text, "No space left"));
@@ -367,6 +432,8 @@ int main(void)
         PLACE_TEST(test_multifd_that_differs),
         PLACE_TEST(test_multifd_that_fails),
         PLACE_TEST(test_file),
+        PLACE_TEST(test_file_that_fails),
+        PLACE_TEST(test_file_that_is_cancelled_too_late),
         PLACE_TEST(test_file_behind_an_offset),
         PLACE_TEST(test_exec),
         PLACE_TEST(test_exec_has_no_console),

@@ -25,6 +25,7 @@ void pair_init(struct pair *p)
     p->to->id = 2;
     p->cut_at_bytes[0] = p->cut_at_bytes[1] = SIZE_MAX;
     p->flip_bit[0] = p->flip_bit[1] = SIZE_MAX;
+    p->set_byte_at[0] = p->set_byte_at[1] = SIZE_MAX;
     p->drop_fd = p->add_fd_at = SIZE_MAX;
     p->pause_timeout_ns = INT64_C(2000000000);
     p->prepare_timeout_ns = INT64_C(2000000000);
@@ -74,7 +75,7 @@ void pair_start(struct pair *p)
         .size_bytes = sizeof(target),
         .version = "1.1",
         .build = toy_build,
-        .clock_advance = toy_clock_advance,
+        .clock_go_on = toy_clock_go_on,
         .spin_ns = -1,
         .opaque = p->to,
     };
@@ -139,6 +140,9 @@ static void pair_forward(struct pair *p, enum pair_way way)
         p->flip_bit[way] / 8 < p->passed_bytes[way] + (size_t)got)
         bytes[p->flip_bit[way] / 8 - p->passed_bytes[way]] ^=
             (uint8_t)(1u << (p->flip_bit[way] % 8));
+    if (p->set_byte_at[way] >= p->passed_bytes[way] &&
+        p->set_byte_at[way] < p->passed_bytes[way] + (size_t)got)
+        bytes[p->set_byte_at[way] - p->passed_bytes[way]] = p->set_byte_to[way];
     fd_count = pair_filter_fds(p, way, fds, fd_count);
     /* A side that has hung up does not get it; it is not the test's business. */
     if (unixfd_send(to, bytes, (size_t)got, fds, fd_count, &err) == -EAGAIN)

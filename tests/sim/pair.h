@@ -31,6 +31,8 @@ struct pair {
     size_t drop_fd;         /* the n-th fd does not arrive */
     size_t add_fd_at;       /* one fd too many with the byte after this many */
     size_t flip_bit[2];     /* the n-th bit arrives inverted */
+    size_t set_byte_at[2];  /* this byte arrives as set_byte_to */
+    uint8_t set_byte_to[2];
     bool cut;
 
     /* of both sides; may be changed before pair_start */

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/own.h"
 
@@ -84,6 +85,37 @@ static int refusing_adopt(void *obj, const char *name, int *fd, struct ferry_err
     return err_set(err, EBUSY, "the toy refuses");
 }
 
+static int no_fds(void *obj, size_t index, struct ferry_named_fd *ret)
+{
+    return -ENOENT;
+}
+
+static int visitor_at(void *obj, size_t index, struct ferry_named_fd *ret)
+{
+    struct toy *t = obj;
+
+    if (index >= (size_t)t->visitor_count)
+        return -ENOENT;
+    snprintf(ret->name, sizeof(ret->name), "visitors/%zu", index);
+    ret->fd = t->visitors[index];
+    return 0;
+}
+
+static int visitor_adopt(void *obj, const char *name, int *fd, struct ferry_err *err)
+{
+    struct toy *t = obj;
+
+    if (t->refuse_visitors || t->visitor_count == TOY_VISITORS_MAX)
+        return err_set(err, EBUSY, "the toy refuses");
+    t->visitors[t->visitor_count++] = take_fd(fd);
+    return 0;
+}
+
+static const struct ferry_part_ops visitor_ops = {
+    .fd_at = no_fds,
+    .extra_fd_at = visitor_at,
+    .adopt = visitor_adopt,
+};
 static const struct ferry_part_ops pipe_ops = {
     .quiesce = pipe_quiesce,
     .unquiesce = pipe_unquiesce,
@@ -138,7 +170,7 @@ static void *toy_thread(void *arg)
     return NULL;
 }
 
-static void toy_pause(void *opaque)
+static int64_t toy_pause(void *opaque)
 {
     struct toy *t = opaque;
 
@@ -146,6 +178,8 @@ static void toy_pause(void *opaque)
     if (t->thread_started)
         pthread_join(t->thread, NULL);
     t->thread_started = false;
+    t->stopped_ns = clock_monotonic_ns();
+    return t->stopped_ns;
 }
 
 static void toy_resume(void *opaque)
@@ -180,9 +214,10 @@ static int toy_add_parts(struct toy *t, struct ferry_err *err)
          .table = &counter_table,
          .obj = &t->blob,
          .obj_bytes = sizeof(t->blob)},
+        {.idstr = "visitors", .ops = &visitor_ops, .obj = t, .obj_bytes = sizeof(*t)},
         {.idstr = "extra", .ops = &extra_ops, .obj = &t->extra, .obj_bytes = sizeof(t->extra)},
     };
-    size_t count = t->with_extra ? 4 : 3;
+    size_t count = t->with_extra ? 5 : 4;
 
     for (size_t i = 0; i < count; i++) {
         int r = ferry_vm_add_part(t->vm, &parts[i], err);
@@ -264,9 +299,9 @@ int toy_build(void *opaque, struct ferry_live_target *target, const char *descri
     return 0;
 }
 
-void toy_clock_advance(void *opaque, int64_t pause_ns)
+void toy_clock_go_on(void *opaque, int64_t stopped_ns)
 {
-    ((struct toy *)opaque)->clock_ns = pause_ns;
+    ((struct toy *)opaque)->stopped_ns = stopped_ns;
 }
 
 void toy_free(struct toy *t)
@@ -274,6 +309,8 @@ void toy_free(struct toy *t)
     toy_pause(t);
     ferry_vm_free(t->vm);
     ferry_ram_free(t->ram);
+    while (t->visitor_count)
+        own_close_fd(&t->visitors[--t->visitor_count]);
     if (!t->vm)
         return;
     for (int i = 0; i < 2; i++) {

@@ -17,8 +17,9 @@
 #include <ferry/part.h>
 #include <ferry/ram.h>
 
-#define TOY_RAM_BYTES   (UINT64_C(4) << 20)
-#define TOY_DESCRIPTION "toy, 4 MiB"
+#define TOY_RAM_BYTES    (UINT64_C(4) << 20)
+#define TOY_DESCRIPTION  "toy, 4 MiB"
+#define TOY_VISITORS_MAX 4
 
 /* What the guest keeps in RAM. */
 struct toy_memory {
@@ -51,11 +52,14 @@ struct toy {
     struct toy_pipe pipe;
     struct toy_pipe extra; /* only with_extra: declares one more pipe */
     bool with_extra;
+    int visitors[TOY_VISITORS_MAX]; /* "visitors/0" and so on, what not every target takes: owned */
+    int visitor_count;
+    bool refuse_visitors;
     bool refuse_adopt;
     struct ferry_ram_region *region;
     uint32_t scribble_pages; /* each tick writes to one of so many pages behind the first */
     uint64_t scribbles;
-    int64_t clock_ns; /* what clock_advance was told */
+    int64_t stopped_ns; /* when pause stopped it, or clock_go_on was told that it did */
     atomic_bool running;
     bool threaded;
     pthread_t thread;
@@ -68,7 +72,7 @@ void toy_empty(struct toy *t); /* the same, but nothing in it and not running: a
  */
 int toy_build(void *opaque, struct ferry_live_target *target, const char *description,
               struct ferry_vm **ret, struct ferry_err *err);
-void toy_clock_advance(void *opaque, int64_t pause_ns);
+void toy_clock_go_on(void *opaque, int64_t stopped_ns);
 void toy_run(struct toy *t); /* start the harts */
 void toy_tick(struct toy *t);
 void toy_free(struct toy *t);

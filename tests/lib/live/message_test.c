@@ -95,7 +95,7 @@ static void every_cut_is_malformed(void **state)
         .phase = FERRY_PHASE_SAVE, .part = "disk", .start_ns = 3, .duration_ns = 1};
     message_begin_state(&out, &header);
     buf_str(&out.buf, "stream");
-    message_end_state(&out, &marks);
+    message_end_state(&out, &marks, LIVE_VERSION);
     whole = frame_of(&out).payload.len_bytes;
     for (size_t n = 0; n <= whole; n++) {
         struct frame f = frame_of(&out);
@@ -105,10 +105,11 @@ static void every_cut_is_malformed(void **state)
 
         f.payload.len_bytes = n;
         if (n < whole) {
-            assert_int_equal(message_get_state(&f, &back, &stream, &marks_back, &err), -EPROTO);
+            assert_int_equal(message_get_state(&f, &back, &stream, &marks_back, LIVE_VERSION, &err),
+                             -EPROTO);
             continue;
         }
-        assert_int_equal(message_get_state(&f, &back, &stream, &marks_back, &err), 0);
+        assert_int_equal(message_get_state(&f, &back, &stream, &marks_back, LIVE_VERSION, &err), 0);
         assert_true(back.starts == 9 && back.running);
         assert_int_equal(rd_left(&stream), 6);
         assert_int_equal(marks_back.at_ns[LIVE_MARK_SAVED], 4);
@@ -132,8 +133,8 @@ static void versions_that_cannot_talk_name_both(void **state)
     message_put_hello(&out, &in, fds);
     f = frame_of(&out);
     assert_int_equal(message_get_hello(&f, &back, "0.2.0", &err), -EPROTONOSUPPORT);
-    assert_string_equal(err.text, "ferry 9.0 needs handover protocol 2, ferry 0.2.0 speaks at most "
-                                  "1: update to a newer binary");
+    assert_string_equal(err.text, "ferry 9.0 needs handover protocol 3, ferry 0.2.0 speaks at most "
+                                  "2: update to a newer binary");
     frame_out_drop(&out);
 
     in.version = LIVE_OLDEST - 1;
@@ -204,7 +205,7 @@ static void manifest_comes_in_batches(void **state)
         struct frame_out out = {0};
         struct frame f;
 
-        message_put_fds(&out, names, COUNT, &index);
+        message_put_fds(&out, LIVE_TYPE_FDS, names, COUNT, &index);
         f = frame_of(&out);
         assert_true(f.fd_count <= LIVE_FDS_PER_FRAME);
         assert_int_equal(message_get_fds(&f, back, &count, COUNT, &err), 0);
@@ -224,7 +225,7 @@ static void bad_manifests_are_refused(void **state)
     struct ferry_err err;
     size_t index = 0, count = 0;
 
-    message_put_fds(&out, names, 2, &index);
+    message_put_fds(&out, LIVE_TYPE_FDS, names, 2, &index);
     f = frame_of(&out);
     assert_int_equal(message_get_fds(&f, back, &count, 1, &err), -EPROTO); /* more than allowed */
     count = 0;
@@ -244,10 +245,37 @@ static void bad_manifests_are_refused(void **state)
         frame_out_drop(&out);
         names[0].name[0] = i ? '\n' : 0;
         index = count = 0;
-        message_put_fds(&out, names, 1, &index);
+        message_put_fds(&out, LIVE_TYPE_FDS, names, 1, &index);
         f = frame_of(&out);
         assert_int_equal(message_get_fds(&f, back, &count, 2, &err), -EPROTO);
     }
+    frame_out_free(&out);
+}
+
+/* An older peer neither sends it nor takes it. */
+static void urgency_came_with_version_2(void **state)
+{
+    struct live_marks in = {.urgency = FERRY_URGENCY_REALTIME}, back = {0};
+    struct frame_out out = {0};
+    struct frame f;
+    struct ferry_err err;
+
+    message_put_running(&out, &in, 2);
+    f = frame_of(&out);
+    assert_int_equal(message_get_running(&f, &back, 2, &err), 0);
+    assert_int_equal(back.urgency, FERRY_URGENCY_REALTIME);
+    f = frame_of(&out);
+    assert_int_equal(message_get_running(&f, &back, 1, &err), -EPROTO);
+    out.buf.data[out.buf.len_bytes - 1] = FERRY_URGENCY_REALTIME + 1;
+    f = frame_of(&out);
+    assert_int_equal(message_get_running(&f, &back, 2, &err), -EPROTO);
+    frame_out_drop(&out);
+    message_put_running(&out, &in, 1);
+    f = frame_of(&out);
+    assert_int_equal(message_get_running(&f, &back, 1, &err), 0);
+    assert_int_equal(back.urgency, FERRY_URGENCY_NONE);
+    f = frame_of(&out);
+    assert_int_equal(message_get_running(&f, &back, 2, &err), -EPROTO);
     frame_out_free(&out);
 }
 
@@ -260,18 +288,18 @@ static void running_bounds_its_entries(void **state)
 
     for (in.count = 0; in.count < LIVE_ENTRIES_MAX; in.count++)
         in.entries[in.count].phase = FERRY_PHASE_LOAD;
-    message_put_running(&out, &in);
+    message_put_running(&out, &in, LIVE_VERSION);
     f = frame_of(&out);
-    assert_int_equal(message_get_running(&f, &back, &err), 0);
+    assert_int_equal(message_get_running(&f, &back, LIVE_VERSION, &err), 0);
     assert_int_equal(back.count, LIVE_ENTRIES_MAX);
     assert_int_equal(back.at_ns[LIVE_MARK_STARTED], 9);
     be16_store(out.buf.data + LIVE_FRAME_HEADER_BYTES + 40, LIVE_ENTRIES_MAX + 1);
     f = frame_of(&out);
-    assert_int_equal(message_get_running(&f, &back, &err), -EPROTO);
+    assert_int_equal(message_get_running(&f, &back, LIVE_VERSION, &err), -EPROTO);
     be16_store(out.buf.data + LIVE_FRAME_HEADER_BYTES + 40, LIVE_ENTRIES_MAX);
     out.buf.data[LIVE_FRAME_HEADER_BYTES + 42] = FERRY_PHASE_START + 1;
     f = frame_of(&out);
-    assert_int_equal(message_get_running(&f, &back, &err), -EPROTO);
+    assert_int_equal(message_get_running(&f, &back, LIVE_VERSION, &err), -EPROTO);
     frame_out_free(&out);
 }
 
@@ -284,6 +312,7 @@ int main(void)
         cmocka_unit_test(reason_is_always_something_to_read),
         cmocka_unit_test(manifest_comes_in_batches),
         cmocka_unit_test(bad_manifests_are_refused),
+        cmocka_unit_test(urgency_came_with_version_2),
         cmocka_unit_test(running_bounds_its_entries),
     };
 

@@ -55,8 +55,9 @@ static struct ram_block usual_blocks[] = {{.name = "ram", .used_bytes = 0x800000
                                           {.name = "rom", .used_bytes = 0x1000}};
 static const struct ram_blocks usual_ram = {.at = usual_blocks, .count = 2};
 
-/* Channels and compression, which were added last. */
-#define SAID_TAIL_BYTES 6u
+/* Channels and compression, and facts, which were added last. */
+#define SAID_TAIL_BYTES  8u
+#define SAID_FACTS_BYTES 2u
 
 /* What a source with this machine says. */
 static struct buf said(const struct ferry_vm *vm, const struct ram_blocks *ram)
@@ -68,7 +69,7 @@ static struct buf said(const struct ferry_vm *vm, const struct ram_blocks *ram)
                                     .vm = vm};
     struct buf out = {0};
 
-    hello_put(&out, "1.2.3", false, &here, "{\"machine\": 1}");
+    hello_put(&out, "1.2.3", false, true, &here, "{\"machine\": 1}");
     assert_int_equal(out.failed, 0);
     return out;
 }
@@ -125,6 +126,27 @@ static void what_is_the_same_is_accepted(void **state)
     buf_free(&out);
 }
 
+static void the_host_may_be_said(void **state)
+{
+    struct ferry_vm *vm = machine(usual, 3);
+    const struct hello_side here = {.blocks = &usual_ram, .vm = vm, .host = "this-one"};
+    struct buf with = {0}, without = said_usually();
+    struct ferry_err err = {0};
+    struct hello hello;
+    struct rd in;
+
+    hello_put(&with, "1.2.3", false, true, &here, "");
+    in = rd_make(with.data, with.len_bytes);
+    assert_int_equal(hello_get(&in, true, &hello, &err), 0);
+    assert_string_equal(hello.host, "this-one");
+    in = rd_make(without.data, without.len_bytes);
+    assert_int_equal(hello_get(&in, true, &hello, &err), 0);
+    assert_string_equal(hello.host, "");
+    ferry_vm_free(vm);
+    buf_free(&with);
+    buf_free(&without);
+}
+
 /* Either side may have it switched off without the other one's knowledge. */
 static void what_one_side_decides_is_not_compared(void **state)
 {
@@ -148,7 +170,7 @@ static void every_difference_is_named(void **state)
     struct ferry_err err = compared(&out, HELLO_CAP_MAPPED_RAM, &ram, other, 2);
 
     assert_int_equal(err.errnum, EINVAL);
-    assert_string_equal(err.text, "capability multifd is on there and off here; "
+    assert_string_equal(err.text, "capability multifd (--channels) is on there and off here; "
                                   "capability mapped-ram is off there and on here; "
                                   "RAM 'ram' has 8388608 bytes there and 4194304 here; "
                                   "RAM 'rom' is not here; RAM 'vram' is only here; "
@@ -156,6 +178,54 @@ static void every_difference_is_named(void **state)
                                   "understood; device 'uart' 1 is not here; "
                                   "device 'disk' 0 is only here");
     buf_free(&out);
+}
+
+/* A disk whose size is known when it is open, and a card. */
+static int fact_at(void *obj, size_t index, struct ferry_fact *ret)
+{
+    const char *const *values = obj;
+
+    if (index > 1)
+        return -ENOENT;
+    strcpy(ret->name, index ? "card: offloads" : "disk: capacity");
+    strcpy(ret->value, values[index]);
+    return 0;
+}
+
+static const struct ferry_part_ops fact_ops = {.fact_at = fact_at};
+
+static void what_comes_from_the_host_must_be_alike(void **state)
+{
+    static const struct {
+        const char *there[2], *here[2], *says;
+    } cases[] = {
+        {{"64 bytes", "on"}, {"64 bytes", "on"}, ""},
+        {{"64 bytes", "on"},
+         {"32 bytes", "off"},
+         "disk: capacity is 64 bytes there and 32 bytes here; "
+         "card: offloads is on there and off here"},
+        /* Not known there, or not yet here. */
+        {{"", "on"}, {"32 bytes", "on"}, ""},
+        {{"64 bytes", "on"}, {"", "on"}, ""},
+        {{"6\n bytes", "on"},
+         {"64 bytes", "on"},
+         "disk: capacity is 6? bytes there and 64 bytes here"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct ferry_part part = {.idstr = "there", .ops = &fact_ops};
+        struct ferry_vm *vm;
+        struct buf out;
+
+        part.obj = (void *)(uintptr_t)cases[i].there;
+        vm = machine(&part, 1);
+        out = said(vm, &usual_ram);
+        ferry_vm_free(vm);
+        part.obj = (void *)(uintptr_t)cases[i].here;
+        assert_string_equal(compared(&out, HELLO_CAP_MULTIFD, &usual_ram, &part, 1).text,
+                            cases[i].says);
+        buf_free(&out);
+    }
 }
 
 static void channels_must_be_alike(void **state)
@@ -166,8 +236,8 @@ static void channels_must_be_alike(void **state)
     tail[0] = 3;
     memcpy(tail + 2, "zs\nd", 4);
     assert_string_equal(compared(&out, HELLO_CAP_MULTIFD, &usual_ram, usual, 3).text,
-                        "multifd-channels is 3 there and 2 here; "
-                        "multifd-compression is zs?d there and none here");
+                        "multifd-channels (--channels) is 3 there and 2 here; "
+                        "multifd-compression (--compress) is zs?d there and none here");
     /* One side alone has none to compare. */
     assert_null(strstr(compared(&out, 0, &usual_ram, usual, 3).text, "multifd-"));
     buf_free(&out);
@@ -256,7 +326,7 @@ static void cut_anywhere_it_waits_or_is_refused(void **state)
     /* The length says that it is all there, but it is not. */
     for (size_t n = 4; n < out.len_bytes; n++) {
         be32_store(out.data, (uint32_t)(n - 4));
-        if (n == out.len_bytes - SAID_TAIL_BYTES) {
+        if (n == out.len_bytes - SAID_TAIL_BYTES || n == out.len_bytes - SAID_FACTS_BYTES) {
             assert_int_equal(get(out.data, n, false, &err), 0); /* as it was said before */
             continue;
         }
@@ -271,8 +341,8 @@ static void what_is_behind_is_a_newer_ones(void **state)
     struct buf out = said_usually();
     struct ferry_err err = {0};
 
-    be32_store(out.data, (uint32_t)(out.len_bytes - 4 + 3));
-    buf_put(&out, "new", 3);
+    buf_put(&out, "\3abcnew", 7); /* a host, and what nobody knows */
+    be32_store(out.data, (uint32_t)(out.len_bytes - 4));
     assert_int_equal(get(out.data, out.len_bytes, false, &err), 0);
     buf_free(&out);
 }
@@ -283,6 +353,7 @@ static void numbers_beyond_their_limits_are_refused(void **state)
     struct buf out = said_usually();
     struct ferry_err err = {0};
     uint8_t saved;
+    size_t end;
 
     be32_store(out.data, HELLO_MAX_BYTES + 1); /* refused before it is waited for */
     assert_int_equal(get(out.data, 4, false, &err), -EPROTO);
@@ -302,12 +373,17 @@ static void numbers_beyond_their_limits_are_refused(void **state)
     out.data[blocks + 3] = 0; /* a NUL in a name */
     assert_int_equal(get(out.data, out.len_bytes, true, &err), -EPROTO);
     out.data[blocks + 3] = saved;
-    out.data[out.len_bytes - 1] = 0; /* and in the description */
+    end = out.len_bytes - SAID_TAIL_BYTES;
+    out.data[end - 1] = 0; /* and in the description */
     assert_int_equal(get(out.data, out.len_bytes, true, &err), -EPROTO);
-    out.data[out.len_bytes - 1] = '}';
-    be32_store(out.data + out.len_bytes - 18, HELLO_DESCRIPTION_MAX_BYTES + 1);
+    out.data[end - 1] = '}';
+    assert_int_equal(get(out.data, out.len_bytes, true, &err), 0);
+    be32_store(out.data + end - 18, HELLO_DESCRIPTION_MAX_BYTES + 1);
     assert_int_equal(get(out.data, out.len_bytes, true, &err), -EPROTO);
-    be32_store(out.data + out.len_bytes - 18, 15); /* one byte that is not there */
+    be32_store(out.data + end - 18, 14);
+    be16_store(out.data + out.len_bytes - SAID_FACTS_BYTES, HELLO_FACTS_MAX + 1);
+    assert_int_equal(get(out.data, out.len_bytes, true, &err), -EPROTO);
+    be16_store(out.data + out.len_bytes - SAID_FACTS_BYTES, 1); /* one that is not there */
     assert_int_equal(get(out.data, out.len_bytes, true, &err), -EPROTO);
     buf_free(&out);
 }
@@ -342,8 +418,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_the_same_is_accepted),
+        cmocka_unit_test(the_host_may_be_said),
         cmocka_unit_test(what_one_side_decides_is_not_compared),
         cmocka_unit_test(every_difference_is_named),
+        cmocka_unit_test(what_comes_from_the_host_must_be_alike),
         cmocka_unit_test(channels_must_be_alike),
         cmocka_unit_test(what_is_optional_may_be_missing),
         cmocka_unit_test(many_differences_are_counted),

@@ -60,8 +60,9 @@ struct machine {
     bool runs;
 };
 
-static void nothing(void *opaque)
+static int64_t nothing(void *opaque)
 {
+    return 0;
 }
 
 static void runs(void *opaque)

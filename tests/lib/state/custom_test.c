@@ -18,7 +18,7 @@ static void numbers_are_big_endian(void **state)
     ferry_out_be16(out, 0x0203);
     ferry_out_be32(out, 0x04050607);
     ferry_out_be64(out, UINT64_C(0x08090a0b0c0d0e0f));
-    ferry_out_zeros(out, 2);
+    ferry_out_be16(out, 0);
     ferry_out_put(out, "x", 1);
     assert_int_equal(buf.len_bytes, sizeof(want));
     assert_memory_equal(buf.data, want, sizeof(want));

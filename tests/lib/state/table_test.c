@@ -96,6 +96,18 @@ static void kinds_must_make_sense(void **state)
     unsound_field(a, "thing: a field without a name");
 }
 
+/* Else it would never be saved, nor missed by anybody. */
+static void no_field_is_newer_than_its_table(void **state)
+{
+    struct ferry_field a = FERRY_U32(struct thing, a, .since = 3);
+    struct ferry_table t = {.name = "thing", .version = 2, .fields = &a, .field_count = 1};
+    struct ferry_err err;
+
+    unsound(&t, "thing.a: is there since version 3 of a table of version 2: raise the table's");
+    t.version = 3;
+    assert_int_equal(state_table_check(&t, sizeof(struct thing), &err), 0);
+}
+
 static void every_field_is_looked_at(void **state)
 {
     struct ferry_field fields[] = {FERRY_U32(struct thing, a), FERRY_U32(struct thing, a)};
@@ -134,9 +146,12 @@ static void tables_must_be_named_and_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sound_tables_are_sound),       cmocka_unit_test(members_must_be_inside),
-        cmocka_unit_test(kinds_must_make_sense),        cmocka_unit_test(every_field_is_looked_at),
+        cmocka_unit_test(sound_tables_are_sound),
+        cmocka_unit_test(members_must_be_inside),
+        cmocka_unit_test(kinds_must_make_sense),
+        cmocka_unit_test(every_field_is_looked_at),
         cmocka_unit_test(tables_must_be_named_and_end),
+        cmocka_unit_test(no_field_is_newer_than_its_table),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

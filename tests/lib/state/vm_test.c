@@ -44,9 +44,10 @@ struct plant {
     bool harts_run;
 };
 
-static void harts_pause(void *opaque)
+static int64_t harts_pause(void *opaque)
 {
     ((struct plant *)opaque)->harts_run = false;
+    return 7;
 }
 static void harts_resume(void *opaque)
 {
@@ -132,7 +133,7 @@ static void harts_and_parts_pause_and_resume(void **state)
     int calls = 0;
 
     open_plant(&plant);
-    vm_pause_harts(plant.vm);
+    assert_int_equal(vm_pause_harts(plant.vm), 7);
     assert_false(plant.harts_run);
     vm_pause_parts(plant.vm, note, &calls);
     assert_int_equal(calls, 6);
@@ -196,6 +197,32 @@ static void parts_are_named_once_and_sound(void **state)
     ferry_vm_free(plant.vm);
 }
 
+/* What follows stays in its order, and the next move neither asks nor pauses who has gone. */
+static void parts_come_and_go_while_the_guest_runs(void **state)
+{
+    struct ferry_part part = {.idstr = "pump", .instance_id = 1, .ops = &pump_ops};
+    struct ferry_err err;
+    struct plant plant;
+
+    open_plant(&plant);
+    part.obj = &plant.pumps[1];
+    assert_int_equal(ferry_vm_remove_part(plant.vm, "pump", 1, &err), 0);
+    assert_int_equal(ferry_vm_remove_part(plant.vm, "pump", 1, &err), -ENOENT);
+    assert_string_equal(err.text, "there is no part \"pump\" instance 1");
+    assert_int_equal(ferry_vm_part_count(plant.vm), 5);
+    assert_string_equal(ferry_vm_part(plant.vm, 2)->idstr, "dull");
+    assert_int_equal(ferry_vm_part(plant.vm, 3)->instance_id, 2);
+    plant.pumps[1].in_flight = 1;
+    assert_int_equal(vm_quiesce_begin(plant.vm, all_drained, &plant), 0);
+    assert_int_equal(ferry_vm_add_part(plant.vm, &part, &err), -EBUSY);
+    assert_int_equal(ferry_vm_remove_part(plant.vm, "pump", 0, &err), -EBUSY);
+    vm_unquiesce(plant.vm);
+    assert_int_equal(ferry_vm_add_part(plant.vm, &part, &err), 0);
+    assert_int_equal(vm_quiesce_begin(plant.vm, all_drained, &plant), 1);
+    assert_true(plant.pumps[1].quiet);
+    ferry_vm_free(plant.vm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +231,7 @@ int main(void)
         cmocka_unit_test(harts_and_parts_pause_and_resume),
         cmocka_unit_test(a_vm_without_harts_pauses_too),
         cmocka_unit_test(parts_are_named_once_and_sound),
+        cmocka_unit_test(parts_come_and_go_while_the_guest_runs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

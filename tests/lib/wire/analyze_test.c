@@ -66,6 +66,26 @@ static void tells_fields_and_ram(void **state)
     buf_free(&s);
 }
 
+/* The sentence is all there is to say. */
+static void what_is_no_stream_has_nothing_to_list(void **state)
+{
+    static const char elf[] = "\x7f"
+                              "ELF\x02\x01\x01\0\0\0";
+    struct ferry_err err;
+    char *text;
+
+    assert_int_equal(ferry_analyze(&text, elf, sizeof(elf), false, &err), -EINVAL);
+    assert_string_equal(text, "");
+    free(text);
+    assert_non_null(strstr(err.text, "no migration stream: it begins with 7f454c46, not with"));
+    assert_int_equal(ferry_analyze(&text, elf, sizeof(elf), true, &err), -EINVAL);
+    assert_non_null(strstr(text, "\"error\""));
+    free(text);
+    assert_int_equal(ferry_analyze(&text, "QE", 2, false, &err), -EINVAL);
+    assert_string_equal(text, "");
+    free(text);
+}
+
 static void any_bytes_may_be_given(void **state)
 {
     struct buf s = make_stream();
@@ -224,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells_fields_and_ram),
+        cmocka_unit_test(what_is_no_stream_has_nothing_to_list),
         cmocka_unit_test(any_bytes_may_be_given),
         cmocka_unit_test(a_file_pays_for_what_it_makes_of_itself),
         cmocka_unit_test(many_descriptions_in_one_another_are_few),

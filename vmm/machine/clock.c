@@ -3,12 +3,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/own.h"
 
 struct guest_timer {
@@ -32,12 +34,16 @@ struct guest_clock {
     _Atomic uint32_t sequence;
     _Atomic int64_t value_ns;
     atomic_bool running;
+    int64_t stopped_ns; /* CLOCK_MONOTONIC, 0: what it shows was not read here; the main thread's */
+    int64_t since_ns; /* CLOCK_REALTIME: it arrived and stands since then; 0: not so, or unknown */
+    enum guest_clock_reader reader;
+    bool ran; /* when the reader was said */
 
     struct guest_timer *timers; /* under the machine lock */
     uint64_t pass;
 
-    /* QEMU's section; wire_ns exists only while it is saved or loaded. */
-    uint64_t wire_ns;
+    /* QEMU's section; wire_ns and wire_since_ns exist only while it is saved or loaded. */
+    uint64_t wire_ns, wire_since_ns;
     uint64_t
         wire_host_ticks; /* QEMU's cycle counter base: no meaning here, handed back as it came */
 };
@@ -166,24 +172,75 @@ void guest_clock_free(struct guest_clock *c)
     free(c);
 }
 
+/* How long it stood, of one that arrived and is at value_ns; 0, and why, if that cannot be. */
+static int64_t clock_missed_ns(const struct guest_clock *c, int64_t value_ns, int64_t now_ns)
+{
+    int64_t missed_ns = now_ns + clock_realtime_offset_ns() - c->since_ns;
+
+    if (missed_ns < 0)
+        log_warn("the guest's clock stands still instead of catching up: it stopped %" PRId64
+                 " ms later than it is here; set the clocks of both hosts right",
+                 -missed_ns / 1000000);
+    else if (value_ns > CLOCK_SET_NS_MAX - missed_ns)
+        log_warn("the guest's clock stands still instead of catching up with %" PRId64
+                 " days: it would be later than a clock can be set; set the clocks of both hosts "
+                 "right",
+                 missed_ns / 1000000000 / 86400);
+    else
+        return missed_ns;
+    return 0;
+}
+
+/* Under the machine lock: it stands at value_ns, and did so at that instant of the host. */
+static void clock_run(struct guest_clock *c, int64_t value_ns, int64_t host_ns)
+{
+    c->since_ns = 0;
+    clock_publish(c, true, value_ns - host_ns);
+    clock_set_alarm(c);
+}
+
 void guest_clock_start(struct guest_clock *c)
 {
     int64_t value_ns;
 
     machine_lock(c->lock);
     if (!clock_read(c, &value_ns)) {
-        clock_publish(c, true, value_ns - clock_monotonic_ns());
+        int64_t now_ns = clock_monotonic_ns();
+
+        if (c->since_ns)
+            value_ns += clock_missed_ns(c, value_ns, now_ns);
+        clock_run(c, value_ns, now_ns);
+    }
+    machine_unlock(c->lock);
+}
+
+void guest_clock_go_on(struct guest_clock *c, int64_t stopped_ns)
+{
+    int64_t value_ns;
+
+    machine_lock(c->lock);
+    if (!clock_read(c, &value_ns))
+        clock_run(c, value_ns, stopped_ns);
+    machine_unlock(c->lock);
+}
+
+/* One reading is both where it stands and since when, so that going on from there loses nothing. */
+void guest_clock_stop(struct guest_clock *c)
+{
+    int64_t value_ns;
+
+    machine_lock(c->lock);
+    if (clock_read(c, &value_ns)) {
+        c->stopped_ns = clock_monotonic_ns();
+        clock_publish(c, false, c->stopped_ns + value_ns);
         clock_set_alarm(c);
     }
     machine_unlock(c->lock);
 }
 
-void guest_clock_stop(struct guest_clock *c)
+int64_t guest_clock_stopped_ns(const struct guest_clock *c)
 {
-    machine_lock(c->lock);
-    clock_publish(c, false, guest_clock_ns(c));
-    clock_set_alarm(c);
-    machine_unlock(c->lock);
+    return c->stopped_ns;
 }
 
 void guest_clock_set(struct guest_clock *c, int64_t ns)
@@ -193,6 +250,30 @@ void guest_clock_set(struct guest_clock *c, int64_t ns)
 
     clock_publish(c, running, running ? ns - clock_monotonic_ns() : ns);
     clock_set_alarm(c);
+}
+
+void guest_clock_reset(struct guest_clock *c)
+{
+    c->since_ns = 0;
+    guest_clock_set(c, 0);
+}
+
+void guest_clock_saves_for(struct guest_clock *c, enum guest_clock_reader reader)
+{
+    int64_t ignored;
+
+    c->reader = reader;
+    c->ran = clock_read(c, &ignored);
+}
+
+bool guest_clock_knows_since(const struct guest_clock *c)
+{
+    return c->since_ns != 0;
+}
+
+void guest_clock_stand(struct guest_clock *c)
+{
+    c->since_ns = 0;
 }
 
 int guest_timer_new(struct guest_timer **ret, struct guest_clock *c, void (*fn)(void *arg),
@@ -233,11 +314,22 @@ void guest_timer_free(struct guest_timer *t)
 
 /* --- The "timer" section ------------------------------------------------------------------- */
 
+/* Since when it stands, for whoever reads it; one that has not run since it arrived, since then. */
+static int64_t clock_stands_since_ns(const struct guest_clock *c)
+{
+    if (c->reader == GUEST_CLOCK_FOR_QEMU)
+        return 0;
+    if (c->reader == GUEST_CLOCK_FOR_UPDATE || c->since_ns)
+        return c->since_ns;
+    return (c->ran ? c->stopped_ns : clock_monotonic_ns()) + clock_realtime_offset_ns();
+}
+
 static void clock_pre_save(void *obj)
 {
     struct guest_clock *c = obj;
 
     c->wire_ns = (uint64_t)guest_clock_ns(c);
+    c->wire_since_ns = (uint64_t)clock_stands_since_ns(c);
 }
 
 static void clock_post_load(void *obj)
@@ -245,12 +337,16 @@ static void clock_post_load(void *obj)
     struct guest_clock *c = obj;
 
     guest_clock_set(c, (int64_t)c->wire_ns);
+    c->stopped_ns = 0;
+    c->since_ns = (int64_t)c->wire_since_ns;
 }
 
 static const struct ferry_field clock_fields[] = {
     FERRY_U64(struct guest_clock, wire_host_ticks, .wire_name = "cpu_ticks_offset",
               .type_name = "int64"),
-    FERRY_UNUSED(8),
+    /* QEMU writes zeros and skips what it reads; a ferry tells another one since when it stands. */
+    FERRY_U64(struct guest_clock, wire_since_ns, .wire_name = "unused",
+              .type_name = "unused_buffer", .max = INT64_MAX),
     FERRY_U64(struct guest_clock, wire_ns, .wire_name = "cpu_clock_offset", .type_name = "int64",
               /* set at most, then run */
               .max = INT64_MAX / 2),

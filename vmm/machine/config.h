@@ -2,7 +2,7 @@
 /*
  * The description of a VM, as parsed from options: plain values, nothing opened, nothing checked
  * against the host. The board is built from it; it travels to a handover target as the list of
- * options it came from (vmm/main/options.c), so it holds nothing that options cannot say.
+ * options it came from (vmm/config/options.c), so it holds nothing that options cannot say.
  *
  * Strings are owned by the config; NULL = not given.
  */
@@ -15,6 +15,7 @@
 #define CONFIG_HARTS_MAX     8
 #define CONFIG_VIRTIO_SLOTS  8
 #define CONFIG_DRIVES_MAX    8
+#define CONFIG_ID_BYTES_MAX  40
 #define CONFIG_NETDEVS_MAX   8
 #define CONFIG_CHARDEVS_MAX  16
 #define CONFIG_MONITORS_MAX  8
@@ -24,11 +25,11 @@
 
 /* What becomes of a request that the host could not do: QEMU's werror= and rerror=. */
 enum config_on_error {
-    CONFIG_ON_ERROR_AUTO = 0, /* not given: enospc for writing, report for reading */
+    CONFIG_ON_ERROR_AUTO = 1, /* not given: enospc for writing, report for reading */
     CONFIG_ON_ERROR_REPORT,
     CONFIG_ON_ERROR_IGNORE,
-    CONFIG_ON_ERROR_ENOSPC, /* stop if it was for want of room, else report */
     CONFIG_ON_ERROR_STOP,
+    CONFIG_ON_ERROR_ENOSPC, /* stop if it was for want of room, else report */
 };
 
 struct allow_list;
@@ -42,6 +43,7 @@ struct config_drive {
     bool readonly;
     bool discard;                                       /* discard=unmap */
     bool locking;                                       /* image lock, default on */
+    bool guessed;                                       /* -drive without format= */
     enum config_on_error on_read_error, on_write_error; /* unless its disk says otherwise */
     const struct allow_list *allow;                     /* as the machine's */
 };
@@ -51,10 +53,11 @@ enum config_netdev_type { CONFIG_NETDEV_TAP = 1, CONFIG_NETDEV_STREAM };
 struct config_netdev {
     char *id;
     enum config_netdev_type type;
-    char *ifname; /* tap */
-    int fd;       /* tap: inherited; -1 = open ifname */
-    char *path;   /* stream: UNIX socket */
-    bool server;  /* stream: listen instead of connect */
+    char *ifname;          /* tap */
+    int fd;                /* tap: inherited; -1 = open ifname */
+    char *path;            /* stream: UNIX socket */
+    bool server;           /* stream: listen instead of connect */
+    uint32_t reconnect_ms; /* stream: connect again so long after the peer is lost; 0 = never */
 };
 
 enum config_chardev_type {
@@ -62,31 +65,68 @@ enum config_chardev_type {
     CONFIG_CHARDEV_STDIO,
     CONFIG_CHARDEV_FILE,
     CONFIG_CHARDEV_SOCKET,
+    CONFIG_CHARDEV_PTY,
 };
 
 struct config_chardev {
     char *id;
     enum config_chardev_type type;
     char *path; /* file, socket */
+    bool tcp;   /* socket: a server on 127.0.0.1, not on a path */
+    uint16_t port;
     bool server;
-    bool wait;   /* server: the machine starts when the first client is there */
-    bool append; /* file */
-    bool signal; /* stdio: Ctrl-C ends the VM instead of reaching the guest */
+    bool wait;     /* server: the machine starts when the first client is there */
+    bool append;   /* file */
+    bool signal;   /* stdio: Ctrl-C ends the VM instead of reaching the guest */
+    bool mux;      /* the serial line and monitors share it (vmm/backend/chardev_mux.h) */
+    char *logfile; /* what is written to it is written there, too */
+    bool logappend;
 };
 
-enum config_device_type { CONFIG_DEVICE_BLK = 1, CONFIG_DEVICE_NET, CONFIG_DEVICE_RNG };
+struct device_kind;
 
+/*
+ * What every device of a description has. A kind with properties of its own has a struct that
+ * begins with this one; the members are set by the kind's table (vmm/machine/device_kind.h).
+ */
 struct config_device {
-    enum config_device_type type;
-    char *id;            /* NULL: none given */
-    int slot;            /* virtio-mmio-bus.N; -1 = next free from the top (QEMU's order) */
-    char *backend;       /* drive= or netdev= */
-    uint8_t mac[6];      /* net; all zero = default 52:54:00:12:34:56 + index */
-    char *serial;        /* blk */
-    uint32_t num_queues; /* 0 = default 1 */
-    bool event_idx, indirect_desc;                      /* default on */
-    bool discard, write_zeroes;                         /* blk, default on */
-    enum config_on_error on_read_error, on_write_error; /* blk; once parsed never AUTO */
+    const struct device_kind *kind;
+    bool automatic; /* came with a -drive that says no if=: not if a -device has that drive */
+    char *id;       /* NULL: none given */
+    char *bus;      /* QEMU's name of its place; NULL: not given. Once checked it is never NULL, but
+                       for kinds whose place is the board's */
+    int slot;       /* the place in numbers; -1: the next that is free */
+    char *backend;  /* drive= or netdev= */
+};
+
+struct config_virtio {
+    struct config_device device;   /* first */
+    bool event_idx, indirect_desc; /* default on */
+};
+
+struct config_disk {
+    struct config_virtio virtio; /* first */
+    char *serial;
+    uint32_t num_queues;
+    bool discard, write_zeroes;                         /* default on */
+    enum config_on_error on_read_error, on_write_error; /* once checked never AUTO */
+};
+
+struct config_card {
+    struct config_virtio virtio; /* first */
+    uint8_t mac[6];              /* all zero: 52:54:00:12:34:56 + index */
+};
+
+struct config_balloon {
+    struct config_virtio virtio; /* first */
+    bool deflate_on_oom, free_page_reporting;
+    bool page_poison; /* default on */
+};
+
+/* An ID as a guest sees it: most significant byte first. */
+struct config_guid {
+    bool given; /* else a random one */
+    uint8_t bytes[16];
 };
 
 /* Memory in a file: -object memory-backend-file. */
@@ -101,6 +141,7 @@ struct config_memory {
 struct config_monitor {
     char *chardev;
     bool pretty;
+    bool human; /* mode=readline */
 };
 
 struct vm_config {
@@ -116,17 +157,23 @@ struct vm_config {
     bool ram_given;
     char *ram_backend; /* -M virt,memory-backend=: id of one of memories; NULL: RAM is no file's */
     uint32_t harts;
-    char *compat; /* -M virt,compat=: VMM that the guest can move to and from (vmm/main/compat.h) */
+    char *
+        compat; /* -M virt,compat=: VMM that the guest can move to and from (vmm/config/compat.h) */
     char *bios, *kernel, *initrd, *append;
     bool
         force_legacy; /* virtio-mmio transports; default on, -global virtio-mmio.force-legacy=off */
-    bool start_paused;  /* -S */
-    char *incoming;     /* where the guest comes from, or "defer"; never part of a description */
-    bool no_sandbox;    /* -sandbox off; never part of a description, as the next */
-    bool sandbox_spawn; /* -sandbox on,spawn=allow: the VMM's own word counts */
+    bool start_paused; /* -S */
+    char *incoming;    /* where the guest comes from, or "defer"; never part of a description */
+    bool daemonize;    /* never part of a description, as the next two */
+    char *pidfile, *log_path; /* -pidfile, -D */
+    bool no_sandbox;          /* -sandbox off; never part of a description, as the next */
+    bool sandbox_spawn;       /* -sandbox on,spawn=allow: the VMM's own word counts */
     bool no_reboot;
     bool no_shutdown;
     bool nodefaults;
+    int rtc_clock;      /* -rtc clock=: 1 host, 2 vm; 0 not given: host */
+    int vmgenid_wanted; /* -M virt,vmgenid=: 1 on, 2 off; 0 not given */
+    int pci_wanted;     /* -M virt,pci=, the same; not given is off: see config_has_pci() */
 
     struct config_drive drives[CONFIG_DRIVES_MAX];
     size_t drive_count;
@@ -135,12 +182,21 @@ struct vm_config {
     struct config_chardev chardevs[CONFIG_CHARDEVS_MAX];
     size_t chardev_count;
     char *serial_chardev; /* of UART 0; NULL = null */
+    char *gdb_chardev;    /* where GDB is served; NULL = nowhere */
     bool escape;          /* Ctrl-a x ends, on the stdio serial */
     bool serial_given;    /* -serial none counts */
-    struct config_device devices[CONFIG_VIRTIO_SLOTS];
+    bool monitor_given;   /* -monitor none counts, and QMP */
+    bool nographic;       /* the serial line and a monitor on stdio, if neither is given */
+    struct config_device **devices; /* owned, in the order they were given */
     size_t device_count;
     struct config_memory memories[CONFIG_MEMORIES_MAX];
     size_t memory_count;
     struct config_monitor monitors[CONFIG_MONITORS_MAX];
     size_t monitor_count;
 };
+
+/* Of a new machine the options say so (cmd_run.c); those of an older ferry's say nothing. */
+static inline bool config_has_pci(const struct vm_config *c)
+{
+    return c->compat || c->pci_wanted == 1;
+}

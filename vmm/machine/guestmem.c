@@ -4,26 +4,36 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/err.h"
 #include "base/num.h"
+
+const struct guestmem_slot *guestmem_overlap(const struct guestmem *m, uint64_t first_gpa,
+                                             uint64_t last_gpa)
+{
+    for (size_t i = 0; i < m->slot_count; i++) {
+        const struct guestmem_slot *s = &m->slots[i];
+
+        if (first_gpa <= s->base_gpa + (s->size_bytes - 1) && s->base_gpa <= last_gpa)
+            return s;
+    }
+    return NULL;
+}
 
 int guestmem_add(struct guestmem *m, uint64_t base_gpa, struct ferry_ram_region *region,
                  bool readonly, struct ferry_err *err)
 {
     uint64_t size_bytes = ferry_ram_size_bytes(region), end_gpa;
+    const struct guestmem_slot *s;
 
     if (num_add(base_gpa, size_bytes, &end_gpa))
         return err_set(err, ERANGE, "memory \"%s\" of %" PRIu64 " bytes does not fit at 0x%" PRIx64,
                        ferry_ram_name(region), size_bytes, base_gpa);
-    for (size_t i = 0; i < m->slot_count; i++) {
-        const struct guestmem_slot *s = &m->slots[i];
-
-        if (base_gpa < s->base_gpa + s->size_bytes && s->base_gpa < end_gpa)
-            return err_set(
-                err, EEXIST, "memory \"%s\" at 0x%" PRIx64 " overlaps \"%s\" at 0x%" PRIx64,
-                ferry_ram_name(region), base_gpa, ferry_ram_name(s->region), s->base_gpa);
-    }
+    s = guestmem_overlap(m, base_gpa, end_gpa - 1);
+    if (s)
+        return err_set(err, EEXIST, "memory \"%s\" at 0x%" PRIx64 " overlaps \"%s\" at 0x%" PRIx64,
+                       ferry_ram_name(region), base_gpa, ferry_ram_name(s->region), s->base_gpa);
     if (m->slot_count == GUESTMEM_SLOTS_MAX)
         return err_set(err, ENOSPC, "memory \"%s\" is one more than the %d a machine can have",
                        ferry_ram_name(region), GUESTMEM_SLOTS_MAX);
@@ -125,4 +135,16 @@ void guestmem_mark_dirty(const struct guestmem *m, uint64_t gpa, size_t n)
         gpa += run;
         n -= run;
     }
+}
+
+int guestmem_discard(const struct guestmem *m, uint64_t gpa, uint64_t n)
+{
+    void *host = guestmem_ptr(m, gpa, n, true);
+
+    if (!host)
+        return -EFAULT;
+    if (madvise(host, n, MADV_REMOVE) < 0)
+        return -errno;
+    guestmem_mark_dirty(m, gpa, n);
+    return 0;
 }

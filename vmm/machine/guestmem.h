@@ -34,6 +34,10 @@ struct guestmem {
 int guestmem_add(struct guestmem *m, uint64_t base_gpa, struct ferry_ram_region *region,
                  bool readonly, struct ferry_err *err) FERRY_MUST_CHECK;
 
+/* A slot with a byte of this range, ends included, or NULL. */
+const struct guestmem_slot *guestmem_overlap(const struct guestmem *m, uint64_t first_gpa,
+                                             uint64_t last_gpa);
+
 /* The slot that holds gpa, or NULL. */
 static inline const struct guestmem_slot *guestmem_find(const struct guestmem *m, uint64_t gpa)
 {
@@ -57,3 +61,9 @@ int guestmem_write(const struct guestmem *m, uint64_t gpa, const void *src,
  */
 void *guestmem_ptr(const struct guestmem *m, uint64_t gpa, size_t n, bool write);
 void guestmem_mark_dirty(const struct guestmem *m, uint64_t gpa, size_t n);
+/*
+ * Whole pages of RAM that the guest does without: they read as zeroes from now on, and take no
+ * memory of the host until they are touched. -EFAULT: not inside one slot; -errno: the host keeps
+ * them, as it does where its pages are larger (hugetlbfs).
+ */
+int guestmem_discard(const struct guestmem *m, uint64_t gpa, uint64_t n);

@@ -9,9 +9,21 @@
 
 #include <pthread.h>
 
+#include "base/thread.h"
+
 struct machine_lock {
     pthread_mutex_t mutex;
 };
+
+static inline void machine_lock_init(struct machine_lock *l)
+{
+    thread_mutex_init(&l->mutex);
+}
+
+static inline void machine_lock_destroy(struct machine_lock *l)
+{
+    pthread_mutex_destroy(&l->mutex);
+}
 
 static inline void machine_lock(struct machine_lock *l)
 {

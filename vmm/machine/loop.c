@@ -10,8 +10,10 @@
 #include <sys/timerfd.h>
 #include <uv.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/own.h"
+#include "base/thread.h"
 
 struct loop_message {
     struct loop_message *next;
@@ -80,7 +82,7 @@ int loop_new(struct loop **ret, struct ferry_err *err)
         return err_sys(err, -rc, "creating an event loop");
     }
     l->async.data = l;
-    pthread_mutex_init(&l->mutex, NULL);
+    thread_mutex_init(&l->mutex);
     *ret = TAKE_PTR(l);
     return 0;
 }
@@ -126,6 +128,30 @@ int loop_post(struct loop *l, loop_fn *fn, void *arg)
     return 0;
 }
 
+bool loop_unpost(struct loop *l, loop_fn *fn, void *arg)
+{
+    struct loop_message **at, *m;
+
+    pthread_mutex_lock(&l->mutex);
+    for (at = &l->head; *at && ((*at)->fn != fn || (*at)->arg != arg); at = &(*at)->next)
+        continue;
+    m = *at;
+    if (m) {
+        *at = m->next;
+        if (!*at)
+            l->tail = at;
+    }
+    pthread_mutex_unlock(&l->mutex);
+    free(m);
+    return m != NULL;
+}
+
+static int loop_uv_events(short events)
+{
+    return (events & POLLIN ? UV_READABLE : 0) | (events & POLLOUT ? UV_WRITABLE : 0) |
+           (events & POLLRDHUP ? UV_DISCONNECT : 0);
+}
+
 static void loop_watch_event(uv_poll_t *poll, int status, int uv_events)
 {
     struct loop_watch *w = poll->data;
@@ -135,12 +161,11 @@ static void loop_watch_event(uv_poll_t *poll, int status, int uv_events)
         /* libuv has stopped the poll: report it as an error on what was wanted, so that the
          * owner's next read or write finds the reason, and go on watching. */
         revents = (short)(w->events | POLLERR);
-        uv_poll_start(
-            poll, (w->events & POLLIN ? UV_READABLE : 0) | (w->events & POLLOUT ? UV_WRITABLE : 0),
-            loop_watch_event);
+        uv_poll_start(poll, loop_uv_events(w->events), loop_watch_event);
     } else {
         revents = (short)((uv_events & UV_READABLE ? POLLIN : 0) |
-                          (uv_events & UV_WRITABLE ? POLLOUT : 0));
+                          (uv_events & UV_WRITABLE ? POLLOUT : 0) |
+                          (uv_events & UV_DISCONNECT ? POLLRDHUP : 0));
     }
     w->fn(w->arg, revents);
 }
@@ -168,13 +193,11 @@ int loop_watch_new(struct loop_watch **ret, struct loop *l, int fd, short events
 
 void loop_watch_set(struct loop_watch *w, short events)
 {
-    int uv_events = (events & POLLIN ? UV_READABLE : 0) | (events & POLLOUT ? UV_WRITABLE : 0);
-
     if (events == w->events)
         return;
     w->events = events;
-    if (uv_events)
-        uv_poll_start(&w->poll, uv_events, loop_watch_event);
+    if (events)
+        uv_poll_start(&w->poll, loop_uv_events(events), loop_watch_event);
     else
         uv_poll_stop(&w->poll);
 }
@@ -233,8 +256,7 @@ void loop_timer_set(struct loop_timer *t, int64_t deadline_ns)
         /* Zero would disarm; what has passed fires at once. */
         if (deadline_ns < 1)
             deadline_ns = 1;
-        when.it_value.tv_sec = deadline_ns / 1000000000;
-        when.it_value.tv_nsec = deadline_ns % 1000000000;
+        when.it_value = clock_timespec(deadline_ns);
     }
     timerfd_settime(t->fd, TFD_TIMER_ABSTIME, &when, NULL);
 }

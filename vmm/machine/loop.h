@@ -2,12 +2,13 @@
 /*
  * The event loop of a thread. The only home of libuv.
  *
- * One loop belongs to one thread (the main thread has the VM's); only loop_post() and
- * loop_timer_set() may be called from others. Callbacks run on the loop's thread, without the
+ * One loop belongs to one thread (the main thread has the VM's); only loop_post(), loop_unpost()
+ * and loop_timer_set() may be called from others. Callbacks run on the loop's thread, without the
  * machine lock. A watch or timer may be freed in its own callback.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <ferry/err.h>
@@ -28,8 +29,13 @@ void loop_stop(struct loop *l);
 
 /* Any thread: run fn(arg) on the loop's thread, in order. -ENOMEM. */
 int loop_post(struct loop *l, loop_fn *fn, void *arg) FERRY_MUST_CHECK;
+/* Take the first such message back: true, or false if it has run, or will in this turn. */
+bool loop_unpost(struct loop *l, loop_fn *fn, void *arg);
 
-/* fd is a loan and must stay open; events are poll(2)'s POLLIN and POLLOUT, 0 = none for now. */
+/*
+ * fd is a loan and must stay open; events are poll(2)'s POLLIN and POLLOUT, and for who wants
+ * neither but shall hear that a socket's peer has gone POLLRDHUP; 0 = none for now.
+ */
 int loop_watch_new(struct loop_watch **ret, struct loop *l, int fd, short events, loop_watch_fn *fn,
                    void *arg, struct ferry_err *err) FERRY_MUST_CHECK;
 void loop_watch_set(struct loop_watch *w, short events);

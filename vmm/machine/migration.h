@@ -37,10 +37,13 @@ const char *migration_status_name(enum migration_status status);
 struct migration_info {
     enum migration_status status;
     bool incoming;              /* the status is the target side's */
+    const char *what;           /* "update", "migration", "snapshot", "restore"; NULL until SETUP */
     const char *error_desc;     /* NULL unless FAILED; valid until the next call that changes it */
     int64_t setup_ns, total_ns; /* outgoing; total so far while running */
     int64_t downtime_ns;        /* outgoing and COMPLETED */
     const struct ferry_ledger *ledger; /* NULL until COMPLETED */
+    /* With a ledger: of the other process's ferry, in its own words (base/build.h). */
+    const char *peer_build;
     int runner_pid;        /* with a ledger: the process that runs the guest now; 0 = not known */
     const char *listening; /* incoming: "tcp:127.0.0.1:40123"; NULL = nowhere */
     /* A stream's numbers; not for a handover. */
@@ -49,6 +52,23 @@ struct migration_info {
     const struct ferry_migrate_ledger *net_ledger; /* NULL until COMPLETED */
 };
 void migration_info(const struct migration *m, struct migration_info *ret);
+
+/*
+ * The one that has just begun is called so by whoever asked for it; longer names are cut. By that
+ * name its status is known after others have begun, a few at least. error_desc: as above.
+ */
+#define MIGRATION_JOB_NAME_BYTES 64u
+void migration_name_job(struct migration *m, const char *name);
+bool migration_job(const struct migration *m, const char *name, enum migration_status *ret,
+                   const char **ret_error_desc);
+/* Of the last one that began; NULL: it has none. */
+const char *migration_job_name(const struct migration *m);
+
+/*
+ * The one under way, or that has just completed, is an update: another process takes this one's
+ * place, and nobody but who asked for it has to know.
+ */
+bool migration_is_update(const struct migration *m);
 
 /* Threads of an outgoing one while it runs; false past the last. */
 bool migration_thread(const struct migration *m, size_t index, struct ferry_migrate_thread *ret);

@@ -53,6 +53,9 @@ enum vm_event {
     VM_EVENT_SHUTDOWN,  /* cause says who */
     VM_EVENT_POWERDOWN, /* asked by the operator */
     VM_EVENT_IO_ERROR,  /* vm_io_error() says which */
+    VM_EVENT_UPDATED,   /* this process runs the guest now; migration_info() says since when */
+    VM_EVENT_NETDEV,    /* a stream's peer came or went: vm_netdev() says whose */
+    VM_EVENT_BALLOON,   /* the guest's balloon holds more or less: vm_balloon() */
 };
 typedef void vm_observer_fn(void *arg, enum vm_event event, enum shutdown_cause cause);
 int vm_observe(struct vm *vm, vm_observer_fn *fn, void *arg,
@@ -69,6 +72,12 @@ struct vm_io_error {
 };
 /* During VM_EVENT_IO_ERROR. */
 const struct vm_io_error *vm_io_error(const struct vm *vm);
+/* During VM_EVENT_NETDEV. */
+const struct vm_netdev {
+    const char *id;
+    const char *path; /* of the socket; NULL where the peer has none */
+    bool connected;
+} * vm_netdev(const struct vm *vm);
 
 const struct vm_config *vm_config(const struct vm *vm);
 struct loop *vm_loop(const struct vm *vm);
@@ -85,6 +94,12 @@ int vm_stop(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
  */
 bool vm_settles(struct vm *vm, void (*fn)(void *arg), void *arg) FERRY_MUST_CHECK;
 int vm_cont(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * The operator's. A guest that is in neither of two places takes no order (-EBUSY), so that none is
+ * acknowledged and then forgotten; quit ends the move instead, as long as that leads back here.
+ */
+int vm_quit(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
+int vm_reset(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 
 /* The operator knows that the guest runs nowhere else: cont works again in postmigrate. */
 int vm_override_fence(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
@@ -92,10 +107,15 @@ int vm_override_fence(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Any thread: carried out by the main thread soon. */
 void vm_request_reset(struct vm *vm, enum shutdown_cause cause);
 void vm_request_shutdown(struct vm *vm, enum shutdown_cause cause, int exit_code);
-/* Main thread: the guest is asked to power off (GPIO/ACPI on other boards; the virt board has no
- * such line: event only). */
-void vm_powerdown(struct vm *vm);
+/* Main thread: the guest is asked to power off, by the power keys of its keyboards. */
+int vm_powerdown(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 
-/* What the query commands show. */
+/* Main thread: how much RAM the guest shall have, and has, without what its balloon holds; false:
+ * it has no balloon. */
+bool vm_set_balloon(struct vm *vm, uint64_t ram_bytes);
+bool vm_balloon(struct vm *vm, uint64_t *ret_ram_bytes);
+
+/* What the query commands show. The generation ID, as its text is written; false: there is none. */
+bool vm_generation(struct vm *vm, uint8_t ret[16]);
 size_t vm_hart_count(const struct vm *vm);
 int vm_hart_thread_id(const struct vm *vm, size_t index);

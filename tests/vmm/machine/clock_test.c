@@ -30,7 +30,7 @@ static struct fixture *make_fixture(void)
     struct ferry_err err;
 
     assert_non_null(f);
-    pthread_mutex_init(&f->lock.mutex, NULL);
+    machine_lock_init(&f->lock);
     assert_int_equal(loop_new(&f->loop, &err), 0);
     assert_int_equal(guest_clock_new(&f->clock, f->loop, &f->lock, &err), 0);
     return f;
@@ -95,6 +95,41 @@ static void it_stands_still_while_stopped(void **state)
     guest_clock_start(f->clock);
     guest_clock_start(f->clock);
     assert_in_range(guest_clock_ns(f->clock), ns, ns + 2000 * MS);
+}
+
+/* The host's time at which the guest's clock reads 0: if it moves, time was lost. */
+static int64_t epoch_ns(const struct guest_clock *c)
+{
+    return guest_clock_host_deadline_ns(c, 1000 * MS) - 1000 * MS;
+}
+
+static void a_stop_that_is_undone_costs_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct guest_clock *other;
+    struct ferry_err err;
+    int64_t epoch, stopped_ns, value_ns;
+
+    guest_clock_start(f->clock);
+    epoch = epoch_ns(f->clock);
+    for (int i = 0; i < 500; i++) {
+        guest_clock_stop(f->clock);
+        guest_clock_go_on(f->clock, guest_clock_stopped_ns(f->clock));
+        assert_int_equal(epoch_ns(f->clock), epoch);
+    }
+    /* And in another process: of a stop only its instant and the reading go over. */
+    guest_clock_stop(f->clock);
+    stopped_ns = guest_clock_stopped_ns(f->clock);
+    value_ns = guest_clock_ns(f->clock);
+    usleep(2000);
+    guest_clock_stop(f->clock); /* twice is once */
+    assert_int_equal(guest_clock_stopped_ns(f->clock), stopped_ns);
+    assert_int_equal(guest_clock_new(&other, f->loop, &f->lock, &err), 0);
+    guest_clock_set(other, value_ns);
+    guest_clock_go_on(other, stopped_ns);
+    guest_clock_start(other); /* it runs */
+    assert_int_equal(epoch_ns(other), epoch);
+    guest_clock_free(other);
 }
 
 static void a_deadline_is_an_instant_of_the_host(void **state)
@@ -298,6 +333,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(it_stands_still_while_stopped, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_stop_that_is_undone_costs_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_deadline_is_an_instant_of_the_host, setup, teardown),
         cmocka_unit_test_setup_teardown(timers_fire_once_in_order_and_never_while_stopped, setup,
                                         teardown),

@@ -97,6 +97,28 @@ static void messages_that_never_ran_are_freed(void **state)
     assert_int_equal(f->calls, 0); /* the leak checker sees the rest */
 }
 
+/* The others keep their order, also behind one that was the last. */
+static void messages_can_be_taken_back(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 5; i++)
+        f->messages[i] = (struct message){f, i};
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(loop_post(f->loop, note_number, &f->messages[i]), 0);
+    assert_true(loop_unpost(f->loop, note_number, &f->messages[0]));
+    assert_false(loop_unpost(f->loop, note_number, &f->messages[0]));
+    assert_true(loop_unpost(f->loop, note_number, &f->messages[3]));
+    assert_false(loop_unpost(f->loop, stop, &f->messages[1]));
+    assert_int_equal(loop_post(f->loop, note_number, &f->messages[4]), 0);
+    assert_int_equal(loop_post(f->loop, stop, f), 0);
+    loop_run(f->loop);
+    assert_int_equal(f->calls, 3);
+    assert_int_equal(f->order[0], 1);
+    assert_int_equal(f->order[1], 2);
+    assert_int_equal(f->order[2], 4);
+}
+
 static void free_the_watch(void *arg, short revents)
 {
     struct fixture *f = arg;
@@ -242,6 +264,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(messages_of_another_thread_run_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(messages_that_never_ran_are_freed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_watch_may_be_freed_in_its_callback, setup, teardown),
+        cmocka_unit_test_setup_teardown(messages_can_be_taken_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_watch_may_be_freed_in_its_callback, setup, teardown),
         cmocka_unit_test_setup_teardown(a_watch_with_no_events_is_silent, setup, teardown),
         cmocka_unit_test_setup_teardown(an_error_on_the_fd_is_reported_again_and_again, setup,

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "vmm/cpu/decode.h"
+#include "vmm/cpu/exec.h"
 #include "vmm/cpu/mmu.h"
 
 /* A Debian kernel and its user space decode to some 20 MiB over their life; the working set is a
@@ -104,8 +105,8 @@ void block_forget_page(struct hart *h, uint64_t page_va)
     }
 }
 
-/* Drop every block: nothing may point to one afterwards. */
-static void empty(struct hart *h)
+/* Nothing may point to one afterwards. */
+void block_forget_all(struct hart *h)
 {
     h->blocks.used_bytes = 0;
     h->blocks.generation++;
@@ -119,7 +120,7 @@ void block_new_epoch(struct hart *h)
 {
     if (++h->epoch == 0) {
         h->epoch = 1;
-        empty(h);
+        block_forget_all(h);
     }
 }
 
@@ -201,17 +202,35 @@ static struct block *allocate(struct hart *h, size_t bytes)
     struct block *b;
 
     if (ARENA_BYTES - c->used_bytes < bytes)
-        empty(h);
+        block_forget_all(h);
     b = (struct block *)(void *)(c->arena + c->used_bytes);
     c->used_bytes += (bytes + 15) & ~(size_t)15;
     return b;
 }
 
-static struct block *make(struct hart *h, const struct source *s)
+/*
+ * How many instructions from pc on stand before the first breakpoint, counted by their place in a
+ * page, as that is all that is the same for every address that leads to it. count if none does.
+ */
+static uint32_t insns_before_breakpoint(const struct hart *h, const struct block *b, uint64_t pc)
 {
-    struct block *draft = h->blocks.draft, *b;
+    uint32_t first = b->count;
+
+    for (uint32_t n = 0; n < h->debug.breakpoint_count; n++)
+        for (uint32_t i = 0; i < first; i++)
+            if (PAGE_OFFSET(pc) + 2u * b->insns[i].off == PAGE_OFFSET(h->debug.breakpoints[n]))
+                first = i;
+    return first;
+}
+
+/* In the draft; insns_max: at most so many instructions. */
+static struct block *decode(struct hart *h, const struct source *s, uint32_t insns_max,
+                            bool breakpoints)
+{
+    struct block *draft = h->blocks.draft;
     uint8_t source[SOURCE_BYTES_MAX];
-    size_t n = s->n, bytes;
+    uint32_t offset = (uint32_t)PAGE_OFFSET(s->pc);
+    size_t n = s->n;
 
     /* Once, so that what is decoded is what is kept, whatever others store there. */
     memcpy(source, s->host, n);
@@ -219,12 +238,28 @@ static struct block *make(struct hart *h, const struct source *s)
         memcpy(source + n, s->host2, 2);
         n += 2;
     }
-    decode_block(draft, source, n, (uint32_t)PAGE_OFFSET(s->pc),
-                 s->cacheable && !s->host2 ? h->blocks.insns_max : 1, nowhere());
+    decode_block(draft, source, n, offset, insns_max, nowhere());
+    if (breakpoints && h->debug.breakpoint_count) {
+        uint32_t before = insns_before_breakpoint(h, draft, s->pc);
+
+        /* A breakpoint is a block of its own, which asks whether it is meant. */
+        decode_block(draft, source, n, offset, before ? before : 1, nowhere());
+        if (!before)
+            draft->insns[0].fn = op_breakpoint;
+    }
     draft->epoch = h->epoch;
     draft->host = s->host;
     draft->host2 = s->host2;
     memcpy(&draft->insns[draft->entries], source, draft->source_bytes);
+    return draft;
+}
+
+static struct block *make(struct hart *h, const struct source *s)
+{
+    struct block *draft = decode(h, s, s->cacheable && !s->host2 ? h->blocks.insns_max : 1, true);
+    struct block *b;
+    size_t bytes;
+
     if (!s->cacheable)
         return draft;
     bytes = sizeof(*b) + draft->entries * sizeof(struct insn) + draft->source_bytes;
@@ -249,6 +284,13 @@ struct block *block_find(struct hart *h, uint64_t pc)
         b = make(h, &s);
     h->jump[jump_index(pc)] = (struct jump){.pc = pc, .block = b};
     return b;
+}
+
+struct block *block_find_one(struct hart *h, uint64_t pc)
+{
+    struct source s;
+
+    return find_source(h, pc, &s) ? NULL : decode(h, &s, 1, false);
 }
 
 void block_chain(struct hart *h, struct insn *last, bool taken, struct block *next,

@@ -34,6 +34,13 @@ struct block *block_find(struct hart *h, uint64_t pc);
 void block_chain(struct hart *h, struct insn *last, bool taken, struct block *next,
                  uint64_t generation);
 
+/*
+ * The one instruction at pc, where no breakpoint counts. Good until the next block is looked for.
+ * NULL: as above.
+ */
+struct block *block_find_one(struct hart *h, uint64_t pc);
+/* Drop every block. */
+void block_forget_all(struct hart *h);
 /* Code may have changed: FENCE.I. */
 void block_new_epoch(struct hart *h);
 /* Mappings of this mode have changed: of all pages, or of one (for U and S). */

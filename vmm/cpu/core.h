@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/cpu/debug.h"
 #include "vmm/cpu/fp.h"
 #include "vmm/cpu/hart.h"
 #include "vmm/cpu/insn.h"
@@ -217,6 +218,17 @@ struct block_cache {
     uint32_t insns_max;  /* BLOCK_INSNS_MAX; 1 to step */
 };
 
+/* What a debugger wants of it (debug.h). */
+struct hart_debug {
+    uint64_t breakpoints[HART_BREAKPOINTS_MAX];
+    uint32_t breakpoint_count;
+    bool step, held;
+    bool hit;                /* this slice ended at a breakpoint */
+    _Atomic uint32_t reason; /* enum hart_break */
+    void (*stopped)(void *arg);
+    void *arg;
+};
+
 struct hart {
     /* What every block entry reads: near the base register of the operations. */
     uint32_t epoch; /* FENCE.I; never 0 */
@@ -260,9 +272,12 @@ struct hart {
     _Atomic uint32_t throttle;  /* percent of the time in which it shall not run */
     _Atomic uint32_t thread_id; /* 0 until the thread has started */
     pthread_t thread;
+    pthread_mutex_t
+        on; /* its thread's while it runs: who waits for it to stop lends its priority */
     thread_begin_fn *thread_begin;
     bool thread_made;
 
+    struct hart_debug debug;
     struct tlb tlbs[TLB_MODES];
     struct tlb_entry fetches[3][TLB_FETCH_ENTRIES]; /* U, S, M */
     struct jump jumps[3][JUMP_ENTRIES];

@@ -427,6 +427,22 @@ int csr_access(struct hart *h, unsigned csr, enum csr_op op, uint64_t operand, b
     return write_csr(h, csr, value);
 }
 
+int csr_look(const struct hart *h, unsigned csr, uint64_t *ret)
+{
+    return read_csr(h, csr, ret);
+}
+
+int csr_poke(struct hart *h, unsigned csr, uint64_t value)
+{
+    uint64_t old;
+
+    if (csr >> 10 == 3 || read_csr(h, csr, &old))
+        return -1;
+    /* An interrupt that is due now is looked for when the hart runs. */
+    (void)write_csr(h, csr, value);
+    return 0;
+}
+
 void csr_mask_all(struct hart *h)
 {
     struct hart_regs *r = &h->r;

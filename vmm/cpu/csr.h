@@ -66,6 +66,10 @@ enum csr_op {
 int csr_access(struct hart *h, unsigned csr, enum csr_op op, uint64_t operand,
                bool write) FERRY_MUST_CHECK;
 
+/* For a debugger, whatever mode the hart is in: 0, or -1: there is no such CSR. */
+int csr_look(const struct hart *h, unsigned csr, uint64_t *ret) FERRY_MUST_CHECK;
+int csr_poke(struct hart *h, unsigned csr, uint64_t value) FERRY_MUST_CHECK;
+
 /* Bits of mcounteren and mcountinhibit, and indices of h->counter_base. */
 enum csr_counter {
     COUNTER_CYCLE = 0,

@@ -133,26 +133,69 @@ OP(next_far)
     JUMP();
 }
 
+/* --- Under a debugger ------------------------------------------------------------------------ */
+
+/* The instruction at pc, whatever stands in its place. */
+SLOW(exec_alone)
+{
+    struct block *b = block_find_one(h, pc);
+
+    if (UNLIKELY(!b)) {
+        budget = trap_budget(h, pc, budget);
+        pc = h->r.pc;
+        TAIL(exec_leave);
+    }
+    ENTER(b, exec_leave);
+}
+
+static bool is_breakpoint(const struct hart *h, uint64_t pc)
+{
+    for (uint32_t i = 0; i < h->debug.breakpoint_count; i++)
+        if (h->debug.breakpoints[i] == pc)
+            return true;
+    return false;
+}
+
+OP(breakpoint)
+{
+    /* Paid for, and not done. */
+    budget += 1;
+    if (!is_breakpoint(h, pc))
+        TAIL(exec_alone);
+    h->debug.hit = true;
+    TAIL(exec_leave);
+}
+
 /* Begin at pc. */
 SLOW(exec_begin)
 {
     JUMP();
 }
 
-void exec_slice(struct hart *h, int64_t n)
+static void slice(struct hart *h, int64_t n, op_fn *begin)
 {
     h->slice = n;
     h->budget = n;
     h->stalled = false;
 #ifdef CPU_LOOP
-    for (exec_begin(h, NULL, h->r.pc, n, h->tlb); h->next;) {
+    for (begin(h, NULL, h->r.pc, n, h->tlb); h->next;) {
         struct insn *i = h->next;
 
         h->next = NULL;
         i->fn(h, i, h->next_pc, h->budget, h->tlb);
     }
 #else
-    exec_begin(h, NULL, h->r.pc, n, h->tlb);
+    begin(h, NULL, h->r.pc, n, h->tlb);
 #endif
     h->retired += (uint64_t)(h->slice - h->budget);
+}
+
+void exec_slice(struct hart *h, int64_t n)
+{
+    slice(h, n, exec_begin);
+}
+
+void exec_one(struct hart *h)
+{
+    slice(h, 1, exec_alone);
 }

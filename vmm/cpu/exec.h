@@ -100,6 +100,8 @@ op_fn exec_resume;
 op_fn op_illegal;
 /* The end of a block that ran into its limit or the page's: go on after it. */
 op_fn op_next, op_next_far;
+/* In the place of an instruction that may have a breakpoint. */
+op_fn op_breakpoint;
 op_fn op_beq_far, op_bne_far, op_blt_far, op_bge_far, op_bltu_far, op_bgeu_far, op_jal_far;
 
 /*
@@ -107,3 +109,5 @@ op_fn op_beq_far, op_bne_far, op_blt_far, op_bge_far, op_bltu_far, op_bgeu_far, 
  * h->retired right.
  */
 void exec_slice(struct hart *h, int64_t n);
+/* One, in which no breakpoint counts; or its trap. */
+void exec_one(struct hart *h);

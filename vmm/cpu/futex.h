@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /*
  * Sleep while *word is expected; returns early for any reason, so the caller looks again. deadline
  * is CLOCK_MONOTONIC; INT64_MAX = none.
@@ -20,7 +22,7 @@ static inline void futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t
     if (deadline_ns != INT64_MAX) {
         int64_t ns = deadline_ns > 0 ? deadline_ns : 0;
 
-        ts = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+        ts = clock_timespec(ns);
         timeout = &ts;
     }
     syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, timeout, NULL,

@@ -55,6 +55,7 @@ int hart_new(struct hart **ret, const struct hart_params *params, struct ferry_e
     h->r.resetvec = params->reset_pc;
     h->r.quirks = params->quirks;
     h->filled = true; /* with zeros */
+    thread_mutex_init(&h->on);
     fp_init(&h->fp);
     r = block_cache_init(h, err);
     if (r < 0)
@@ -80,6 +81,7 @@ void hart_free(struct hart *h)
         run_command(h, HART_EXIT);
         pthread_join(h->thread, NULL);
     }
+    pthread_mutex_destroy(&h->on);
     block_cache_free(h);
     free(h);
 }

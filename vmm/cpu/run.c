@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 
 #include "base/clock.h"
+#include "base/priority.h"
 #include "vmm/cpu/exec.h"
 #include "vmm/cpu/futex.h"
 #include "vmm/cpu/mmu.h"
@@ -128,7 +129,27 @@ static bool keep_pace(struct hart *h)
     return true;
 }
 
-/* Until told to park. false as above. */
+/* As if told to park, by itself. */
+static void stop_for_debugger(struct hart *h, enum hart_break reason)
+{
+    atomic_store(&h->debug.reason, reason);
+    if (h->debug.stopped)
+        h->debug.stopped(h->debug.arg);
+}
+
+/* false: not done yet. */
+static bool step(struct hart *h)
+{
+    /* A debugger steps through what it looks at, not into a timer's handler; a WFI may end. */
+    h->r.halted = 0;
+    exec_one(h);
+    if (h->stalled)
+        return false;
+    stop_for_debugger(h, HART_BREAK_STEP);
+    return true;
+}
+
+/* Until told to park, or a debugger wants it. false as above. */
 static bool run(struct hart *h)
 {
     while (atomic_load(&h->command) == HART_RUN) {
@@ -136,6 +157,13 @@ static bool run(struct hart *h)
 
         run_answer(h);
         run_check_timer(h);
+        if (h->debug.step) {
+            if (step(h))
+                return true;
+            if (!sleep_stalled(h))
+                return false;
+            continue;
+        }
         /* Whether or not the interrupt is enabled globally or delegated. */
         if (h->r.halted && !(hart_mip(h) & h->r.mie)) {
             if (!sleep_in_wfi(h))
@@ -147,6 +175,11 @@ static bool run(struct hart *h)
         if (irq >= 0)
             trap_take(h, CAUSE_INTERRUPT | (unsigned)irq, 0);
         exec_slice(h, SLICE_INSNS);
+        if (h->debug.hit) {
+            h->debug.hit = false;
+            stop_for_debugger(h, HART_BREAK_BREAKPOINT);
+            return true;
+        }
         if (h->stalled && !sleep_stalled(h))
             return false;
         if (atomic_load_explicit(&h->throttle, memory_order_relaxed) && !keep_pace(h))
@@ -155,25 +188,22 @@ static bool run(struct hart *h)
     return true;
 }
 
-static void set_policy(int policy)
-{
-    const struct sched_param param = {0};
-
-    /* Allowed to everybody, and only a matter of speed. */
-    (void)sched_setscheduler(0, policy, &param);
-}
-
 /*
  * Who is woken under SCHED_BATCH does not take the processor from who wakes: on a host with no more
  * processors than harts, whoever starts the harts would else lose it to the first of them and
- * start the others milliseconds later.
+ * start the others milliseconds later. Where a hart may be urgent it does not wait for its first
+ * turn, and takes nobody's who is as urgent. The guest's code runs as anybody's.
  */
 static void wait_for_run(struct hart *h)
 {
-    set_policy(SCHED_BATCH);
+    const struct sched_param param = {0};
+    int nice = priority_nice();
+
+    if (priority_urgent() != PRIORITY_REALTIME)
+        (void)sched_setscheduler(0, SCHED_BATCH, &param);
     while (atomic_load(&h->state) == HART_PARKED)
         futex_wait(&h->state, HART_PARKED, INT64_MAX);
-    set_policy(SCHED_OTHER);
+    priority_normal(nice);
 }
 
 /*
@@ -201,20 +231,24 @@ void *run_thread(void *arg)
     prctl(PR_SET_TIMERSLACK, 1);
     atomic_store(&h->thread_id, (uint32_t)syscall(SYS_gettid));
     futex_wake_all(&h->thread_id);
+    priority_below();
     enter_cache(h);
+    priority_normal(priority_nice());
     while (atomic_load(&h->command) != HART_EXIT) {
         if (atomic_load(&h->state) == HART_PARKED) {
             wait_for_run(h);
             continue;
         }
+        pthread_mutex_lock(&h->on);
         fp_enter(&h->fp);
-        if (!run(h))
-            continue;
-        fp_leave(&h->fp);
-        /* In this order: who finds the hart parked need not wait for its answer. */
-        atomic_store(&h->state, HART_PARKED);
-        run_answer(h);
-        futex_wake_all(&h->state);
+        if (run(h)) {
+            fp_leave(&h->fp);
+            /* In this order: who finds the hart parked need not wait for its answer. */
+            atomic_store(&h->state, HART_PARKED);
+            run_answer(h);
+            futex_wake_all(&h->state);
+        }
+        pthread_mutex_unlock(&h->on);
     }
     return NULL;
 }
@@ -258,6 +292,9 @@ void run_command(struct hart *h, enum hart_command command)
 
 void hart_run(struct hart *h)
 {
+    if (h->debug.held)
+        return;
+    atomic_store(&h->debug.reason, HART_BREAK_NONE);
     run_command(h, HART_RUN);
 }
 
@@ -277,10 +314,15 @@ void hart_stop_wait(struct hart *h)
     uint32_t state;
 
     while ((state = atomic_load(&h->state)) != HART_PARKED) {
-        if (spins++ < SPINS)
+        if (spins++ < SPINS) {
             relax();
-        else
+        } else if (spins == SPINS + 1) {
+            /* It may wait for a processor: lend it the priority of who waits here. */
+            pthread_mutex_lock(&h->on);
+            pthread_mutex_unlock(&h->on);
+        } else {
             futex_wait(&h->state, state, INT64_MAX);
+        }
     }
 }
 

@@ -59,50 +59,82 @@ static bool update_leaf(const struct guestmem_slot *s, uint64_t pa, _Atomic uint
     return true;
 }
 
-int walk_page_table(struct hart *h, uint64_t va, enum access access, uint64_t priv,
-                    struct walked *ret)
+struct leaf {
+    uint64_t pte, pa; /* the entry, and where it lies */
+    const struct guestmem_slot *slot;
+    _Atomic uint64_t *host;
+    unsigned shift;
+};
+
+/* 0, or the exception code. */
+static inline int find_leaf(const struct hart *h, uint64_t va, enum access access, struct leaf *l)
 {
     unsigned levels = h->r.satp >> SATP_MODE_SHIFT == SATP_SV48 ? 4 : 3;
     unsigned va_bits = PAGE_BITS + LEVEL_BITS * levels;
-    uint64_t bits = access == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;
-    uint64_t table, pte, pa, in_page;
-    const struct guestmem_slot *s;
-    _Atomic uint64_t *host;
-    unsigned level, shift;
+    uint64_t table = (h->r.satp & SATP_PPN) << PAGE_BITS;
 
     /* The upper bits all repeat the highest that is translated. */
     if ((uint64_t)((int64_t)(va << (64 - va_bits)) >> (64 - va_bits)) != va)
         return page_fault[access];
-again:
-    table = (h->r.satp & SATP_PPN) << PAGE_BITS;
-    for (level = levels;; table = PTE_PPN(pte) << PAGE_BITS) {
+    for (unsigned level = levels;; table = PTE_PPN(l->pte) << PAGE_BITS) {
         if (level-- == 0)
             return page_fault[access];
-        shift = PAGE_BITS + LEVEL_BITS * level;
-        pa = table + (va >> shift & ((1u << LEVEL_BITS) - 1)) * sizeof(pte);
-        host = pte_host(h, pa, &s);
-        if (!host)
+        l->shift = PAGE_BITS + LEVEL_BITS * level;
+        l->pa = table + (va >> l->shift & ((1u << LEVEL_BITS) - 1)) * sizeof(l->pte);
+        l->host = pte_host(h, l->pa, &l->slot);
+        if (!l->host)
             return access_fault[access];
-        pte = atomic_load_explicit(host, memory_order_acquire);
-        if (!(pte & PTE_V) || pte & PTE_RESERVED || (pte & (PTE_R | PTE_W)) == PTE_W)
+        l->pte = atomic_load_explicit(l->host, memory_order_acquire);
+        if (!(l->pte & PTE_V) || l->pte & PTE_RESERVED || (l->pte & (PTE_R | PTE_W)) == PTE_W)
             return page_fault[access];
-        if (pte & (PTE_R | PTE_X))
+        if (l->pte & (PTE_R | PTE_X))
+            return 0;
+        if (l->pte & (PTE_A | PTE_D | PTE_U))
+            return page_fault[access];
+    }
+}
+
+static inline bool leaf_is_aligned(const struct leaf *l)
+{
+    return !((PTE_PPN(l->pte) << PAGE_BITS) & ((UINT64_C(1) << l->shift) - 1));
+}
+
+static inline void leaf_place(const struct leaf *l, uint64_t va, struct walked *ret)
+{
+    ret->pa = PTE_PPN(l->pte) << PAGE_BITS | (va & ((UINT64_C(1) << l->shift) - 1));
+    ret->page_bits = l->shift;
+}
+
+int walk_page_table(struct hart *h, uint64_t va, enum access access, uint64_t priv,
+                    struct walked *ret)
+{
+    uint64_t bits = access == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;
+    struct leaf l;
+    int cause;
+
+    do {
+        cause = find_leaf(h, va, access, &l);
+        if (cause)
+            return cause;
+        if (!leaf_allows(h, l.pte, access, priv) || !leaf_is_aligned(&l))
+            return page_fault[access];
+        if ((l.pte & bits) == bits)
             break;
-        if (pte & (PTE_A | PTE_D | PTE_U))
-            return page_fault[access];
-    }
-    in_page = va & ((UINT64_C(1) << shift) - 1);
-    if (!leaf_allows(h, pte, access, priv))
-        return page_fault[access];
-    if ((PTE_PPN(pte) << PAGE_BITS) & ((UINT64_C(1) << shift) - 1))
-        return page_fault[access];
-    if ((pte & bits) != bits) {
-        if (s->readonly || pmp_check(h, pa, sizeof(pte), ACCESS_WRITE, PRIV_S) != PMP_ALLOWED)
+        if (l.slot->readonly ||
+            pmp_check(h, l.pa, sizeof(l.pte), ACCESS_WRITE, PRIV_S) != PMP_ALLOWED)
             return access_fault[access];
-        if (!update_leaf(s, pa, host, pte, bits))
-            goto again;
-    }
-    ret->pa = PTE_PPN(pte) << PAGE_BITS | in_page;
-    ret->page_bits = shift;
+    } while (!update_leaf(l.slot, l.pa, l.host, l.pte, bits));
+    leaf_place(&l, va, ret);
+    return 0;
+}
+
+int walk_look(const struct hart *h, uint64_t va, struct walked *ret)
+{
+    struct leaf l;
+    int cause = find_leaf(h, va, ACCESS_READ, &l);
+
+    if (cause || !leaf_is_aligned(&l))
+        return cause ? cause : page_fault[ACCESS_READ];
+    leaf_place(&l, va, ret);
     return 0;
 }

@@ -12,3 +12,5 @@ struct walked {
 /* satp's mode is not Bare, priv is U or S. 0, or the exception code. */
 int walk_page_table(struct hart *h, uint64_t va, enum access access, uint64_t priv,
                     struct walked *ret) FERRY_MUST_CHECK;
+/* Where it leads, whoever may go there; changes nothing. */
+int walk_look(const struct hart *h, uint64_t va, struct walked *ret) FERRY_MUST_CHECK;

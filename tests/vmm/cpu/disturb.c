@@ -30,14 +30,6 @@ struct disturb {
     uint64_t dirty_pages;
 };
 
-static void check(int r, const struct ferry_err *err)
-{
-    if (r < 0) {
-        fprintf(stderr, "%s\n", err->text);
-        exit(2);
-    }
-}
-
 static void restate_hart(struct hart *h)
 {
     struct state_scratch *scratch;
@@ -47,15 +39,16 @@ static void restate_hart(struct hart *h)
 
     hart_parts(h, parts);
     for (unsigned i = 0; i < 2; i++)
-        check(state_save(parts[i].table, parts[i].obj, &bufs[i], NULL, &err), &err);
+        machine_check(state_save(parts[i].table, parts[i].obj, &bufs[i], NULL, &err), &err);
     hart_reset(h);
     hart_set_irq(h, HART_IRQ_MSI, false);
     for (unsigned i = 0; i < 2; i++) {
         struct rd in = rd_make(bufs[i].data, bufs[i].len_bytes);
 
-        check(state_scratch_new(&scratch, parts[i].table, parts[i].obj, parts[i].obj_bytes, &err),
-              &err);
-        check(state_scratch_load(scratch, parts[i].table->version, &in, true, &err), &err);
+        machine_check(
+            state_scratch_new(&scratch, parts[i].table, parts[i].obj, parts[i].obj_bytes, &err),
+            &err);
+        machine_check(state_scratch_load(scratch, parts[i].table->version, &in, true, &err), &err);
         state_scratch_commit(scratch);
         state_scratch_free(scratch);
         buf_free(&bufs[i]);
@@ -147,7 +140,7 @@ int main(int argc, char **argv)
     if (!d->shadow)
         return 2;
     memcpy(d->shadow, d->m.host, MACHINE_RAM_BYTES);
-    check(ferry_ram_log_start(d->m.ram, &err), &err);
+    machine_check(ferry_ram_log_start(d->m.ram, &err), &err);
     machine_start(&d->m);
     while (!finished && clock_monotonic_ns() < deadline_ns) {
         finished = machine_wait(&d->m, random() % 4000000);

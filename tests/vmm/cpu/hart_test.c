@@ -343,6 +343,107 @@ static void a_store_waits_for_its_device_and_the_hart_does_not(void **state)
     machine_free(&m);
 }
 
+/* Its device is pulled: there is nothing to wait for. */
+static void a_store_that_waits_for_a_device_that_goes_faults(void **state)
+{
+    static const struct bus_ops ops = {slow_read, slow_write};
+    struct slow slow = {0};
+    struct bus_region region = {"slow", SLOW_GPA, 8, 4, &ops, &slow};
+    struct ferry_err err;
+
+    START_WITH(1, DATA_ADDRESS, rig_u("auipc", A1, 0), rig_i("addi", A1, A1, 28),
+               rig_csr("csrrw", X0, CSR_MTVEC, A1), rig_u("lui", A2, SLOW_GPA >> 12),
+               rig_i("addi", A3, X0, 5), rig_s("sw", A3, A2, 0), rig_j(X0, 0),
+               /* trap: */
+               rig_csr("csrrs", A4, CSR_MTVAL, X0), rig_s("sd", A4, A0, 8),
+               rig_csr("csrrs", A4, CSR_MCAUSE, X0), rig_s("sd", A4, A0, 0), rig_j(X0, 0));
+    assert_int_equal(bus_add(&m.bus, &region, &err), 0);
+    machine_start(&m);
+    await_tries(&slow);
+    machine_lock(&m.lock);
+    bus_remove(&m.bus, &region);
+    machine_unlock(&m.lock);
+    await_data(0, 1);
+    assert_int_equal(read_data(0), CAUSE_STORE_ACCESS);
+    assert_int_equal(read_data(1), SLOW_GPA);
+    assert_int_equal(atomic_load(&slow.written), 0);
+    machine_stop(&m);
+    machine_free(&m);
+}
+
+/* --- A device that moves and goes --- */
+
+#define HERE_GPA  0x30000000u
+#define THERE_GPA 0x30010000u
+
+static int count_read(void *dev, uint64_t offset, unsigned size_bytes, uint64_t *ret)
+{
+    atomic_fetch_add((_Atomic uint64_t *)dev, 1);
+    *ret = 0;
+    return 0;
+}
+
+static void place(struct bus_region *region, uint64_t gpa)
+{
+    struct ferry_err err;
+
+    machine_lock(&m.lock);
+    assert_int_equal(bus_move(&m.bus, region, gpa, &err), 0);
+    machine_unlock(&m.lock);
+}
+
+static void await_rounds(uint64_t count)
+{
+    await_data(0, read_data(0) + count);
+}
+
+/* Each hart loads from both places, over and over; where nothing is, that is an access fault. */
+static void registers_move_and_go_while_harts_run(void **state)
+{
+    static const struct bus_ops ops = {count_read, NULL};
+    _Atomic uint64_t loads = 0;
+    struct bus_region region = {"bar", HERE_GPA, 0x1000, 4, &ops, &loads};
+    struct ferry_err err;
+    uint64_t seen, faults;
+
+    START_WITH(2, DATA_ADDRESS, rig_u("auipc", A1, 0), rig_i("addi", A1, A1, 40),
+               rig_csr("csrrw", X0, CSR_MTVEC, A1), rig_u("lui", A2, HERE_GPA >> 12),
+               rig_u("lui", A3, THERE_GPA >> 12), rig_i("addi", A4, X0, 1),
+               /* loop: */
+               rig_i("lw", A5, A2, 0), rig_i("lw", A5, A3, 0), rig_r("amoadd_d", X0, A0, A4),
+               rig_j(X0, -12),
+               /* trap: count it, and go on after it */
+               rig_csr("csrrs", A5, CSR_MEPC, X0), rig_i("addi", A5, A5, 4),
+               rig_csr("csrrw", X0, CSR_MEPC, A5), rig_i("addi", T0, A0, 8),
+               rig_r("amoadd_d", X0, T0, A4), rig_word("mret"));
+    assert_int_equal(bus_add(&m.bus, &region, &err), 0);
+    machine_start(&m);
+    await_rounds(100);
+    for (unsigned i = 0; i < 100; i++) {
+        place(&region, i % 2 ? HERE_GPA : THERE_GPA);
+        seen = atomic_load(&loads);
+        faults = read_data(1);
+        await_rounds(100);
+        assert_true(atomic_load(&loads) > seen);
+        assert_true(read_data(1) > faults);
+    }
+    machine_lock(&m.lock);
+    bus_remove(&m.bus, &region);
+    machine_unlock(&m.lock);
+    seen = atomic_load(&loads);
+    await_rounds(100);
+    assert_int_equal(atomic_load(&loads), seen);
+    machine_lock(&m.lock);
+    assert_int_equal(bus_add(&m.bus, &region, &err), 0);
+    machine_unlock(&m.lock);
+    await_rounds(100);
+    assert_true(atomic_load(&loads) > seen);
+    machine_stop(&m);
+    /* Each load was one or the other; a hart stands in the midst of a round. */
+    assert_in_range(atomic_load(&loads) + read_data(1) - 2 * read_data(0), 0, 2 * 2);
+    machine_free(&m);
+}
+
 /* It sleeps for 990 ms at a time. */
 static void a_throttled_hart_is_stopped_and_let_go_at_once(void **state)
 {
@@ -448,6 +549,8 @@ int main(void)
         cmocka_unit_test(timer_survives_a_stop),
         cmocka_unit_test(a_throttled_hart_sleeps),
         cmocka_unit_test(a_store_waits_for_its_device_and_the_hart_does_not),
+        cmocka_unit_test(a_store_that_waits_for_a_device_that_goes_faults),
+        cmocka_unit_test(registers_move_and_go_while_harts_run),
         cmocka_unit_test(a_throttled_hart_is_stopped_and_let_go_at_once),
         cmocka_unit_test(harts_share_memory),
         cmocka_unit_test(harvests_miss_nothing),

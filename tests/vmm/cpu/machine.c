@@ -10,7 +10,7 @@
 #include "vmm/cpu/futex.h"
 #include "vmm/machine/loop.h"
 
-static void check(int r, const struct ferry_err *err)
+void machine_check(int r, const struct ferry_err *err)
 {
     if (r < 0) {
         fprintf(stderr, "%s\n", err->text);
@@ -89,7 +89,7 @@ static const struct bus_ops mswi_ops = {mswi_read, mswi_write};
 void machine_init(struct machine *m, uint32_t hart_count)
 {
     struct ferry_err err = {0};
-    const struct bus_region regions[] = {
+    const struct bus_region regions[4] = {
         {"uart", 0x10000000, 8, 1 | 2 | 4 | 8, &uart_ops, m},
         {"finisher", 0x100000, 0x1000, 2 | 4, &finisher_ops, m},
         {"mswi", 0x2000000, 0x4000, 4, &mswi_ops, m},
@@ -97,16 +97,17 @@ void machine_init(struct machine *m, uint32_t hart_count)
     };
 
     *m = (struct machine){.hart_count = hart_count, .uart = stdout};
-    pthread_mutex_init(&m->lock.mutex, NULL);
-    m->bus.lock = &m->lock;
-    check(loop_new(&m->loop, &err), &err);
-    check(guest_clock_new(&m->clock, m->loop, &m->lock, &err), &err);
-    check(ferry_ram_new(&m->ram, &err), &err);
-    check(ferry_ram_add(m->ram, "ram", MACHINE_RAM_BYTES, &m->region, &err), &err);
-    check(guestmem_add(&m->mem, MACHINE_RAM_BASE, m->region, false, &err), &err);
+    memcpy(m->regions, regions, sizeof(regions));
+    machine_lock_init(&m->lock);
+    bus_init(&m->bus, "memory", UINT64_MAX, &m->lock, &m->mem);
+    machine_check(loop_new(&m->loop, &err), &err);
+    machine_check(guest_clock_new(&m->clock, m->loop, &m->lock, &err), &err);
+    machine_check(ferry_ram_new(&m->ram, &err), &err);
+    machine_check(ferry_ram_add(m->ram, "ram", MACHINE_RAM_BYTES, &m->region, &err), &err);
+    machine_check(guestmem_add(&m->mem, MACHINE_RAM_BASE, m->region, false, &err), &err);
     m->host = ferry_ram_host(m->region);
-    for (size_t i = 0; i < sizeof(regions) / sizeof(regions[0]); i++)
-        check(bus_add(&m->bus, &regions[i], &err), &err);
+    for (size_t i = 0; i < sizeof(m->regions) / sizeof(m->regions[0]); i++)
+        machine_check(bus_add(&m->bus, &m->regions[i], &err), &err);
     for (uint32_t i = 0; i < hart_count; i++) {
         const struct hart_params params = {
             .size_bytes = sizeof(params),
@@ -118,7 +119,7 @@ void machine_init(struct machine *m, uint32_t hart_count)
             .ram = m->ram,
         };
 
-        check(hart_new(&m->harts[i], &params, &err), &err);
+        machine_check(hart_new(&m->harts[i], &params, &err), &err);
     }
 }
 
@@ -155,5 +156,5 @@ void machine_free(struct machine *m)
     guest_clock_free(m->clock);
     loop_free(m->loop);
     ferry_ram_free(m->ram);
-    pthread_mutex_destroy(&m->lock.mutex);
+    machine_lock_destroy(&m->lock);
 }

@@ -21,6 +21,7 @@ struct machine {
     struct guestmem mem;
     struct machine_lock lock;
     struct bus bus;
+    struct bus_region regions[4];
     struct loop *loop;
     struct guest_clock *clock;
     uint32_t hart_count;
@@ -29,6 +30,8 @@ struct machine {
     _Atomic uint32_t finished; /* what was written to the finisher; 0 = still running */
 };
 
+/* Ends the test program if r is negative. */
+void machine_check(int r, const struct ferry_err *err);
 /* Ends the test program if anything fails. The harts are at MACHINE_RAM_BASE, parked. */
 void machine_init(struct machine *m, uint32_t hart_count);
 void machine_free(struct machine *m);

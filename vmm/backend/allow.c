@@ -239,19 +239,47 @@ int allow_open(const struct allow_list *a, const char *path, int flags, mode_t m
     return r;
 }
 
+/* For calls that take a folder and a name in it: 0 or -EXDEV. full: room for PATH_MAX. */
+static int find(const struct allow_list *a, const char *path, char *full, int *ret_folder,
+                const char **ret_name)
+{
+    *ret_folder = AT_FDCWD;
+    *ret_name = path;
+    if (is_own_name(a, path))
+        return 0;
+    for (size_t i = 0; tidy(a, path, full) && i < a->dir_count; i++) {
+        *ret_folder = a->dirs[i].fd;
+        *ret_name = beneath(&a->dirs[i], full);
+        if (*ret_name)
+            return 0;
+    }
+    return -EXDEV;
+}
+
 int allow_access(const struct allow_list *a, const char *path, int mode)
 {
     char full[PATH_MAX];
+    const char *name;
+    int folder, rc = find(a, path, full, &folder, &name);
 
-    if (is_own_name(a, path))
-        return access(path, mode) < 0 ? -errno : 0;
-    for (size_t i = 0; tidy(a, path, full) && i < a->dir_count; i++) {
-        const char *rest = beneath(&a->dirs[i], full);
+    return rc ? rc : faccessat(folder, name, mode, 0) < 0 ? -errno : 0;
+}
 
-        if (rest)
-            return faccessat(a->dirs[i].fd, rest, mode, 0) < 0 ? -errno : 0;
-    }
-    return -EXDEV;
+int allow_stat(const struct allow_list *a, const char *path, struct stat *ret)
+{
+    char full[PATH_MAX];
+    const char *name;
+    int folder, rc = find(a, path, full, &folder, &name);
+
+    return rc ? rc : fstatat(folder, name, ret, 0) < 0 ? -errno : 0;
+}
+
+int64_t allow_file_bytes(const struct allow_list *a, const char *path)
+{
+    struct stat st;
+    int rc = allow_stat(a, path, &st);
+
+    return rc ? rc : S_ISREG(st.st_mode) ? (int64_t)st.st_size : -EINVAL;
 }
 
 const char *allow_hint(int errnum)

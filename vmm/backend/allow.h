@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <ferry/err.h>
@@ -45,5 +46,9 @@ bool allow_list_takes_taps(const struct allow_list *a); /* any at all */
 int allow_open(const struct allow_list *a, const char *path, int flags, mode_t mode);
 /* As access(2), but -errno on failure. Opens nothing. */
 int allow_access(const struct allow_list *a, const char *path, int mode);
+/* As stat(2), but -errno on failure. Opens nothing. */
+int allow_stat(const struct allow_list *a, const char *path, struct stat *ret);
+/* The size of a regular file, or -errno. Opens nothing. -EINVAL: it is something else. */
+int64_t allow_file_bytes(const struct allow_list *a, const char *path);
 /* What to add to a sentence about that errno of allow_open(): "" for most. */
 const char *allow_hint(int errnum);

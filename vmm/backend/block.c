@@ -6,12 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/own.h"
+#include "base/same_file.h"
 #include "base/thread.h"
+#include "vmm/backend/allow.h"
 #include "vmm/backend/bell.h"
 #include "vmm/backend/block_file.h"
 #include "vmm/backend/block_lock.h"
@@ -260,15 +263,12 @@ bool block_is_idle(struct block *b, struct bell *bell)
 
 bool block_stop(struct block *b, int64_t deadline_ns)
 {
-    const struct timespec deadline = {.tv_sec = deadline_ns / 1000000000,
-                                      .tv_nsec = deadline_ns % 1000000000};
     bool idle;
-    int rc = 0;
 
     atomic_store(&b->file.stop, true);
     pthread_mutex_lock(&b->mutex);
-    while (b->unfinished > 0 && rc == 0)
-        rc = pthread_cond_timedwait(&b->idle, &b->mutex, &deadline);
+    while (b->unfinished > 0 && thread_cond_wait_until(&b->idle, &b->mutex, deadline_ns))
+        continue;
     idle = b->unfinished == 0;
     pthread_mutex_unlock(&b->mutex);
     return idle;
@@ -304,7 +304,6 @@ int block_new_with(struct block **ret, const struct config_drive *config, thread
 {
     OWN_MEM struct block *raw = calloc(1, sizeof(*raw));
     OWN(block_freep) struct block *b = NULL;
-    pthread_condattr_t monotonic;
     int rc;
 
     if (strlen(config->id) + sizeof("/image") > FERRY_FD_NAME_BYTES)
@@ -318,10 +317,7 @@ int block_new_with(struct block **ret, const struct config_drive *config, thread
     b = TAKE_PTR(raw);
     pthread_mutex_init(&b->mutex, NULL);
     pthread_cond_init(&b->work, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&b->idle, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    thread_cond_init(&b->idle);
     b->tail = &b->head;
     b->locking = config->locking;
     b->begin = begin;
@@ -340,7 +336,7 @@ int block_new_with(struct block **ret, const struct config_drive *config, thread
 
 int block_open(struct block *b, struct ferry_err *err)
 {
-    int rc = block_file_open(&b->file, b->path, b->locking, err);
+    int rc = block_file_open(&b->file, b->path, b->locking, true, err);
 
     if (rc)
         err_prefix(err, "drive \"%s\"", b->id);
@@ -350,7 +346,7 @@ int block_open(struct block *b, struct ferry_err *err)
 
 int block_open_unlocked(struct block *b, struct ferry_err *err)
 {
-    int rc = block_file_open(&b->file, b->path, false, err);
+    int rc = block_file_open(&b->file, b->path, false, false, err);
 
     if (rc)
         err_prefix(err, "drive \"%s\"", b->id);
@@ -387,9 +383,17 @@ void block_set_io_status(struct block *b, enum block_io_status status)
     b->io_status = (uint8_t)status;
 }
 
-bool block_is_nospace(int errnum)
+const struct config_drive *block_find_image(const struct vm_config *c, int fd)
 {
-    return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG;
+    struct stat st, image;
+
+    for (size_t i = 0; fstat(fd, &st) == 0 && i < c->drive_count; i++) {
+        const struct config_drive *d = &c->drives[i];
+
+        if (allow_stat(d->allow, d->path, &image) == 0 && same_file(&image, &st))
+            return d;
+    }
+    return NULL;
 }
 
 const char *block_id(const struct block *b)
@@ -410,6 +414,14 @@ bool block_readonly(const struct block *b)
 uint64_t block_size_bytes(const struct block *b)
 {
     return b->file.size_bytes;
+}
+
+uint64_t block_look_bytes(const struct block *b)
+{
+    int64_t size_bytes =
+        b->file.fd >= 0 ? (int64_t)b->file.size_bytes : allow_file_bytes(b->file.allow, b->path);
+
+    return size_bytes > 0 ? (uint64_t)size_bytes : 0;
 }
 
 /* --- As a part --- */

@@ -109,11 +109,17 @@ bool block_stop(struct block *b, int64_t deadline_ns);
 void block_free(struct block *b);
 struct ferry_part block_part(struct block *b);
 
+/* The drive of the description whose image, by its name, is the file that is open as fd; NULL: it
+ * is none's. For who asks before the images are locked. */
+const struct config_drive *block_find_image(const struct vm_config *c, int fd);
+
 const char *block_id(const struct block *b);
 const char *block_path(const struct block *b);
 bool block_readonly(const struct block *b);
 /* 0 until opened or adopted; a multiple of BLOCK_SECTOR_BYTES. */
 uint64_t block_size_bytes(const struct block *b);
+/* The same, or of one that is not open what a look at it says; 0: that says nothing. */
+uint64_t block_look_bytes(const struct block *b);
 
 /*
  * Any thread. Outside [0, size) is done with -EINVAL, writing to a read-only image with -EROFS;
@@ -131,5 +137,3 @@ bool block_cancel(struct block *b, struct block_request *req);
 enum block_io_status { BLOCK_IO_OK = 0, BLOCK_IO_FAILED, BLOCK_IO_NOSPACE };
 enum block_io_status block_io_status(const struct block *b);
 void block_set_io_status(struct block *b, enum block_io_status status);
-/* The image needs room that the host does not have, or does not let it have. */
-bool block_is_nospace(int errnum);

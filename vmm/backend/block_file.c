@@ -39,6 +39,7 @@ int block_file_init(struct block_file *f, const struct config_drive *config, str
         .readonly = config->readonly,
         .discard = config->discard,
         .no_flush = config->no_flush,
+        .guessed = config->guessed,
         .allow = config->allow,
     };
     rc = pthread_mutex_init(&f->rmw, NULL);
@@ -108,6 +109,36 @@ static int find_align(int fd, const char *path, uint64_t size_bytes, uint32_t *r
     return 0;
 }
 
+/*
+ * Who says no format may have an image of another one, which as a raw disk holds nothing that the
+ * guest knows, and which its writes destroy.
+ */
+static int check_guess(int fd, const char *path, struct ferry_err *err)
+{
+    static const struct {
+        const char *magic, *name;
+    } formats[] = {{"QFI\xfb", "qcow2"}, {"KDMV", "vmdk"}, {"vhdxfile", "vhdx"}, {"QED", "qed"}};
+    OWN_MEM char *head = aligned_alloc(ALIGN_GUESS_BYTES, ALIGN_GUESS_BYTES);
+    struct iovec iov = {.iov_base = head, .iov_len = ALIGN_GUESS_BYTES};
+    ssize_t n;
+
+    if (!head)
+        return err_set(err, ENOMEM, "no memory to look at image \"%s\"", path);
+    n = preadv(fd, &iov, 1, 0);
+    if (n < 0)
+        return err_sys(err, errno, "reading image \"%s\"", path);
+    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+        size_t bytes = strlen(formats[i].magic);
+
+        if ((size_t)n >= bytes && !memcmp(head, formats[i].magic, bytes))
+            return err_set(err, ENOTSUP,
+                           "image \"%s\" seems to be %s, and there is 'raw' only: qemu-img "
+                           "convert -O raw %s disk.raw (if it is raw, say format=raw)",
+                           path, formats[i].name, path);
+    }
+    return 0;
+}
+
 static int attach(struct block_file *f, int *fd, const char *path, bool locking,
                   struct ferry_err *err)
 {
@@ -132,7 +163,8 @@ static int attach(struct block_file *f, int *fd, const char *path, bool locking,
     return 0;
 }
 
-int block_file_open(struct block_file *f, const char *path, bool locking, struct ferry_err *err)
+int block_file_open(struct block_file *f, const char *path, bool locking, bool fresh,
+                    struct ferry_err *err)
 {
     int flags =
         O_CLOEXEC | O_NOCTTY | (f->readonly ? O_RDONLY : O_RDWR) | (f->direct ? O_DIRECT : 0);
@@ -150,6 +182,12 @@ int block_file_open(struct block_file *f, const char *path, bool locking, struct
                        path);
     if (failed)
         return err_sys(err, failed, "opening image \"%s\"%s", path, allow_hint(failed));
+    if (fresh && f->guessed) {
+        int rc = check_guess(fd, path, err);
+
+        if (rc)
+            return rc;
+    }
     return attach(f, &fd, path, locking, err);
 }
 

@@ -24,6 +24,7 @@ struct block_file {
     bool readonly;
     bool discard;
     bool no_flush;
+    bool guessed;                   /* nobody said that it is raw */
     atomic_bool stop;               /* every request is cancelled */
     atomic_int flush_failed;        /* errno of the first flush that failed; 0: none has */
     const struct allow_list *allow; /* loan */
@@ -34,7 +35,8 @@ struct block_file {
 int block_file_init(struct block_file *f, const struct config_drive *config,
                     struct ferry_err *err) FERRY_MUST_CHECK;
 void block_file_close(struct block_file *f);
-int block_file_open(struct block_file *f, const char *path, bool locking,
+/* fresh: for a guest that starts; one that comes from elsewhere may have written what it likes. */
+int block_file_open(struct block_file *f, const char *path, bool locking, bool fresh,
                     struct ferry_err *err) FERRY_MUST_CHECK;
 /* Takes *fd on success. */
 int block_file_adopt(struct block_file *f, int *fd, const char *path, bool locking,

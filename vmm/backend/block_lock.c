@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "base/same_file.h"
 
 #define USED_BASE        100
 #define UNSHARED_BASE    200
@@ -56,8 +57,7 @@ static bool process_has_open(const char *pid, const struct stat *image)
     snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
     fds = opendir(path);
     while (fds && (e = readdir(fds))) {
-        if (fstatat(dirfd(fds), e->d_name, &st, 0) == 0 && st.st_dev == image->st_dev &&
-            st.st_ino == image->st_ino)
+        if (fstatat(dirfd(fds), e->d_name, &st, 0) == 0 && same_file(&st, image))
             return true;
     }
     return false;

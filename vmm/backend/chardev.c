@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,12 +8,12 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "vmm/backend/chardev_type.h"
+#include "vmm/backend/text_file.h"
 #include "vmm/backend/writer.h"
 
 /* --- Life --- */
 
-/* NULL: out of memory. */
-static struct chardev *chardev_alloc(const struct chardev_type *type, struct loop *loop)
+struct chardev *chardev_alloc(const struct chardev_type *type, struct loop *loop)
 {
     struct chardev *c = calloc(1, type->size_bytes);
 
@@ -20,7 +21,7 @@ static struct chardev *chardev_alloc(const struct chardev_type *type, struct loo
         return NULL;
     c->type = type;
     c->loop = loop;
-    c->in_fd = c->out_fd = -1;
+    c->in_fd = c->out_fd = c->log_fd = -1;
     c->refs = 1;
     pthread_mutex_init(&c->lock, NULL);
     return c;
@@ -92,6 +93,9 @@ void chardev_free(struct chardev *c)
     chardev_drop_fds(c);
     if (c->type->destroy)
         c->type->destroy(c);
+    writer_free(TAKE_PTR(c->log));
+    own_close_fd(&c->log_fd);
+    chardev_unkick(c);
     chardev_release(c);
 }
 
@@ -99,6 +103,8 @@ int chardev_open(struct chardev *c, struct ferry_err *err)
 {
     int rc = c->type->open ? c->type->open(c, err) : 0;
 
+    if (!rc && c->config->logfile)
+        rc = text_file_open(c->config->logfile, c->config->logappend, &c->log_fd, err);
     return rc < 0 ? err_prefix(err, "chardev \"%s\"", c->config->id) : 0;
 }
 
@@ -137,6 +143,11 @@ const char *chardev_id(const struct chardev *c)
     return c->config ? c->config->id : "client";
 }
 
+bool chardev_is_raw(const struct chardev *c)
+{
+    return c->type->is_raw;
+}
+
 bool chardev_frontend_open(const struct chardev *c)
 {
     return c->frontend != NULL;
@@ -159,7 +170,7 @@ static int chardev_part_quiesce(void *obj)
     pthread_mutex_lock(&c->lock);
     c->quiesced = true;
     pthread_mutex_unlock(&c->lock);
-    c->drain_wanted = c->writer && !writer_is_idle(c->writer);
+    c->drain_wanted = !chardev_is_written(c);
     return c->drain_wanted;
 }
 
@@ -203,6 +214,29 @@ static void chardev_part_resume(void *obj)
     pthread_mutex_unlock(&c->lock);
 }
 
+static const char log_name[] = "log";
+
+static size_t chardev_type_fds(struct chardev *c)
+{
+    const char *what;
+    size_t count = 0;
+    int fd;
+
+    while (c->type->fd_at && c->type->fd_at(c, count, &what, &fd) == 0)
+        count++;
+    return count;
+}
+
+static int chardev_adopt_log(struct chardev *c, int *fd, struct ferry_err *err)
+{
+    int flags = fcntl(*fd, F_GETFL);
+
+    if (c->log_fd >= 0 || flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+        return err_set(err, EINVAL, "is not open for writing");
+    c->log_fd = take_fd(fd);
+    return 0;
+}
+
 static int chardev_part_fd_at(void *obj, size_t index, struct ferry_named_fd *ret)
 {
     struct chardev *c = obj;
@@ -210,8 +244,12 @@ static int chardev_part_fd_at(void *obj, size_t index, struct ferry_named_fd *re
     int fd, rc;
 
     rc = c->type->fd_at ? c->type->fd_at(c, index, &what, &fd) : -ENOENT;
-    if (rc < 0)
+    if (rc < 0 && c->config->logfile && index == chardev_type_fds(c)) {
+        what = log_name;
+        fd = c->log_fd;
+    } else if (rc < 0) {
         return rc;
+    }
     snprintf(ret->name, sizeof(ret->name), "%s/%s", c->config->id, what);
     ret->fd = fd;
     return 0;
@@ -221,12 +259,15 @@ static int chardev_part_adopt(void *obj, const char *name, int *fd, struct ferry
 {
     struct chardev *c = obj;
     size_t id_bytes = strlen(c->config->id);
+    const char *what = name + id_bytes + 1;
+    bool log = c->config->logfile && strlen(name) > id_bytes && !strcmp(what, log_name);
     int rc;
 
-    if (!c->type->adopt || strncmp(name, c->config->id, id_bytes) != 0 || name[id_bytes] != '/')
+    if ((!c->type->adopt && !log) || strncmp(name, c->config->id, id_bytes) != 0 ||
+        name[id_bytes] != '/')
         return err_set(err, EINVAL, "chardev \"%s\" has no use for fd \"%s\"", c->config->id, name);
     c->handed = true;
-    rc = c->type->adopt(c, name + id_bytes + 1, fd, err);
+    rc = log ? chardev_adopt_log(c, fd, err) : c->type->adopt(c, what, fd, err);
     return rc < 0 ? err_prefix(err, "fd \"%s\"", name) : 0;
 }
 

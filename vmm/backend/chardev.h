@@ -10,7 +10,8 @@
  * flight, as a disk's request is, until quiesce.
  *
  * Named fds: "<id>/in", "<id>/out", "<id>/terminal" (stdio), "<id>/file", "<id>/listen",
- * "<id>/client" (socket).
+ * "<id>/client" (socket),
+ * "<id>/pty", "<id>/opened" (pty); "<id>/log", of any with a logfile.
  *
  * Everything here is for the main thread, except chardev_write() and chardev_input_ready(), which
  * any thread may call, with the machine lock held or not. Frontend callbacks run on the main
@@ -21,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <ferry/err.h>
 #include <ferry/part.h>
@@ -37,6 +39,10 @@ enum chardev_event {
     /* No more input will come. Writes still reach a peer that only closed its sending half (a
      * client given to accept(), stdio); otherwise they are dropped. */
     CHARDEV_CLOSED,
+    CHARDEV_BREAK, /* a break on the serial line */
+    /* Of a mux: what is typed comes here now, or no longer. Nobody else hears of it. */
+    CHARDEV_MUX_IN,
+    CHARDEV_MUX_OUT,
 };
 
 /* Who uses a chardev. Members may be NULL. A client may be freed in its own callbacks. */
@@ -86,6 +92,10 @@ struct chardev_params {
 /* Opens nothing. */
 int chardev_new(struct chardev **ret, const struct chardev_params *params,
                 struct ferry_err *err) FERRY_MUST_CHECK;
+/* A connection that a listening one accepted: runs from birth. Takes *fd, non-blocking, on success.
+ */
+int chardev_new_client(struct chardev **ret, struct loop *loop, int *fd,
+                       struct ferry_err *err) FERRY_MUST_CHECK;
 /* Nothing more is written; what was is on its way out. Does not wait; before several are freed. */
 void chardev_end(struct chardev *c);
 /*
@@ -119,7 +129,19 @@ void chardev_input_ready(struct chardev *c);
 /* Where input comes from, a loan; -1: from nowhere, or not through a socket. */
 int chardev_input_socket(const struct chardev *c);
 
+/* Which process is connected; 0: none, or nobody can say (no UNIX socket, a monitor's clients). */
+pid_t chardev_peer_pid(struct chardev *c);
+/* Close the connection of whoever is, from the loop; then the next one that waits is served.
+ * -ENOTCONN.
+ */
+int chardev_disconnect(struct chardev *c, struct ferry_err *err) FERRY_MUST_CHECK;
+
 const char *chardev_id(const struct chardev *c);
+/*
+ * Whoever types there sees no more than what is sent back: a place of a mux, a pty. A terminal on
+ * stdio edits lines itself (line_mode), and what is behind a socket nobody knows.
+ */
+bool chardev_is_raw(const struct chardev *c);
 bool chardev_frontend_open(const struct chardev *c);
 /* Like "unix:/run/x.sock,server=on", for query-chardev; cut to n bytes with its NUL. */
 void chardev_filename(const struct chardev *c, char *ret, size_t n);

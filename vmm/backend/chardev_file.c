@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "vmm/backend/chardev_type.h"
+#include "vmm/backend/text_file.h"
 
 struct chardev_file {
     struct chardev base;
@@ -22,15 +23,7 @@ static int file_create(struct chardev *c, struct ferry_err *err)
 
 static int file_open(struct chardev *c, struct ferry_err *err)
 {
-    struct chardev_file *f = (struct chardev_file *)c;
-    int how = c->config->append ? O_APPEND : O_TRUNC;
-
-    /* O_NONBLOCK matters if the name is a FIFO or a terminal. */
-    f->fd =
-        open(c->config->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | how, 0666);
-    if (f->fd < 0)
-        return err_sys(err, errno, "Could not open '%s'", c->config->path);
-    return 0;
+    return text_file_open(c->config->path, c->config->append, &((struct chardev_file *)c)->fd, err);
 }
 
 static int file_fd_at(struct chardev *c, size_t index, const char **what, int *fd)

@@ -3,17 +3,37 @@
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/fdmsg.h"
+#include "base/local_socket.h"
 #include "base/log.h"
+#include "base/nospace.h"
 #include "base/own.h"
 #include "vmm/backend/chardev_type.h"
 #include "vmm/backend/writer.h"
 
 /* --- Bytes --- */
+
+static void chardev_say_losses(struct chardev *c)
+{
+    int out, log;
+
+    pthread_mutex_lock(&c->lock);
+    out = c->writer ? writer_take_loss(c->writer) : loss_take(&c->loss);
+    log = c->log ? writer_take_loss(c->log) : 0;
+    pthread_mutex_unlock(&c->lock);
+    if (out)
+        log_warn("chardev \"%s\": %s: what is written to it is lost%s", chardev_id(c),
+                 strerror(out), is_nospace(out) ? " until there is room" : "");
+    if (log)
+        log_warn("chardev \"%s\": its logfile: %s: what it should hold is lost%s", chardev_id(c),
+                 strerror(log), is_nospace(log) ? " until there is room" : "");
+}
 
 static void chardev_posted(void *arg)
 {
@@ -22,6 +42,7 @@ static void chardev_posted(void *arg)
     pthread_mutex_lock(&c->lock);
     c->kicked = false;
     pthread_mutex_unlock(&c->lock);
+    chardev_say_losses(c);
     if (!c->freed)
         chardev_update(c);
     chardev_release(c);
@@ -34,6 +55,17 @@ void chardev_kick(struct chardev *c)
     c->kicked = loop_post(c->loop, chardev_posted, c) == 0;
     if (c->kicked)
         c->refs++;
+}
+
+void chardev_unkick(struct chardev *c)
+{
+    pthread_mutex_lock(&c->lock);
+    /* Its own turn runs it all the same, and then that gives its reference back. */
+    if (c->kicked && loop_unpost(c->loop, chardev_posted, c)) {
+        c->kicked = false;
+        c->refs--;
+    }
+    pthread_mutex_unlock(&c->lock);
 }
 
 void chardev_input_ready(struct chardev *c)
@@ -55,12 +87,32 @@ static size_t chardev_put(struct chardev *c, const void *data, size_t n)
     return taken;
 }
 
+/*
+ * Under c->lock. How much of n bytes the logfile has room for: what is not logged is not written,
+ * so that neither has what the other has not.
+ */
+static size_t chardev_log_room(struct chardev *c, size_t n)
+{
+    size_t room = n;
+
+    if (c->log_fd >= 0)
+        room = c->log && !c->quiesced ? writer_room(c->log) : 0;
+    if (room >= n)
+        return n;
+    c->want_writable = true;
+    chardev_kick(c);
+    return room;
+}
+
 size_t chardev_write(struct chardev *c, const void *data, size_t n)
 {
     const uint8_t *at = data;
     size_t taken = 0;
 
+    if (c->type->write)
+        return c->type->write(c, data, n);
     pthread_mutex_lock(&c->lock);
+    n = chardev_log_room(c, n);
     if (c->out_fd < 0 || c->broken) {
         taken = n;
     } else if (c->out_is_file) {
@@ -74,14 +126,17 @@ size_t chardev_write(struct chardev *c, const void *data, size_t n)
 
         if (r > 0) {
             taken += (size_t)r;
+            loss_end(&c->loss);
         } else if (r < 0 && errno == EINTR) {
             continue;
         } else if (r < 0 && errno == EAGAIN) {
             c->want_writable = true;
             chardev_kick(c);
             break;
-        } else if (r < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
+        } else if (r < 0 && is_nospace(errno)) {
             taken = n; /* a full disk is no reason to stop the guest, nor to give up for ever */
+            if (loss_begin(&c->loss, errno))
+                chardev_kick(c);
         } else {
             /* Nobody is left to read the rest. */
             c->broken = true;
@@ -89,6 +144,8 @@ size_t chardev_write(struct chardev *c, const void *data, size_t n)
             taken = n;
         }
     }
+    if (c->log)
+        (void)writer_put(c->log, data, taken);
     pthread_mutex_unlock(&c->lock);
     return taken;
 }
@@ -239,22 +296,64 @@ static int chardev_watch(struct chardev *c, struct loop_watch **watch, int fd, s
     return 0;
 }
 
+bool chardev_is_written(struct chardev *c)
+{
+    return (!c->writer || writer_is_idle(c->writer)) && (!c->log || writer_is_idle(c->log));
+}
+
+static void chardev_drained(struct chardev *c)
+{
+    if (!c->drain_wanted || !chardev_is_written(c))
+        return;
+    c->drain_wanted = false;
+    if (c->drained)
+        c->drained(c->arg);
+}
+
 /* The writer has written what it had, or has room again, or failed. */
 static void chardev_written(void *arg)
 {
     struct chardev *c = arg;
 
+    chardev_say_losses(c);
     if (writer_has_failed(c->writer)) {
         pthread_mutex_lock(&c->lock);
         c->broken = true;
         pthread_mutex_unlock(&c->lock);
     }
-    if (c->drain_wanted && writer_is_idle(c->writer)) {
-        c->drain_wanted = false;
-        if (c->drained)
-            c->drained(c->arg);
-    }
+    chardev_drained(c);
     chardev_update(c);
+}
+
+/* The same of the logfile: what cannot be written to it is lost, and the rest goes on. */
+static void chardev_logged(void *arg)
+{
+    struct chardev *c = arg;
+
+    chardev_say_losses(c);
+    chardev_drained(c);
+    chardev_update(c);
+}
+
+/* Under no lock. False: there will be no log. */
+static bool chardev_make_log(struct chardev *c)
+{
+    struct writer *log = NULL;
+    struct ferry_err err;
+
+    if (c->log || c->log_fd < 0)
+        return true;
+    if (writer_new(&log, c->loop, c->log_fd, chardev_logged, c, &err) < 0) {
+        log_error("chardev \"%s\": its logfile is not written: %s", chardev_id(c), err.text);
+        pthread_mutex_lock(&c->lock);
+        own_close_fd(&c->log_fd);
+        pthread_mutex_unlock(&c->lock);
+        return false;
+    }
+    pthread_mutex_lock(&c->lock);
+    c->log = log;
+    pthread_mutex_unlock(&c->lock);
+    return true;
 }
 
 static void chardev_update_writer(struct chardev *c, int out_fd, bool want_writable)
@@ -333,6 +432,9 @@ static void chardev_update_fds(struct chardev *c)
     want_writable = c->want_writable;
     out_fd = c->out_fd;
     pthread_mutex_unlock(&c->lock);
+    /* Room in the logfile comes first, and is said by its writer. */
+    if (want_writable && chardev_make_log(c) && c->log && (c->quiesced || !writer_has_room(c->log)))
+        want_writable = false;
     if (c->in_fd >= 0 && c->in_fd == out_fd)
         in_events = (short)(in_events | (want_writable ? POLLOUT : 0));
     else
@@ -379,6 +481,8 @@ void chardev_end(struct chardev *c)
     pthread_mutex_lock(&c->lock);
     if (c->writer)
         writer_end(c->writer);
+    if (c->log)
+        writer_end(c->log);
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -396,4 +500,26 @@ void chardev_drop_fds(struct chardev *c)
     writer = TAKE_PTR(c->writer);
     pthread_mutex_unlock(&c->lock);
     writer_free(writer);
+}
+
+/* --- Who is connected --- */
+
+pid_t chardev_peer_pid(struct chardev *c)
+{
+    return c->in_fd >= 0 && c->in_is_socket ? local_socket_peer_pid(c->in_fd) : 0;
+}
+
+int chardev_disconnect(struct chardev *c, struct ferry_err *err)
+{
+    bool connected;
+
+    pthread_mutex_lock(&c->lock);
+    connected = c->type->hangup && c->in_is_socket && c->out_fd >= 0;
+    if (connected) {
+        c->broken = true; /* as if it had gone by itself */
+        chardev_kick(c);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return connected ? 0
+                     : err_set(err, ENOTCONN, "Nobody is connected to chardev '%s'", chardev_id(c));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A UNIX stream socket: connects once, or listens and serves one client at a time; those that
- * wait stay in the kernel's backlog. A frontend with accept() gets every client at once.
+ * A stream socket, UNIX or (to listen on this host only) TCP: connects once, or listens and serves
+ * one client at a time; those that wait stay in the kernel's backlog. A frontend with accept() gets
+ * every client at once.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,8 +15,10 @@
 #include "base/local_socket.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "base/same_file.h"
 #include "vmm/backend/acceptor.h"
 #include "vmm/backend/chardev_type.h"
+#include "vmm/backend/tcp_socket.h"
 #include "vmm/backend/unix_socket.h"
 
 struct chardev_socket {
@@ -40,8 +43,18 @@ static int socket_open(struct chardev *c, struct ferry_err *err)
     struct chardev_socket *s = (struct chardev_socket *)c;
     int rc;
 
-    if (!c->config->server)
-        return unix_connect(c->config->path, &s->client_fd, err);
+    if (c->config->tcp)
+        return tcp_listen_loopback(c->config->port, &s->listen_fd, err);
+    if (!c->config->server) {
+        rc = unix_connect(c->config->path, &s->client_fd, err);
+        /* Whoever left it out sees nothing but a file that is not there. */
+        if (rc == -ENOENT || rc == -ECONNREFUSED)
+            return err_set(err, -rc,
+                           "Failed to connect to '%s': nobody listens there; with "
+                           "server=on,wait=off this VM does",
+                           c->config->path);
+        return rc;
+    }
     rc = unix_listen(c->config->path, &s->listen_fd, err);
     if (rc < 0)
         return rc;
@@ -78,7 +91,7 @@ static int socket_adopt(struct chardev *c, const char *what, int *fd, struct fer
         return err_set(err, EINVAL,
                        "a socket chardev has the fds \"listen\" (server=on) and "
                        "\"client\", once each");
-    rc = unix_verify(*fd, listener, err);
+    rc = c->config->tcp ? tcp_verify(*fd, listener, err) : unix_verify(*fd, listener, err);
     if (rc < 0)
         return rc;
     *slot = take_fd(fd);
@@ -89,7 +102,9 @@ static bool socket_may_serve(const struct chardev *c, int fd)
 {
     struct ferry_err err;
 
-    if (!c->frontend->same_user || local_socket_check_peer(fd, "its monitor serves", &err) == 0)
+    /* A TCP client has no user that the kernel knows; it is on this host. */
+    if (!c->frontend->same_user || c->config->tcp ||
+        local_socket_check_peer(fd, "its monitor serves", &err) == 0)
         return true;
     log_warn("chardev \"%s\": %s", chardev_id(c), err.text);
     return false;
@@ -135,7 +150,7 @@ static void socket_update(struct chardev *c)
     struct ferry_err err;
 
     /* Of a socket that arrived, only now: not while the guest stands still. */
-    if (c->running && s->listen_fd >= 0 && !s->path_known)
+    if (c->running && s->listen_fd >= 0 && !s->path_known && !c->config->tcp)
         s->path_known = lstat(c->config->path, &s->path_stat) == 0;
     if (listening && !s->acceptor &&
         acceptor_new(&s->acceptor, c->loop, s->listen_fd, &socket_acceptor_ops, c, &err) < 0)
@@ -165,7 +180,7 @@ static void socket_destroy(struct chardev *c)
     acceptor_free(TAKE_PTR(s->acceptor));
     own_close_fd(&s->client_fd);
     if (s->listen_fd >= 0 && !c->handed && s->path_known && lstat(c->config->path, &st) == 0 &&
-        st.st_dev == s->path_stat.st_dev && st.st_ino == s->path_stat.st_ino)
+        same_file(&st, &s->path_stat))
         unlink(c->config->path);
     own_close_fd(&s->listen_fd);
 }
@@ -176,8 +191,12 @@ static void socket_filename(const struct chardev *c, char *ret, size_t n)
     /* Clients that were given away are not ours to count. */
     bool idle = s->client_fd < 0 && !(c->frontend && c->frontend->accept);
 
-    snprintf(ret, n, "%sunix:%s%s", idle ? "disconnected:" : "", c->config->path,
-             c->config->server ? ",server=on" : "");
+    if (c->config->tcp)
+        snprintf(ret, n, "%stcp:127.0.0.1:%u,server=on", idle ? "disconnected:" : "",
+                 c->config->port);
+    else
+        snprintf(ret, n, "%sunix:%s%s", idle ? "disconnected:" : "", c->config->path,
+                 c->config->server ? ",server=on" : "");
 }
 
 const struct chardev_type chardev_socket_type = {

@@ -26,11 +26,11 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "vmm/backend/chardev_type.h"
+#include "vmm/backend/escape.h"
 
 #define TERMINAL_MAGIC   0x66545459u
 #define TERMINAL_VERSION 1u
 #define TERMINAL_BYTES   66u
-#define STDIO_ESCAPE_KEY 0x01 /* Ctrl-a */
 
 _Static_assert(NCCS == 32, "the terminal memfd has room for 32 control characters");
 
@@ -274,16 +274,12 @@ static size_t stdio_filter(struct chardev *c, uint8_t *data, size_t n)
         return n;
     for (size_t i = 0; i < n; i++) {
         uint8_t key = data[i];
+        enum escape_kind kind = escape_take(&s->found.escape_pending, key);
 
-        if (!s->found.escape_pending && key == STDIO_ESCAPE_KEY) {
-            s->found.escape_pending = true;
-            continue;
-        }
-        if (!s->found.escape_pending || key == STDIO_ESCAPE_KEY)
+        if (kind == ESCAPE_DATA)
             data[kept++] = key;
-        else
+        else if (kind == ESCAPE_COMMAND)
             stdio_command(s, key);
-        s->found.escape_pending = false;
     }
     return kept;
 }

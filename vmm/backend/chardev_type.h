@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "vmm/backend/chardev.h"
+#include "vmm/backend/loss.h"
 
 #define CHARDEV_READ_BYTES 4096u /* at most this much per turn of the loop */
 
@@ -31,6 +32,10 @@ struct chardev_type {
     size_t (*filter)(struct chardev *c, uint8_t *data, size_t n);
     void (*destroy)(struct chardev *c); /* close everything; half-built is fine */
     void (*filename)(const struct chardev *c, char *ret, size_t n);
+    /* As chardev_write(), which then is all of it: bytes that go to no fd of its own. Any thread.
+     */
+    size_t (*write)(struct chardev *c, const void *data, size_t n);
+    bool is_raw; /* nobody shows who types there what they type (chardev_is_raw) */
 };
 
 /* Every type a user can name; NULL terminated. */
@@ -39,6 +44,7 @@ extern const struct chardev_type chardev_null_type;
 extern const struct chardev_type chardev_stdio_type;
 extern const struct chardev_type chardev_file_type;
 extern const struct chardev_type chardev_socket_type;
+extern const struct chardev_type chardev_pty_type;
 
 struct chardev {
     const struct chardev_type *type;
@@ -60,6 +66,7 @@ struct chardev {
     bool freed;
     bool drain_wanted;  /* drained() has to be called when the writer is idle */
     bool awaits_client; /* the first one; then client_came() */
+    int log_fd;         /* owned; of config->logfile; -1 = none */
     int in_fd;          /* loan from the type; -1 = none */
     bool in_is_socket;
     bool told_open; /* of this peer */
@@ -74,18 +81,18 @@ struct chardev {
     bool out_is_socket;
     bool out_is_file;      /* written to by a thread */
     struct writer *writer; /* owned; its; NULL: not needed yet. Changed by the main thread */
+    struct writer *log;    /* the same, of log_fd */
     bool want_writable;    /* a write was short */
     bool broken;           /* a write found that the peer is gone */
+    struct loss loss;      /* of what no thread writes */
     bool quiesced;         /* the writer gets nothing more */
     bool kicked;           /* an update is posted to the loop */
     /* The owner, a posted update and a running callback each hold one: the struct goes last. */
     unsigned refs;
 };
 
-/* An accepted client: runs from birth. Takes *fd, non-blocking, on success. */
-int chardev_new_client(struct chardev **ret, struct loop *loop, int *fd,
-                       struct ferry_err *err) FERRY_MUST_CHECK;
-
+/* Of type->size_bytes, all else zero; NULL: no memory. */
+struct chardev *chardev_alloc(const struct chardev_type *type, struct loop *loop);
 /* From now on move bytes between these (loans; -1 = none) and the frontend. */
 void chardev_use_fds(struct chardev *c, int in_fd, int out_fd);
 /* Stop using them; after it the type may close them. */
@@ -94,9 +101,13 @@ void chardev_drop_fds(struct chardev *c);
 void chardev_update(struct chardev *c);
 /* Under c->lock, any thread: chardev_update() soon, from the loop. */
 void chardev_kick(struct chardev *c);
+/* The owner lets go: a loop that ends would never come to it. */
+void chardev_unkick(struct chardev *c);
 /* Watch nothing until the next chardev_update(). */
 void chardev_unwatch(struct chardev *c);
 /* Keep c's memory across callbacks that may free it. */
 void chardev_hold(struct chardev *c);
 void chardev_release(struct chardev *c);
 void chardev_tell(struct chardev *c, enum chardev_event event);
+/* Nothing is on its way to a file. */
+bool chardev_is_written(struct chardev *c);

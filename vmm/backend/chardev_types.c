@@ -4,7 +4,8 @@
 #include "vmm/backend/chardev_type.h"
 
 const struct chardev_type *const chardev_types[] = {
-    &chardev_null_type, &chardev_stdio_type, &chardev_file_type, &chardev_socket_type, NULL,
+    &chardev_null_type,   &chardev_stdio_type, &chardev_file_type,
+    &chardev_socket_type, &chardev_pty_type,   NULL,
 };
 
 /* Takes everything, gives nothing: the core alone does that. */

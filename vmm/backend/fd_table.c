@@ -4,22 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/own.h"
-
-struct entry {
-    char *name;  /* NULL: member of a set */
-    int64_t set; /* of a member */
-    char *opaque;
-    int fd;
-};
-
-struct fd_table {
-    struct entry entries[FD_TABLE_MAX]; /* names anywhere; members by set, then by age */
-    size_t count;
-};
+#include "vmm/backend/fd_table_struct.h"
 
 int fd_table_new(struct fd_table **ret, struct ferry_err *err)
 {
@@ -27,7 +18,7 @@ int fd_table_new(struct fd_table **ret, struct ferry_err *err)
     return *ret ? 0 : err_set(err, ENOMEM, "no memory for a table of file descriptors");
 }
 
-static void entry_clear(struct entry *e)
+static void entry_clear(struct fd_entry *e)
 {
     own_close_fd(&e->fd);
     free(e->name);
@@ -51,10 +42,10 @@ static void table_drop(struct fd_table *t, size_t at)
 }
 
 /* An entry at `at`, with text in one of its strings; takes *fd. */
-static int table_insert(struct fd_table *t, size_t at, const struct entry *e, int *fd,
+static int table_insert(struct fd_table *t, size_t at, const struct fd_entry *e, int *fd,
                         struct ferry_err *err)
 {
-    struct entry copy = {.set = e->set};
+    struct fd_entry copy = {.set = e->set, .number = e->number};
 
     if (t->count == FD_TABLE_MAX)
         return err_set(err, ENFILE,
@@ -81,7 +72,7 @@ static int table_insert(struct fd_table *t, size_t at, const struct entry *e, in
 
 /* --- Names --- */
 
-static struct entry *table_find(struct fd_table *t, const char *name)
+static struct fd_entry *table_find(struct fd_table *t, const char *name)
 {
     for (size_t i = 0; i < t->count; i++)
         if (t->entries[i].name && !strcmp(t->entries[i].name, name))
@@ -91,7 +82,7 @@ static struct entry *table_find(struct fd_table *t, const char *name)
 
 int fd_table_name(struct fd_table *t, const char *name, int *fd, struct ferry_err *err)
 {
-    struct entry *old = table_find(t, name);
+    struct fd_entry *old = table_find(t, name);
 
     if (name[0] >= '0' && name[0] <= '9')
         return err_set(err, EINVAL, "Parameter 'fdname' expects a name not starting with a digit");
@@ -100,12 +91,12 @@ int fd_table_name(struct fd_table *t, const char *name, int *fd, struct ferry_er
         old->fd = take_fd(fd);
         return 0;
     }
-    return table_insert(t, t->count, &(struct entry){.name = (char *)(uintptr_t)name}, fd, err);
+    return table_insert(t, t->count, &(struct fd_entry){.name = (char *)(uintptr_t)name}, fd, err);
 }
 
 int fd_table_forget(struct fd_table *t, const char *name, struct ferry_err *err)
 {
-    struct entry *e = table_find(t, name);
+    struct fd_entry *e = table_find(t, name);
 
     if (!e)
         return err_set(err, ENOENT, "File descriptor named '%.255s' not found", name);
@@ -115,7 +106,7 @@ int fd_table_forget(struct fd_table *t, const char *name, struct ferry_err *err)
 
 static int table_take(void *opaque, const char *name, struct ferry_err *err)
 {
-    const struct entry *e = table_find(opaque, name);
+    const struct fd_entry *e = table_find(opaque, name);
     int fd;
 
     if (!e)
@@ -149,31 +140,50 @@ static int64_t table_free_set(const struct fd_table *t)
     return set;
 }
 
+static bool table_has_number(const struct fd_table *t, int number)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (!t->entries[i].name && t->entries[i].number == number)
+            return true;
+    return false;
+}
+
+int fd_table_add_as(struct fd_table *t, int64_t set, const char *opaque, int *number, int *fd,
+                    struct ferry_err *err)
+{
+    struct fd_entry e = {.set = set, .opaque = (char *)(uintptr_t)opaque, .number = *number};
+    int rc;
+
+    while (table_has_number(t, e.number))
+        e.number = e.number == INT_MAX ? 0 : e.number + 1;
+    rc = table_insert(t, table_end_of_set(t, set), &e, fd, err);
+    if (!rc)
+        *number = e.number;
+    return rc;
+}
+
 int fd_table_add(struct fd_table *t, int64_t *set, const char *opaque, int *fd, int *number,
                  struct ferry_err *err)
 {
-    int64_t id = *set;
-    int kept = *fd, rc;
+    int64_t id = *set == FD_TABLE_ANY_SET ? table_free_set(t) : *set;
+    int rc;
 
-    if (id == FD_TABLE_ANY_SET)
-        id = table_free_set(t);
-    rc = table_insert(t, table_end_of_set(t, id),
-                      &(struct entry){.set = id, .opaque = (char *)(uintptr_t)opaque}, fd, err);
-    if (rc < 0)
-        return rc;
-    *set = id;
-    *number = kept;
-    return 0;
+    /* As QEMU does, as long as no member from before an update has that number. */
+    *number = *fd;
+    rc = fd_table_add_as(t, id, opaque, number, fd, err);
+    if (!rc)
+        *set = id;
+    return rc;
 }
 
-int fd_table_remove(struct fd_table *t, int64_t set, const int64_t *fd, struct ferry_err *err)
+int fd_table_remove(struct fd_table *t, int64_t set, const int64_t *number, struct ferry_err *err)
 {
     bool found = false;
 
     for (size_t i = 0; i < t->count;) {
-        const struct entry *e = &t->entries[i];
+        const struct fd_entry *e = &t->entries[i];
 
-        if (e->name || e->set != set || (fd && e->fd != *fd)) {
+        if (e->name || e->set != set || (number && e->number != *number)) {
             i++;
             continue;
         }
@@ -182,21 +192,21 @@ int fd_table_remove(struct fd_table *t, int64_t set, const int64_t *fd, struct f
     }
     if (found)
         return 0;
-    if (fd)
+    if (number)
         return err_set(err, ENOENT,
                        "File descriptor named 'fdset-id:%" PRId64 ", fd:%" PRId64 "' not found",
-                       set, *fd);
+                       set, *number);
     return err_set(err, ENOENT, "File descriptor named 'fdset-id:%" PRId64 "' not found", set);
 }
 
 int fd_table_member_at(const struct fd_table *t, size_t index, struct fd_table_member *ret)
 {
     for (size_t i = 0; i < t->count; i++) {
-        const struct entry *e = &t->entries[i];
+        const struct fd_entry *e = &t->entries[i];
 
         if (e->name || index-- > 0)
             continue;
-        *ret = (struct fd_table_member){.set = e->set, .fd = e->fd, .opaque = e->opaque};
+        *ret = (struct fd_table_member){.set = e->set, .number = e->number, .opaque = e->opaque};
         return 0;
     }
     return -ENOENT;
@@ -205,12 +215,12 @@ int fd_table_member_at(const struct fd_table *t, size_t index, struct fd_table_m
 static int table_open_set(void *opaque, uint64_t id, int flags, struct ferry_err *err)
 {
     const struct fd_table *t = opaque;
-    const struct entry *best = NULL;
+    const struct fd_entry *best = NULL;
     bool found = false;
     int fd;
 
     for (size_t i = 0; i < t->count; i++) {
-        const struct entry *e = &t->entries[i];
+        const struct fd_entry *e = &t->entries[i];
         int mode;
 
         if (e->name || (uint64_t)e->set != id)

@@ -33,16 +33,16 @@ int fd_table_forget(struct fd_table *t, const char *name, struct ferry_err *err)
 
 #define FD_TABLE_ANY_SET (-1)
 /* Takes *fd on success. *set: not negative; or ANY = the lowest that is free, and becomes that.
- * opaque may be NULL. */
+ * opaque may be NULL. *number: what the member is known by from now on, also in another process. */
 int fd_table_add(struct fd_table *t, int64_t *set, const char *opaque, int *fd, int *number,
                  struct ferry_err *err) FERRY_MUST_CHECK;
-/* fd: NULL = all of the set. What was opened from it stays open. */
-int fd_table_remove(struct fd_table *t, int64_t set, const int64_t *fd,
+/* number: NULL = all of the set. What was opened from it stays open. */
+int fd_table_remove(struct fd_table *t, int64_t set, const int64_t *number,
                     struct ferry_err *err) FERRY_MUST_CHECK;
 
 struct fd_table_member {
     int64_t set;
-    int fd;
+    int number;
     const char *opaque; /* NULL: none; a loan until the table changes */
 };
 /* By set, then in the order they were added; -ENOENT past the end. */

@@ -15,22 +15,38 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/budget.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "vmm/backend/acceptor.h"
 #include "vmm/backend/net_type.h"
+#include "vmm/backend/unix_socket.h"
 
 static const struct net_type *const net_types[] = {&net_tap_type, &net_stream_type};
 
 /* --- The watch. Main thread, lock held. --- */
 
-static void update_watch(struct net *n)
+int net_prepare_fd(int fd, struct ferry_err *err)
+{
+    int flags = fd < 0 ? 0 : fcntl(fd, F_GETFL);
+
+    if (fd < 0 || ((flags & O_NONBLOCK) && (fcntl(fd, F_GETFD) & FD_CLOEXEC)))
+        return 0;
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return err_sys(err, errno, "preparing its fd");
+    return 0;
+}
+
+void net_update_watch(struct net *n)
 {
     short events = 0;
 
     if (n->running && !n->lost) {
-        events |= n->stalled ? 0 : POLLIN;
+        /* Where nothing is read, nothing says that the peer has gone. */
+        events |= n->stalled && !n->link_off ? POLLRDHUP : POLLIN;
         events |= n->want_write ? POLLOUT : 0;
     }
     if (n->watch)
@@ -39,8 +55,10 @@ static void update_watch(struct net *n)
         acceptor_set(n->acceptor, n->running && n->fd < 0);
 }
 
-void net_set_link(struct net *n, bool up)
+void net_update_link(struct net *n)
 {
+    bool up = n->fd >= 0 && !n->link_off;
+
     if (n->link_up == up)
         return;
     n->link_up = up;
@@ -48,32 +66,56 @@ void net_set_link(struct net *n, bool up)
         n->client_ops->link(n->client, up);
 }
 
-/* The other side is gone. A server waits for the next one. */
+/* What is cut of a frame is of no use to another peer. */
+static void close_peer(struct net *n)
+{
+    loop_watch_free(TAKE_PTR(n->watch));
+    own_close_fd(&n->fd);
+    n->since_ns = clock_monotonic_ns();
+    n->rx_at = n->rx_bytes = n->tx_at = n->tx_bytes = 0;
+    n->lost = n->want_write = n->stalled = false;
+    net_update_link(n);
+}
+
+/* The other side is gone. A server waits for the next one, a client connects again if it may. */
 static void disconnect(struct net *n)
 {
     log_warn("netdev \"%s\": %s; its link is down%s", n->id, n->lost_reason,
-             n->server ? " until somebody connects" : "");
-    loop_watch_free(n->watch);
-    n->watch = NULL;
-    own_close_fd(&n->fd);
-    n->rx_at = n->rx_bytes = n->tx_at = n->tx_bytes = 0;
-    n->lost = n->want_write = n->stalled = false;
-    net_set_link(n, false);
+             n->server   ? " until somebody connects"
+             : n->redial ? " until it is connected again"
+                         : "");
+    close_peer(n);
+    if (n->redial && n->running)
+        redial_start(n->redial);
     /* What waits in the ring is lost on the way like the rest. */
     if (n->client_ops && n->client_ops->writable)
         n->client_ops->writable(n->client);
+}
+
+/* A link that is down loses what comes, so that the peer need not wait. */
+static void drop(struct net *n)
+{
+    struct budget turn = budget_turn();
+    size_t bytes;
+
+    while (!n->lost && !budget_spent(&turn) && n->type->peek(n, true, &bytes)) {
+        budget_take(&turn, bytes);
+        n->type->pop(n);
+    }
 }
 
 static void receive(struct net *n)
 {
     size_t bytes;
 
-    if (n->stalled || !n->running || n->lost)
+    if ((n->stalled && !n->link_off) || !n->running || n->lost)
         return;
-    if (n->client_ops && n->client_ops->readable)
+    if (n->link_off)
+        drop(n);
+    else if (n->client_ops && n->client_ops->readable)
         n->client_ops->readable(n->client);
     /* It stopped after a turn: the fd does not say what was read ahead. */
-    if (!n->stalled && n->running && n->type->peek(n, false, &bytes))
+    if ((!n->stalled || n->link_off) && n->running && n->type->peek(n, false, &bytes))
         bell_ring(n->bell);
 }
 
@@ -88,11 +130,30 @@ static void transmit(struct net *n)
         n->client_ops->writable(n->client);
 }
 
+/* What it sent at last has no room in the guest, and is lost with it. */
+static void hung_up(struct net *n)
+{
+    if (n->stalled && !n->link_off && n->running)
+        net_lose(n, "the other side has closed the connection");
+}
+
 static void settle(struct net *n)
 {
     if (n->lost)
         disconnect(n);
-    update_watch(n);
+    net_update_watch(n);
+}
+
+/* Whoever hears of it may ask for more: without the lock. */
+static void tell_peer(struct net *n)
+{
+    bool connected = n->fd >= 0;
+
+    if (connected == n->told_connected)
+        return;
+    n->told_connected = connected;
+    if (n->host.peer && n->type == &net_stream_type)
+        n->host.peer(n->host.arg, n, connected);
 }
 
 static void net_event(void *arg, short revents)
@@ -100,12 +161,15 @@ static void net_event(void *arg, short revents)
     struct net *n = arg;
 
     machine_lock(n->lock);
+    if (revents & POLLRDHUP)
+        hung_up(n);
     if (revents & ~POLLIN)
         transmit(n);
     if (revents & ~POLLOUT)
         receive(n);
     settle(n);
     machine_unlock(n->lock);
+    tell_peer(n);
 }
 
 static void net_rung(void *arg)
@@ -122,23 +186,40 @@ static void net_rung(void *arg)
     }
     settle(n);
     machine_unlock(n->lock);
+    tell_peer(n);
+}
+
+/* Somebody is at the other end from now on; takes *fd. Lock held. */
+static int attach_peer(struct net *n, int *fd, struct ferry_err *err)
+{
+    int rc;
+
+    n->fd = take_fd(fd);
+    rc = net_watch(n, err);
+    if (rc < 0) {
+        own_close_fd(&n->fd);
+        return rc;
+    }
+    n->since_ns = clock_monotonic_ns();
+    net_update_link(n);
+    net_update_watch(n);
+    return 0;
 }
 
 static void net_accepted(void *arg, int *fd)
 {
     struct net *n = arg;
     struct ferry_err err;
+    int rc;
 
     machine_lock(n->lock);
-    n->fd = take_fd(fd);
-    if (net_watch(n, &err) < 0) {
+    rc = attach_peer(n, fd, &err);
+    if (rc < 0) {
         log_warn("netdev \"%s\": %s", n->id, err.text);
-        own_close_fd(&n->fd);
+        net_update_watch(n);
     }
-    if (n->fd >= 0)
-        net_set_link(n, true);
-    update_watch(n);
     machine_unlock(n->lock);
+    tell_peer(n);
 }
 
 static const struct acceptor_ops net_acceptor_ops = {.accepted = net_accepted};
@@ -177,7 +258,7 @@ int net_send(struct net *n, const struct iovec *iov, size_t iov_count)
 
     if (!n->running)
         return -EAGAIN; /* resume looks at the ring again */
-    if (n->fd < 0 || n->lost)
+    if (n->fd < 0 || n->lost || n->link_off)
         return 0;
     rc = n->tx_bytes > 0 ? n->type->flush(n) : 0;
     if (rc == 0)
@@ -191,7 +272,7 @@ int net_send(struct net *n, const struct iovec *iov, size_t iov_count)
 
 const uint8_t *net_peek(struct net *n, size_t *ret_bytes)
 {
-    if (!n->running || n->fd < 0 || n->lost)
+    if (!n->running || n->fd < 0 || n->lost || n->link_off)
         return NULL;
     return n->type->peek(n, true, ret_bytes);
 }
@@ -244,9 +325,98 @@ void net_set_client(struct net *n, const struct net_client_ops *ops, void *clien
     n->client = client;
 }
 
+void net_set_link(struct net *n, bool up)
+{
+    machine_lock(n->lock);
+    n->link_off = !up;
+    net_update_link(n);
+    net_update_watch(n);
+    /* What was read ahead is lost like what follows; or the card looks again. */
+    bell_ring(n->bell);
+    machine_unlock(n->lock);
+}
+
+void net_status(const struct net *n, struct net_status *ret)
+{
+    machine_lock(n->lock);
+    *ret = (struct net_status){
+        .id = n->id,
+        .type = n->type->name,
+        .where = n->path ? n->path : n->ifname,
+        .server = n->server,
+        .connected = n->fd >= 0,
+        .link_up = n->link_up,
+        .link_off = n->link_off,
+        .reconnect_ms = n->reconnect_ms,
+        .since_ns = n->since_ns,
+    };
+    machine_unlock(n->lock);
+}
+
 const char *net_id(const struct net *n)
 {
     return n->id;
+}
+
+/* --- Connecting again --- */
+
+static int redial_ask(void *arg, int *ret_mail, struct ferry_err *err)
+{
+    struct net *n = arg;
+
+    return n->host.connect(n->host.arg, n->id, ret_mail, err);
+}
+
+static void redial_refused(void *arg, const struct ferry_err *err)
+{
+    struct net *n = arg;
+
+    log_warn("netdev \"%s\": %s; it is tried again every %u ms", n->id, err->text, n->reconnect_ms);
+}
+
+static int redial_connected(void *arg, int *fd, struct ferry_err *err)
+{
+    struct net *n = arg;
+    int rc = unix_verify(*fd, false, err);
+
+    if (!rc)
+        rc = net_prepare_fd(*fd, err);
+    if (rc < 0)
+        return rc;
+    machine_lock(n->lock);
+    rc = attach_peer(n, fd, err);
+    machine_unlock(n->lock);
+    if (!rc)
+        tell_peer(n);
+    return rc;
+}
+
+void net_set_host(struct net *n, const struct net_host *host)
+{
+    n->host = *host;
+}
+
+static int make_redial(struct net *n, struct ferry_err *err)
+{
+    const struct redial_params params = {
+        .loop = n->loop,
+        .wait_ms = n->reconnect_ms,
+        .ask = redial_ask,
+        .connected = redial_connected,
+        .refused = redial_refused,
+        .arg = n,
+    };
+
+    return n->reconnect_ms ? redial_new(&n->redial, &params, err) : 0;
+}
+
+void net_let_go(struct net *n)
+{
+    machine_lock(n->lock);
+    if (n->redial && n->fd >= 0)
+        close_peer(n);
+    machine_unlock(n->lock);
+    tell_peer(n);
 }
 
 /* --- Life --- */
@@ -268,6 +438,7 @@ void net_free(struct net *n)
     loop_watch_free(n->watch);
     acceptor_free(n->acceptor);
     bell_free(n->bell);
+    redial_free(n->redial);
     own_close_fd(&n->fd);
     own_close_fd(&n->listen_fd);
     free(n->id);
@@ -297,6 +468,7 @@ int net_new(struct net **ret, const struct config_netdev *config, struct loop *l
     if (!n->type)
         return err_set(err, EINVAL, "netdev \"%s\" has an unknown type", config->id);
     n->server = config->server;
+    n->reconnect_ms = config->reconnect_ms;
     n->loop = loop;
     n->lock = lock;
     n->id = strdup(config->id);
@@ -310,21 +482,11 @@ int net_new(struct net **ret, const struct config_netdev *config, struct loop *l
     rc = bell_new(&n->bell, loop, net_rung, n, err);
     if (rc)
         return rc;
+    rc = make_redial(n, err);
+    if (rc)
+        return rc;
     n->config_fd = config->type == CONFIG_NETDEV_TAP ? config->fd : -1;
     *ret = TAKE_PTR(n);
-    return 0;
-}
-
-/* Whatever way the fd came, it is non-blocking and not for children. */
-static int prepare_fd(int fd, struct ferry_err *err)
-{
-    int flags = fd < 0 ? 0 : fcntl(fd, F_GETFL);
-
-    if (fd < 0 || ((flags & O_NONBLOCK) && (fcntl(fd, F_GETFD) & FD_CLOEXEC)))
-        return 0;
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-        return err_sys(err, errno, "preparing its fd");
     return 0;
 }
 
@@ -333,137 +495,15 @@ int net_open(struct net *n, struct ferry_err *err)
     int rc = n->type->open(n, err);
 
     if (rc == 0)
-        rc = prepare_fd(n->fd, err);
+        rc = net_prepare_fd(n->fd, err);
     if (rc == 0)
         rc = net_watch(n, err);
     if (rc) {
         err_prefix(err, "netdev \"%s\"", n->id);
         return rc;
     }
-    n->link_up = n->fd >= 0;
+    n->told_connected = n->fd >= 0;
+    n->since_ns = clock_monotonic_ns();
+    n->link_up = n->fd >= 0 && !n->link_off;
     return 0;
-}
-
-/* --- As a part --- */
-
-static void net_pause(void *obj)
-{
-    struct net *n = obj;
-
-    machine_lock(n->lock);
-    n->running = false;
-    update_watch(n);
-    machine_unlock(n->lock);
-}
-
-static void net_resume(void *obj)
-{
-    struct net *n = obj;
-
-    machine_lock(n->lock);
-    n->running = true;
-    n->stalled = false;
-    n->want_write = n->tx_bytes > 0;
-    net_set_link(n, n->fd >= 0);
-    update_watch(n);
-    /* Frames that were read or refused before the pause; when the card is resumed, too. */
-    n->resumed = true;
-    bell_ring(n->bell);
-    machine_unlock(n->lock);
-}
-
-static int net_fd_at(void *obj, size_t index, struct ferry_named_fd *ret)
-{
-    const struct net *n = obj;
-    size_t count = 1 + (n->server && n->type->fd_names[1]);
-
-    if (index >= count)
-        return -ENOENT;
-    snprintf(ret->name, sizeof(ret->name), "%s/%s", n->id, n->type->fd_names[index]);
-    ret->fd = index == 0 ? n->fd : n->listen_fd;
-    return 0;
-}
-
-static int net_adopt(void *obj, const char *name, int *fd, struct ferry_err *err)
-{
-    struct net *n = obj;
-    struct ferry_named_fd ours;
-    int rc;
-
-    for (size_t i = 0; net_fd_at(n, i, &ours) == 0; i++) {
-        if (strcmp(name, ours.name) || ours.fd >= 0)
-            continue;
-        rc = n->type->adopt(n, n->type->fd_names[i], fd, err);
-        if (rc == 0)
-            rc = prepare_fd(i == 0 ? n->fd : n->listen_fd, err);
-        if (rc == 0)
-            rc = net_watch(n, err);
-        if (rc)
-            err_prefix(err, "netdev \"%s\"", n->id);
-        n->link_up = n->fd >= 0;
-        return rc;
-    }
-    return err_set(err, EINVAL, "netdev \"%s\" does not expect an fd \"%s\"", n->id, name);
-}
-
-static const struct ferry_part_ops net_part_ops = {
-    .pause = net_pause,
-    .resume = net_resume,
-    .fd_at = net_fd_at,
-    .adopt = net_adopt,
-};
-
-/* --- Saved state --- */
-
-static void net_pre_save(void *obj)
-{
-    struct net *n = obj;
-
-    memmove(n->rx, n->rx + n->rx_at, n->rx_bytes - n->rx_at);
-    n->rx_bytes -= n->rx_at;
-    n->rx_at = 0;
-    memmove(n->tx, n->tx + n->tx_at, n->tx_bytes - n->tx_at);
-    n->tx_bytes -= n->tx_at;
-    n->tx_at = 0;
-}
-
-static void net_post_load(void *obj)
-{
-    struct net *n = obj;
-
-    n->rx_at = n->tx_at = 0;
-}
-
-static bool net_needed(const void *obj)
-{
-    const struct net *n = obj;
-
-    return n->rx_bytes > n->rx_at || n->tx_bytes > n->tx_at;
-}
-
-static const struct ferry_field net_fields[] = {
-    FERRY_U32(struct net, rx_bytes),
-    FERRY_VBYTES(struct net, rx, rx_bytes),
-    FERRY_U32(struct net, tx_bytes),
-    FERRY_VBYTES(struct net, tx, tx_bytes),
-};
-static const struct ferry_table net_table = {
-    .name = "netdev",
-    .version = 1,
-    .minimum_version = 1,
-    .needed = net_needed,
-    .pre_save = net_pre_save,
-    .post_load = net_post_load,
-    FERRY_FIELDS(net_fields),
-};
-
-struct ferry_part net_part(struct net *n)
-{
-    return (struct ferry_part){
-        .idstr = n->idstr,
-        .table = &net_table,
-        .ops = &net_part_ops,
-        .obj = n,
-        .obj_bytes = sizeof(*n),
-    };
 }

@@ -13,7 +13,7 @@
  *
  * Part "netdev/<id>". Its section exists only while a frame is cut in two by the pause: bytes of a
  * frame that has not fully arrived (or that the guest has no room for), and the rest of one that
- * was not fully sent.
+ * was not fully sent; or while an operator has taken the link down.
  */
 #pragma once
 
@@ -53,9 +53,33 @@ struct net_client_ops {
 
 struct net;
 
+/* What a netdev needs of the VM. Both on the main thread, without the machine lock. */
+struct net_host {
+    /* Connect again to the peer of this netdev; *ret_mail: where the answer comes (base/mail.h). */
+    int (*connect)(void *arg, const char *id, int *ret_mail, struct ferry_err *err);
+    /* A stream's peer is there now, or is not any more. */
+    void (*peer)(void *arg, const struct net *n, bool connected);
+    void *arg;
+};
+
+/* What there is to say of one. Loans of its own. */
+struct net_status {
+    const char *id;
+    const char *type;  /* QEMU's: "tap", "stream" */
+    const char *where; /* the path of a socket, the name of a TAP; NULL: not known */
+    bool server;
+    bool connected;
+    bool link_up;          /* as the guest sees it */
+    bool link_off;         /* an operator took it down */
+    uint32_t reconnect_ms; /* 0: what is lost stays lost */
+    int64_t since_ns;      /* CLOCK_MONOTONIC: (not) connected since; 0: before this process */
+};
+
 /* loop and lock are loans for its life. */
 int net_new(struct net **ret, const struct config_netdev *config, struct loop *loop,
             struct machine_lock *lock, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Before open or adopt; copied. Without one nothing is connected again. */
+void net_set_host(struct net *n, const struct net_host *host);
 /* Fresh start; main thread, lock not held. Keeps an inherited fd of the description. */
 int net_open(struct net *n, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Main thread, lock not held; NULL is fine. */
@@ -73,7 +97,15 @@ void net_set_vnet_hdr(struct net *n, unsigned vnet_hdr_bytes, unsigned offloads)
 /* The card was reset: a frame that was peeked and not popped has a header that is not its any more.
  */
 void net_forget(struct net *n);
+/* For the guest: somebody is connected, and no operator took it down. */
 bool net_link_up(const struct net *n);
+/* QEMU's set_link: down, frames are lost both ways until up. Main thread, lock not held. */
+void net_set_link(struct net *n, bool up);
+/* The guest has gone elsewhere with its network: the peer is free for it there, if it can be had
+ * again here. Main thread, lock not held. */
+void net_let_go(struct net *n);
+/* Main thread, lock not held. */
+void net_status(const struct net *n, struct net_status *ret);
 
 /*
  * 0: sent, or lost as on a wire (link down, too long). -EAGAIN: not now; writable() will come.
@@ -85,6 +117,6 @@ int net_send(struct net *n, const struct iovec *iov, size_t iov_count);
  */
 const uint8_t *net_peek(struct net *n, size_t *ret_bytes);
 void net_pop(struct net *n);
-/* The guest has no room: do not watch the fd until net_want(). */
+/* The guest has no room: nothing is read until net_want(). */
 void net_stall(struct net *n);
 void net_want(struct net *n);

@@ -12,6 +12,7 @@
 #include "base/be.h"
 #include "base/budget.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "base/own.h"
 #include "vmm/backend/net_type.h"
@@ -29,6 +30,11 @@ static int stream_open(struct net *n, struct ferry_err *err)
     if (n->server)
         return unix_listen(n->path, &n->listen_fd, err);
     rc = unix_connect(n->path, &n->fd, err);
+    if (rc < 0 && n->reconnect_ms) {
+        log_warn("netdev \"%s\": %s; its link is down until somebody answers there", n->id,
+                 err->text);
+        return 0;
+    }
     if (rc == -ENOENT || rc == -ECONNREFUSED)
         return err_set(err, -rc,
                        "nobody listens on \"%s\": start passt (or the other VMM) before this one",
@@ -186,6 +192,7 @@ static int stream_send(struct net *n, const struct iovec *iov, size_t iov_count)
 
 const struct net_type net_stream_type = {
     .config = CONFIG_NETDEV_STREAM,
+    .name = "stream",
     .open = stream_open,
     .adopt = stream_adopt,
     .fd_names = {"stream", "listen"},

@@ -50,8 +50,14 @@ static int tap_create(const char *ifname, int *ret_fd, struct ferry_err *err)
                        ifname, n, sizeof(ifr.ifr_name) - 1);
     memcpy(ifr.ifr_name, ifname, n);
     fd = open(NET_TAP_PATH, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && (errno == EACCES || errno == EPERM))
+        return err_set(err, errno,
+                       "no right to open " NET_TAP_PATH ", which every TAP needs: give this user "
+                       "read and write access to it, pass an open TAP with fd=, or do without "
+                       "privileges through passt (-netdev stream)");
     if (fd < 0)
-        return err_sys(err, errno, "could not open " NET_TAP_PATH);
+        return err_sys(err, errno, "could not open " NET_TAP_PATH "%s",
+                       errno == ENOENT ? " (\"modprobe tun\" makes it)" : "");
     if (ioctl(fd, TUNSETIFF, &ifr) < 0) {
         if (errno == EBUSY)
             return err_set(err, EBUSY,
@@ -161,6 +167,7 @@ static int tap_flush(struct net *n)
 
 const struct net_type net_tap_type = {
     .config = CONFIG_NETDEV_TAP,
+    .name = "tap",
     .vnet_hdr = true,
     .open = tap_open,
     .adopt = tap_adopt,

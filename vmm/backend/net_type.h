@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside vmm/backend: a kind of net backend, and what all of them share. net.c has the threads'
- * part (when to read, when to write, who wakes whom) and the saved state; a kind reads and writes.
+ * part (when to read, when to write, who wakes whom), net_part.c what moves; a kind reads and
+ * writes.
  *
  * Under the machine lock, except create, open, adopt and free (main thread, nothing runs yet).
  */
@@ -13,6 +14,7 @@
 
 #include "vmm/backend/bell.h"
 #include "vmm/backend/net.h"
+#include "vmm/backend/redial.h"
 
 /* Bytes read ahead: at least a frame and the length before it. */
 #define NET_RX_BYTES (128u << 10)
@@ -20,6 +22,7 @@
 
 struct net_type {
     enum config_netdev_type config;
+    const char *name;
     bool vnet_hdr; /* its frames have a virtio_net_hdr */
     int (*open)(struct net *n, struct ferry_err *err);
     /* what: the name behind the "/". Takes *fd on success. */
@@ -56,9 +59,15 @@ struct net {
     struct loop_watch *watch;
     struct acceptor *acceptor; /* of listen_fd */
     struct bell *bell;
+    struct net_host host;
+    uint32_t reconnect_ms;
+    struct redial *redial; /* NULL: what is lost stays lost */
+    bool told_connected;   /* what net_host.peer heard last */
+    int64_t since_ns;
     bool running; /* between resume and pause */
     bool resumed; /* and the card does not know yet */
     bool link_up;
+    bool link_off;   /* by an operator; saved state */
     bool stalled;    /* the guest has no room */
     bool want_write; /* a send was refused, or n->tx is not empty */
     bool lost;       /* the connection: the main thread has to close it */
@@ -82,4 +91,8 @@ extern const struct net_type net_stream_type;
 void net_lose(struct net *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Main thread, lock held: n->fd is there, or is not any more. */
 int net_watch(struct net *n, struct ferry_err *err) FERRY_MUST_CHECK;
-void net_set_link(struct net *n, bool up);
+/* The same, for whoever has changed what is waited for, or what makes the link. */
+void net_update_watch(struct net *n);
+void net_update_link(struct net *n);
+/* Whatever way the fd came, it is non-blocking then and not for children. -1: nothing to do. */
+int net_prepare_fd(int fd, struct ferry_err *err) FERRY_MUST_CHECK;

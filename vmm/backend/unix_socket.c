@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/local_socket.h"
 #include "base/own.h"
+#include "base/socket_option.h"
 
 #define LISTEN_BACKLOG 16
 
@@ -44,7 +45,7 @@ int unix_connect(const char *path, int *ret_fd, struct ferry_err *err)
 }
 
 /* The socket of a process that ended makes room; that of a living one is not taken away. */
-static int remove_stale(const char *path, struct ferry_err *err)
+int unix_remove_stale(const char *path, struct ferry_err *err)
 {
     OWN_FD int probe = -1;
     struct sockaddr_un addr;
@@ -74,7 +75,7 @@ static int name_aside(struct sockaddr_un *addr, const char *path, struct ferry_e
     if (strlen(path) + sizeof(".new") > sizeof(addr->sun_path))
         return 0;
     snprintf(addr->sun_path, sizeof(addr->sun_path), "%s.new", path);
-    return remove_stale(addr->sun_path, err);
+    return unix_remove_stale(addr->sun_path, err);
 }
 
 int unix_listen(const char *path, int *ret_fd, struct ferry_err *err)
@@ -84,7 +85,7 @@ int unix_listen(const char *path, int *ret_fd, struct ferry_err *err)
     int rc = make(path, &addr, &fd, err);
 
     if (rc == 0)
-        rc = remove_stale(path, err);
+        rc = unix_remove_stale(path, err);
     /* Under another name first: whoever sees the path can connect. */
     if (rc == 0)
         rc = name_aside(&addr, path, err);
@@ -102,19 +103,11 @@ int unix_listen(const char *path, int *ret_fd, struct ferry_err *err)
     return 0;
 }
 
-static int option(int fd, int name)
-{
-    int value = -1;
-    socklen_t n = sizeof(value);
-
-    return getsockopt(fd, SOL_SOCKET, name, &value, &n) < 0 ? -1 : value;
-}
-
 int unix_verify(int fd, bool listens, struct ferry_err *err)
 {
-    if (option(fd, SO_DOMAIN) != AF_UNIX || option(fd, SO_TYPE) != SOCK_STREAM)
+    if (socket_option(fd, SO_DOMAIN) != AF_UNIX || socket_option(fd, SO_TYPE) != SOCK_STREAM)
         return err_set(err, EINVAL, "is not a UNIX stream socket");
-    if (option(fd, SO_ACCEPTCONN) != listens)
+    if (socket_option(fd, SO_ACCEPTCONN) != listens)
         return err_set(err, EINVAL, listens ? "is not listening" : "is listening");
     return 0;
 }

@@ -11,10 +11,12 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/nospace.h"
 #include "base/num.h"
 #include "base/own.h"
 #include "base/thread.h"
 #include "vmm/backend/bell.h"
+#include "vmm/backend/loss.h"
 
 struct writer {
     int fd; /* owned */
@@ -27,6 +29,7 @@ struct writer {
     bool writing;    /* what was taken from it last */
     bool want_room;
     bool failed;
+    struct loss loss;
     int64_t until_ns; /* by when; 0: it is not to end */
     bool abandoned;   /* nobody waits for the end: the thread frees all */
     bool over;        /* the thread touches nothing any more */
@@ -42,8 +45,8 @@ static void writer_delete(struct writer *w)
     free(w);
 }
 
-/* Returns whether it is worth to go on. */
-static bool writer_write(int fd, const uint8_t *data, size_t n)
+/* 0, or the errno for which the rest is lost. */
+static int writer_write(int fd, const uint8_t *data, size_t n)
 {
     while (n > 0) {
         ssize_t r = write(fd, data, n);
@@ -52,11 +55,25 @@ static bool writer_write(int fd, const uint8_t *data, size_t n)
             data += r;
             n -= (size_t)r;
         } else if (r < 0 && errno != EINTR) {
-            /* A full disk is no reason to stop the guest, nor to give up for ever. */
-            return errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
+            return errno;
         }
     }
-    return true;
+    return 0;
+}
+
+/* Locked. What became of a piece; true: somebody has to be told of it. */
+static bool writer_note(struct writer *w, int errnum)
+{
+    if (errnum == 0) {
+        loss_end(&w->loss);
+        return false;
+    }
+    /* A full disk is no reason to stop the guest, nor to give up for ever. */
+    if (!is_nospace(errnum)) {
+        w->failed = true;
+        w->used = 0;
+    }
+    return loss_begin(&w->loss, errnum);
 }
 
 static void *writer_run(void *arg)
@@ -69,7 +86,8 @@ static void *writer_run(void *arg)
         static const size_t piece_bytes = 4096;
         uint8_t piece[4096];
         size_t n = num_min(num_min(w->used, WRITER_BYTES - w->at), piece_bytes);
-        bool good;
+        int errnum;
+        bool lost;
 
         if (n == 0) {
             if (w->until_ns)
@@ -82,14 +100,11 @@ static void *writer_run(void *arg)
         w->used -= n;
         w->writing = true;
         pthread_mutex_unlock(&w->mutex);
-        good = writer_write(w->fd, piece, n);
+        errnum = writer_write(w->fd, piece, n);
         pthread_mutex_lock(&w->mutex);
         w->writing = false;
-        if (!good) {
-            w->failed = true;
-            w->used = 0;
-        }
-        if (w->bell && (w->want_room || w->used == 0)) {
+        lost = writer_note(w, errnum);
+        if (w->bell && (lost || w->want_room || w->used == 0)) {
             w->want_room = false;
             bell_ring(w->bell);
         }
@@ -107,17 +122,13 @@ int writer_new(struct writer **ret, struct loop *loop, int fd, loop_fn *changed,
                struct ferry_err *err)
 {
     struct writer *w = calloc(1, sizeof(*w));
-    pthread_condattr_t monotonic;
     int rc;
 
     if (!w)
         return err_set(err, ENOMEM, "no memory to write to a file");
     pthread_mutex_init(&w->mutex, NULL);
     pthread_cond_init(&w->work, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->over_cond, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    thread_cond_init(&w->over_cond);
     w->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     rc = w->fd < 0 ? err_sys(err, errno, "cannot duplicate a file descriptor")
                    : bell_new(&w->bell, loop, changed, arg, err);
@@ -166,6 +177,16 @@ bool writer_has_room(struct writer *w)
     return room;
 }
 
+size_t writer_room(struct writer *w)
+{
+    size_t room;
+
+    pthread_mutex_lock(&w->mutex);
+    room = w->failed ? SIZE_MAX : WRITER_BYTES - w->used;
+    pthread_mutex_unlock(&w->mutex);
+    return room;
+}
+
 bool writer_is_idle(struct writer *w)
 {
     bool idle;
@@ -186,6 +207,16 @@ bool writer_has_failed(struct writer *w)
     return failed;
 }
 
+int writer_take_loss(struct writer *w)
+{
+    int errnum;
+
+    pthread_mutex_lock(&w->mutex);
+    errnum = loss_take(&w->loss);
+    pthread_mutex_unlock(&w->mutex);
+    return errnum;
+}
+
 void writer_end(struct writer *w)
 {
     pthread_mutex_lock(&w->mutex);
@@ -197,7 +228,6 @@ void writer_end(struct writer *w)
 
 void writer_free(struct writer *w)
 {
-    struct timespec until;
     struct bell *bell;
     bool over;
 
@@ -206,9 +236,7 @@ void writer_free(struct writer *w)
     writer_end(w);
     pthread_mutex_lock(&w->mutex);
     bell = TAKE_PTR(w->bell);
-    until.tv_sec = w->until_ns / 1000000000;
-    until.tv_nsec = w->until_ns % 1000000000;
-    while (!w->over && pthread_cond_timedwait(&w->over_cond, &w->mutex, &until) == 0)
+    while (!w->over && thread_cond_wait_until(&w->over_cond, &w->mutex, w->until_ns))
         continue;
     over = w->over;
     w->abandoned = !over;

@@ -23,17 +23,23 @@ struct writer;
 
 /*
  * Writes to a duplicate of fd. changed() is called from the loop, without any lock, when there is
- * room again after a short put, when all is written, and when writing failed.
+ * room again after a short put, when all is written, when writing failed and when something is
+ * lost.
  */
 int writer_new(struct writer **ret, struct loop *loop, int fd, loop_fn *changed, void *arg,
                struct ferry_err *err) FERRY_MUST_CHECK;
 /* How many of n bytes were taken. All, and they are lost, once writing has failed. */
 size_t writer_put(struct writer *w, const void *data, size_t n);
 bool writer_has_room(struct writer *w);
+/* How much could be put. If it is less than all, changed() follows. */
+size_t writer_room(struct writer *w);
 bool writer_is_idle(struct writer *w); /* everything that was put is written */
 /* For good: there is nobody to write to. A full disk is not: what comes while it is full is lost.
  */
 bool writer_has_failed(struct writer *w);
+/* The errno for which something was lost, once in an episode (loss.h); 0: nothing to tell of. That
+ * there is, changed() says. */
+int writer_take_loss(struct writer *w);
 /* Nothing more is put; the rest is written. Does not wait: who ends several ends all, then frees.
  */
 void writer_end(struct writer *w);

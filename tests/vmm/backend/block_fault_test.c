@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/nospace.h"
 #include "lib/state/state.h"
 #include "tests/vmm/backend/disk_fault.h"
 #include "vmm/backend/bell.h"
@@ -306,7 +307,7 @@ static void what_a_write_could_not_store_is_its_result(void **state)
         disk_fault_short(1000);
         disk_fault_fail(DISK_WRITE, errors[i], 2, 1);
         assert_int_equal(run(f->block, req), -errors[i]);
-        assert_int_equal(block_is_nospace(errors[i]), errors[i] != EIO);
+        assert_int_equal(is_nospace(errors[i]), errors[i] != EIO);
         disk_fault_fail(DISK_ALLOCATE, errors[i], 0, 1);
         assert_int_equal(
             run(f->block, (struct block_request){.op = BLOCK_WRITE_ZEROES, .length_bytes = 4096}),

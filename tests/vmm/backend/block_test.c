@@ -280,7 +280,7 @@ static void blocks_that_are_written_in_part_keep_the_rest(void **state)
 
     c.direct = true;
     assert_int_equal(block_file_init(&file, &c, &err), 0);
-    if (block_file_open(&file, f->path, true, &err) < 0)
+    if (block_file_open(&file, f->path, true, true, &err) < 0)
         skip();
     file.align_bytes = 4096; /* a host with 4 KiB sectors, this one may have 512 */
     for (uint64_t offset = 0; offset < 9000; offset += 512) {

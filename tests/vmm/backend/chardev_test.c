@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -83,6 +84,25 @@ static void a_file_goes_on_where_the_old_process_stopped(void **state)
     unlink(path);
 }
 
+/* What a guest says is nobody else's to read. */
+static void a_file_is_its_owners(void **state)
+{
+    struct user *u = *state;
+    char path[96];
+    struct config_chardev config = {
+        .id = (char *)(uintptr_t) "f", .type = CONFIG_CHARDEV_FILE, .path = path};
+    mode_t before = umask(0);
+    struct stat st;
+
+    temp_path(path, sizeof(path), "mode");
+    user_new(u, &config, false);
+    user_open(u);
+    umask(before);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    unlink(path);
+}
+
 static void a_file_that_cannot_be_opened_says_why(void **state)
 {
     struct user *u = *state;
@@ -95,6 +115,34 @@ static void a_file_that_cannot_be_opened_says_why(void **state)
     assert_int_equal(chardev_open(u->chardev, &err), -ENOENT);
     assert_string_equal(err.text,
                         "chardev \"f\": Could not open '/nowhere/x': No such file or directory");
+}
+
+/* A mistyped name shall not cost a disk. */
+static void a_locked_file_is_not_written_over(void **state)
+{
+    struct user *u = *state;
+    char path[96];
+    struct config_chardev config = {
+        .id = (char *)(uintptr_t) "f", .type = CONFIG_CHARDEV_FILE, .path = path};
+    struct ferry_err err;
+    struct stat st;
+    OWN_FD int holder = -1;
+
+    temp_path(path, sizeof(path), "locked");
+    holder = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    assert_int_equal(write(holder, "disk", 4), 4);
+    assert_int_equal(flock(holder, LOCK_SH), 0);
+    for (unsigned append = 0; append < 2; append++) {
+        config.append = append;
+        user_new(u, &config, false);
+        assert_int_equal(chardev_open(u->chardev, &err), -EBUSY);
+        assert_non_null(strstr(err.text, "somebody has locked it"));
+        chardev_free(u->chardev);
+        u->chardev = NULL;
+    }
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 4);
+    unlink(path);
 }
 
 static void a_socket_serves_one_client_after_the_other(void **state)
@@ -259,6 +307,38 @@ static void a_path_that_became_somebody_elses_stays(void **state)
 }
 
 /* wait=on is the machine's business; nothing here blocks. With and without a user of the line. */
+static void a_client_can_be_sent_away(void **state)
+{
+    struct user *u = *state;
+    char path[96], byte;
+    struct config_chardev config = socket_config(path);
+    struct ferry_err err;
+    int first, second;
+
+    temp_path(path, sizeof(path), "away");
+    user_new(u, &config, false);
+    user_open(u);
+    user_start(u, &user_frontend);
+    assert_int_equal(chardev_peer_pid(u->chardev), 0);
+    assert_int_equal(chardev_disconnect(u->chardev, &err), -ENOTCONN);
+    first = connect_to(path);
+    user_until(u, &u->opened, 1);
+    assert_int_equal(chardev_peer_pid(u->chardev), getpid());
+    second = connect_to(path);
+    /* Also while the guest takes nothing, so that nobody reads what the first one sends. */
+    u->room = 0;
+    assert_int_equal(chardev_disconnect(u->chardev, &err), 0);
+    user_until(u, &u->opened, 2);
+    assert_int_equal(u->closed, 1);
+    assert_int_equal(read(first, &byte, 1), 0);
+    assert_int_equal(chardev_write(u->chardev, "yours", 5), 5);
+    assert_reads(second, "yours");
+    chardev_free(u->chardev);
+    u->chardev = NULL;
+    close(first);
+    close(second);
+}
+
 static void the_first_client_is_awaited(void **state)
 {
     struct user *u = *state;
@@ -443,6 +523,7 @@ static void connecting_out_works_and_fails_with_a_reason(void **state)
     user_new(&u[1], &client, false);
     assert_int_equal(chardev_open(u[1].chardev, &err), -ENOENT);
     assert_non_null(strstr(err.text, "Failed to connect to '"));
+    assert_non_null(strstr(err.text, "nobody listens there; with server=on,wait=off this VM does"));
     user_new(&u[0], &server, false);
     user_open(&u[0]);
     user_start(&u[0], &user_frontend);
@@ -610,13 +691,16 @@ int main(void)
         T(null_takes_everything),
         T(a_frontend_is_alone),
         T(a_file_goes_on_where_the_old_process_stopped),
+        T(a_file_is_its_owners),
         T(a_file_that_cannot_be_opened_says_why),
+        T(a_locked_file_is_not_written_over),
         T(a_socket_serves_one_client_after_the_other),
         T(input_waits_until_there_is_room),
         T(a_full_peer_takes_the_rest_later),
         T(who_waits_to_write_is_told_when_the_peer_goes),
         T(a_write_that_finds_nobody_makes_way_for_the_next),
         T(a_path_that_became_somebody_elses_stays),
+        T(a_client_can_be_sent_away),
         T(the_first_client_is_awaited),
         T(a_client_stays_connected_over_a_handover),
         T(a_failed_handover_goes_on_in_the_old_process),

@@ -60,7 +60,7 @@ int net_setup(void **state)
     struct ferry_err err;
 
     assert_non_null(f);
-    pthread_mutex_init(&f->lock.mutex, NULL);
+    machine_lock_init(&f->lock);
     assert_int_equal(loop_new(&f->loop, &err), 0);
     strcpy(f->dir, "/tmp/ferry-net-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
@@ -117,11 +117,14 @@ struct net *make(struct fix *f, bool server, struct card *card)
         .type = CONFIG_NETDEV_STREAM,
         .path = f->path,
         .server = server,
+        .reconnect_ms = f->reconnect_ms,
         .fd = -1,
     };
     struct ferry_err err = {0};
 
     assert_int_equal(net_new(&card->net, &config, f->loop, &f->lock, &err), 0);
+    if (f->host.connect)
+        net_set_host(card->net, &f->host);
     net_set_client(card->net, &card_ops, card);
     return card->net;
 }

@@ -26,7 +26,9 @@ struct fix {
     char dir[32];
     char path[64];
     struct card card;
-    int listener; /* of the peer */
+    uint32_t reconnect_ms; /* of what make() makes */
+    struct net_host host;  /* the same; without connect: none */
+    int listener;          /* of the peer */
     int peer;
 };
 

@@ -13,6 +13,8 @@
 
 #include "base/be.h"
 #include "base/buf.h"
+#include "base/mail.h"
+#include "base/own.h"
 #include "lib/state/state.h"
 #include "tests/contract/contract.h"
 #include "tests/vmm/backend/net_fix.h"
@@ -165,7 +167,7 @@ static void a_guest_without_room_makes_the_peer_wait(void **state)
     machine_unlock(&f->lock);
     run_for_ms(f, 20);
     assert_int_equal(f->card.frames, 4);
-    f->card.room = 10;
+    f->card.room = 1000; /* also for what was still on its way */
     machine_lock(&f->lock);
     net_want(n);
     machine_unlock(&f->lock);
@@ -181,6 +183,24 @@ static unsigned send_until_full(struct fix *f, struct net *n, size_t bytes)
     while (card_sends(f, n, sent, bytes) == 0)
         sent++;
     return sent;
+}
+
+/* Nothing is read then, and it is heard of all the same. */
+static void a_guest_without_room_hears_that_its_peer_goes(void **state)
+{
+    struct fix *f = *state;
+    struct net *n = connected(f);
+
+    f->card.room = 0;
+    peer_sends_frame(f, 1, 100);
+    run_for_ms(f, 20);
+    assert_true(net_link_up(n));
+    assert_int_equal(f->card.links, 0);
+    close(f->peer);
+    f->peer = -1;
+    run_until(f, &f->card.links, 1);
+    assert_false(net_link_up(n));
+    assert_int_equal(f->card.frames, 0);
 }
 
 static void a_slow_peer_gets_every_frame_whole(void **state)
@@ -421,6 +441,211 @@ static void other_fds_are_refused(void **state)
     close(fd);
 }
 
+/* --- A link that an operator took down --- */
+
+static void a_link_that_is_down_loses_frames_both_ways(void **state)
+{
+    struct fix *f = *state;
+    struct net *n = connected(f);
+
+    net_set_link(n, false);
+    assert_int_equal(f->card.links, 1);
+    assert_false(f->card.up || net_link_up(n));
+    assert_int_equal(card_sends(f, n, 0, 100), 0);
+    peer_sends_frame(f, 1, 100);
+    run_for_ms(f, 20);
+    assert_int_equal(f->card.frames, 0);
+    net_set_link(n, true);
+    assert_int_equal(f->card.links, 2);
+    assert_true(f->card.up);
+    /* What was lost stays lost, and what follows is whole. */
+    peer_sends_frame(f, 2, 100);
+    run_until(f, &f->card.frames, 1);
+    card_got(&f->card, 2, 100);
+    assert_int_equal(card_sends(f, n, 3, 100), 0);
+    peer_gets_frame(f, 3, 100);
+}
+
+static void a_link_that_is_down_does_not_make_the_peer_wait(void **state)
+{
+    struct fix *f = *state;
+    struct net *n = connected(f);
+
+    f->card.room = 0;
+    peer_sends_frame(f, 1, 100);
+    run_for_ms(f, 20);
+    net_set_link(n, false);
+    for (unsigned i = 0; i < 200; i++)
+        peer_sends_frame(f, i, 9000);
+    assert_int_equal(f->card.frames, 0);
+    f->card.room = 1000; /* also for what was still on its way */
+    machine_lock(&f->lock);
+    net_want(n);
+    machine_unlock(&f->lock);
+    net_set_link(n, true);
+    peer_sends_frame(f, 7, 64);
+    while (f->card.last_bytes != 64)
+        run_for_ms(f, 1);
+    card_got(&f->card, 7, 64);
+}
+
+static void a_peer_that_comes_does_not_lift_it(void **state)
+{
+    struct fix *f = *state;
+    struct ferry_err err = {0};
+    struct net *n = make(f, true, &f->card);
+    struct net_status s;
+
+    assert_int_equal(net_open(n, &err), 0);
+    resume(n);
+    net_set_link(n, false);
+    assert_int_equal(unix_connect(f->path, &f->peer, &err), 0);
+    do {
+        run_for_ms(f, 1);
+        net_status(n, &s);
+    } while (!s.connected);
+    assert_false(s.link_up);
+    assert_true(s.link_off);
+    assert_int_equal(f->card.links, 0);
+    net_set_link(n, true);
+    assert_int_equal(f->card.links, 1);
+    assert_true(f->card.up);
+}
+
+static void a_link_that_is_down_has_a_section(void **state)
+{
+    struct fix *f = *state;
+    struct net *n = connected(f);
+    const struct ferry_part part = net_part(n);
+
+    net_set_link(n, false);
+    assert_true(part.table->needed(part.obj));
+    net_set_link(n, true);
+    assert_false(part.table->needed(part.obj));
+}
+
+/* --- A peer that is connected again --- */
+
+struct told {
+    struct fix *f;
+    unsigned asked, came, went;
+    int mail; /* the supervisor's */
+};
+
+static int on_connect(void *arg, const char *id, int *ret_mail, struct ferry_err *err)
+{
+    struct told *t = arg;
+    int pair[2];
+
+    assert_string_equal(id, "n0");
+    t->asked++;
+    if (mail_pair(pair, err) < 0)
+        fail_msg("%s", err->text);
+    own_close_fd(&t->mail);
+    *ret_mail = pair[0];
+    t->mail = pair[1];
+    return 0;
+}
+
+static void on_peer(void *arg, const struct net *n, bool is_there)
+{
+    struct told *t = arg;
+
+    *(is_there ? &t->came : &t->went) += 1;
+}
+
+static void give_a_peer(struct told *t)
+{
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    own_close_fd(&t->f->peer);
+    t->f->peer = fds[0];
+    assert_int_equal(mail_send(t->mail, MAIL_OPENED, 0, "", &fds[1], 1), 0);
+    close(fds[1]);
+}
+
+static struct net *reconnecting(struct fix *f, struct told *t)
+{
+    *t = (struct told){.f = f, .mail = -1};
+    f->reconnect_ms = 2;
+    f->host = (struct net_host){.connect = on_connect, .peer = on_peer, .arg = t};
+    return connected(f);
+}
+
+static void a_lost_peer_is_connected_again(void **state)
+{
+    struct fix *f = *state;
+    struct told t;
+    struct net *n = reconnecting(f, &t);
+
+    peer_sends(f, "\0\0\1", 3); /* of a frame that will never be whole */
+    own_close_fd(&f->peer);
+    run_until(f, &t.asked, 1);
+    assert_int_equal(t.went, 1);
+    assert_false(net_link_up(n));
+    give_a_peer(&t);
+    run_until(f, &t.came, 1);
+    assert_true(net_link_up(n) && f->card.up);
+    peer_sends_frame(f, 5, 300);
+    run_until(f, &f->card.frames, 1);
+    card_got(&f->card, 5, 300);
+    assert_int_equal(card_sends(f, n, 6, 300), 0);
+    peer_gets_frame(f, 6, 300);
+    own_close_fd(&t.mail);
+}
+
+/* What is handed over has no peer, and whoever takes it asks for one. */
+static void nobody_is_asked_in_a_pause(void **state)
+{
+    struct fix *f = *state;
+    struct told t;
+    struct net *n = reconnecting(f, &t);
+    const struct ferry_part_ops *ops = net_part(n).ops;
+
+    own_close_fd(&f->peer);
+    run_until(f, &t.asked, 1);
+    ops->pause(n);
+    assert_int_equal(mail_send(t.mail, MAIL_HEARD, 0, "", NULL, 0), -EPIPE);
+    run_for_ms(f, 20);
+    assert_int_equal(t.asked, 1);
+    assert_int_equal(t.came, 0);
+    resume(n);
+    run_until(f, &t.asked, 2);
+    give_a_peer(&t);
+    run_until(f, &t.came, 1);
+    own_close_fd(&t.mail);
+}
+
+static void a_guest_that_has_gone_lets_its_peer_go(void **state)
+{
+    struct fix *f = *state;
+    struct told t;
+    struct net *n = reconnecting(f, &t);
+    char none;
+
+    net_part(n).ops->pause(n);
+    net_let_go(n);
+    assert_int_equal(t.went, 1);
+    assert_int_equal(recv(f->peer, &none, 1, 0), 0);
+    /* It came back: then it has a peer again. */
+    resume(n);
+    run_until(f, &t.asked, 1);
+    own_close_fd(&t.mail);
+}
+
+static void without_reconnect_it_is_kept(void **state)
+{
+    struct fix *f = *state;
+    struct net *n = connected(f);
+
+    net_part(n).ops->pause(n);
+    net_let_go(n);
+    resume(n);
+    peer_sends_frame(f, 1, 100);
+    run_until(f, &f->card.frames, 1);
+}
+
 struct contract_world {
     struct loop *loop;
 };
@@ -447,6 +672,7 @@ static void stir(void *obj)
     n->tx_at = 7;
     n->tx_bytes = 20;
     fill(n->tx, 20, 2);
+    n->link_off = true;
 }
 
 static void destroy(void *obj)
@@ -486,6 +712,7 @@ int main(void)
         T(a_peer_that_goes_takes_the_link_down),
         T(a_guest_without_room_makes_the_peer_wait),
         T(a_slow_peer_gets_every_frame_whole),
+        T(a_guest_without_room_hears_that_its_peer_goes),
         T(a_frame_too_long_is_lost),
         T(a_server_takes_one_peer_after_the_other),
         T(a_path_that_nobody_serves_is_refused),
@@ -495,6 +722,14 @@ int main(void)
         T(a_server_without_a_peer_moves),
         T(nothing_flows_while_paused),
         T(other_fds_are_refused),
+        T(a_link_that_is_down_loses_frames_both_ways),
+        T(a_link_that_is_down_does_not_make_the_peer_wait),
+        T(a_peer_that_comes_does_not_lift_it),
+        T(a_link_that_is_down_has_a_section),
+        T(a_lost_peer_is_connected_again),
+        T(nobody_is_asked_in_a_pause),
+        T(a_guest_that_has_gone_lets_its_peer_go),
+        T(without_reconnect_it_is_kept),
         T(the_state_keeps_the_contract),
     };
 

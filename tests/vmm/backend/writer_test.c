@@ -2,9 +2,12 @@
 /* A pipe that nobody reads, and whose writer waits, is the file that hangs. */
 #include "tests/unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -140,6 +143,59 @@ static void nobody_reads_any_more(void **state)
         assert_int_equal(writer_put(f->writer, "lost, too, and that does not fill it", 36), 36);
 }
 
+static void wait_written(struct fixture *f, const char *text)
+{
+    assert_int_equal(writer_put(f->writer, text, strlen(text)), strlen(text));
+    do
+        loop_run(f->loop);
+    while (!writer_is_idle(f->writer));
+}
+
+/* It is lost, which is told once, and not again for a while if it comes and goes. */
+static void a_full_disk_is_told_of_once(void **state)
+{
+    struct fixture *f = *state;
+    char path[] = "/tmp/ferry-writer-XXXXXX", text[32] = {0};
+    struct rlimit full = {.rlim_max = RLIM_INFINITY}, room;
+    struct ferry_err err;
+    int fd = mkstemp(path);
+
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &room), 0);
+    full.rlim_max = room.rlim_max;
+    full.rlim_cur = 6;
+    writer_free(TAKE_PTR(f->writer));
+    assert_int_equal(writer_new(&f->writer, f->loop, fd, changed, f, &err), 0);
+    wait_written(f, "first ");
+    assert_int_equal(writer_take_loss(f->writer), 0);
+    for (int episode = 0; episode < 3; episode++) {
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+        for (int i = 0; i < 100; i++) {
+            wait_written(f, "lost");
+            assert_int_equal(writer_take_loss(f->writer), episode + i == 0 ? EFBIG : 0);
+        }
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &room), 0);
+        wait_written(f, "more ");
+        full.rlim_cur += 5;
+    }
+    assert_false(writer_has_failed(f->writer));
+    assert_int_equal(pread(fd, text, sizeof(text) - 1, 0), 21);
+    assert_string_equal(text, "first more more more ");
+    close(fd);
+    unlink(path);
+}
+
+static void what_is_lost_for_good_is_told_of_too(void **state)
+{
+    struct fixture *f = *state;
+
+    own_close_fd(&f->pipe[0]);
+    wait_written(f, "lost");
+    assert_true(writer_has_failed(f->writer));
+    assert_int_equal(writer_take_loss(f->writer), EPIPE);
+    assert_int_equal(writer_take_loss(f->writer), 0);
+}
+
 static void the_end_writes_the_rest(void **state)
 {
     struct fixture *f = *state;
@@ -206,6 +262,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_put_is_written_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_hangs_is_full, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_reads_any_more, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_disk_is_told_of_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_lost_for_good_is_told_of_too, setup, teardown),
         cmocka_unit_test_setup_teardown(the_end_writes_the_rest, setup, teardown),
         cmocka_unit_test_setup_teardown(the_end_does_not_wait_for_what_hangs, setup, teardown),
         cmocka_unit_test_setup_teardown(ends_are_waited_for_together, setup, teardown),

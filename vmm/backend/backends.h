@@ -21,6 +21,7 @@ struct bell;
 
 struct backends {
     struct chardev *chardevs[CONFIG_CHARDEVS_MAX]; /* owned, in the order of the config */
+    struct mux *muxes[CONFIG_CHARDEVS_MAX];        /* owned; NULL: chardevs[i] has mux=off */
     struct block *drives[CONFIG_DRIVES_MAX];
     struct net *netdevs[CONFIG_NETDEVS_MAX];
     size_t chardev_count, drive_count, netdev_count;
@@ -35,7 +36,8 @@ struct backends_params {
     void (*client_came)(void *arg); /* backends_await_client() may say no now */
     void (*drained)(void *arg);     /* a part that answered 1 to quiesce has nothing in flight */
     void *arg;
-    thread_begin_fn *thread_begin; /* for threads of backends; NULL = nothing */
+    const struct net_host *net_host; /* copied; NULL: netdevs connect once */
+    thread_begin_fn *thread_begin;   /* for threads of backends; NULL = nothing */
 };
 
 /* *b is all zeros before. On failure backends_free() is still to be called. */
@@ -64,5 +66,10 @@ int backends_add_parts(struct backends *b, struct ferry_vm *vm,
 
 /* NULL: none such. */
 struct chardev *backends_find_chardev(const struct backends *b, const char *id);
+/* What the UART is connected to, and what config->monitors[index] is: a chardev of its own, or a
+ * place on a shared one. NULL: on none. */
+struct chardev *backends_serial_line(const struct backends *b, const struct vm_config *c);
+struct chardev *backends_monitor_line(const struct backends *b, const struct vm_config *c,
+                                      size_t index);
 struct block *backends_find_drive(const struct backends *b, const char *id);
 struct net *backends_find_netdev(const struct backends *b, const char *id);

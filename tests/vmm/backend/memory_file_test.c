@@ -14,15 +14,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "vmm/backend/lost_memory.h"
+#include "vmm/backend/memory_file.h"
 #include "vmm/machine/config.h"
-#include "vmm/main/lost_memory.h"
-#include "vmm/main/memory_file.h"
 
 #define MIB (1u << 20)
 
 struct place {
     char dir[64], path[96], id[4];
     struct config_memory m;
+    struct vm_config c;
 };
 
 static int set_up(void **state)
@@ -54,7 +55,7 @@ static void expect_refusal(struct place *p, int errnum, const char *says)
     struct ferry_err err;
     int fd = -1;
 
-    assert_int_equal(memory_file_open(&p->m, NULL, &fd, &err), -errnum);
+    assert_int_equal(memory_file_open(&p->c, &p->m, &fd, &err), -errnum);
     assert_non_null(strstr(err.text, says));
     assert_int_equal(fd, -1);
 }
@@ -63,7 +64,7 @@ static struct stat opened(struct place *p)
 {
     struct ferry_err err;
     struct stat st;
-    int fd = -1, rc = memory_file_open(&p->m, NULL, &fd, &err);
+    int fd = -1, rc = memory_file_open(&p->c, &p->m, &fd, &err);
 
     if (rc < 0)
         fail_msg("%s", err.text);
@@ -155,6 +156,34 @@ static void a_file_that_is_too_short_stays_as_it_is(void **state)
     assert_int_equal(opened(p).st_size, MIB);
 }
 
+/* By whatever name, and before it takes room in it. */
+static void a_disk_of_the_same_vm_stays_as_it_is(void **state)
+{
+    struct place *p = *state;
+    char image[96];
+    struct stat st;
+    int fd = open(p->path, O_CREAT | O_RDWR, 0600);
+
+    assert_int_equal(ftruncate(fd, 4 * MIB), 0);
+    snprintf(image, sizeof(image), "%s/image", p->dir);
+    assert_int_equal(link(p->path, image), 0);
+    p->c.drive_count = 2;
+    p->c.drives[0] = (struct config_drive){.id = p->id, .path = p->dir};
+    p->c.drives[1] = (struct config_drive){.id = p->id, .path = image};
+    expect_refusal(p, EBUSY, "is the image of drive \"r0\"");
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_blocks, 0);
+    close(fd);
+    /* One that nobody has made yet is not made now. */
+    assert_int_equal(unlink(image), 0);
+    assert_int_equal(unlink(p->path), 0);
+    p->c.drives[1].path = p->path;
+    expect_refusal(p, EBUSY, "is the image of drive");
+    assert_int_equal(access(p->path, F_OK), -1);
+    p->c.drives[1].path = image;
+    (void)opened(p);
+}
+
 /* In a child, which has the mount for itself. 0: as it should be; 77: the kernel does not let us.
  */
 static int in_a_small_file_system(struct place *p)
@@ -168,18 +197,18 @@ static int in_a_small_file_system(struct place *p)
         mount("small", p->dir, "tmpfs", 0, "size=8m") < 0)
         return 77;
     p->m.size_bytes = 16 * MIB;
-    if (memory_file_open(&p->m, NULL, &fd, &err) != -ENOSPC ||
+    if (memory_file_open(&p->c, &p->m, &fd, &err) != -ENOSPC ||
         !strstr(err.text, "has no room for 16 MiB"))
         return 1;
     if (access(p->path, F_OK) == 0)
         return 2; /* left behind */
     p->m.size_bytes = 4 * MIB;
-    if (memory_file_open(&p->m, NULL, &fd, &err) < 0)
+    if (memory_file_open(&p->c, &p->m, &fd, &err) < 0)
         return 3;
     close(fd);
     p->m.size_bytes = 16 * MIB;
     p->m.path = p->dir;
-    return memory_file_open(&p->m, NULL, &fd, &err) == -ENOSPC ? 0 : 4;
+    return memory_file_open(&p->c, &p->m, &fd, &err) == -ENOSPC ? 0 : 4;
 }
 
 static int end_of(pid_t pid)
@@ -248,7 +277,7 @@ int main(void)
         T(a_new_file_is_its_owners_and_whole),      T(without_prealloc_it_takes_no_room),
         T(a_directory_gets_a_file_without_a_name),  T(what_is_no_file_of_ours_is_refused),
         T(a_file_that_is_too_short_stays_as_it_is), T(what_does_not_fit_is_refused_at_the_start),
-        T(memory_that_is_lost_has_a_name),
+        T(memory_that_is_lost_has_a_name),          T(a_disk_of_the_same_vm_stays_as_it_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

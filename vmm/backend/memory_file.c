@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/memory_file.h"
+#include "vmm/backend/memory_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "vmm/backend/allow.h"
+#include "vmm/backend/block.h"
 #include "vmm/machine/config.h"
 
 #define BLOCK_BYTES 512u /* of st_blocks */
@@ -67,6 +68,20 @@ static int check(const struct config_memory *m, const struct stat *st, struct fe
     return 0;
 }
 
+/* Before a byte of it changes: its drive locks it later, or with locking=off never. */
+static int check_no_image(const struct vm_config *c, const struct config_memory *m, int fd,
+                          struct ferry_err *err)
+{
+    const struct config_drive *d = block_find_image(c, fd);
+
+    if (!d)
+        return 0;
+    return err_set(err, EBUSY,
+                   "mem-path '%s' is the image of drive \"%s\", which guest RAM in it would "
+                   "destroy: name a file of its own",
+                   m->path, d->id);
+}
+
 static uint64_t room_bytes(int fd)
 {
     struct statvfs fs;
@@ -110,18 +125,20 @@ static void warn_if_short(const struct config_memory *m, int fd, const struct st
                  m->id, m->path, m->size_bytes >> 20);
 }
 
-int memory_file_open(const struct config_memory *m, const struct allow_list *allow, int *ret_fd,
+int memory_file_open(const struct vm_config *c, const struct config_memory *m, int *ret_fd,
                      struct ferry_err *err)
 {
     OWN_FD int fd = -1;
     struct stat st;
     bool created;
-    int rc = open_or_create(m, allow, &fd, &created, err);
+    int rc = open_or_create(m, c->allow, &fd, &created, err);
 
     if (rc < 0)
         return rc;
     rc = fstat(fd, &st) < 0 ? err_sys(err, errno, "cannot look at mem-path '%s'", m->path)
                             : check(m, &st, err);
+    if (!rc)
+        rc = check_no_image(c, m, fd, err);
     /* One that is too short is somebody's, and refused as it is (ferry_ram_add_file). */
     if (!rc && (st.st_size == 0 || (uint64_t)st.st_size >= m->size_bytes)) {
         if (m->prealloc)

@@ -4,7 +4,7 @@
  * is the guest's memory, which never changes while there are threads: they may open nothing. Of any
  * other file the kernel knows which it was (/proc/self/maps).
  */
-#include "vmm/main/lost_memory.h"
+#include "vmm/backend/lost_memory.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,19 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/backends.h"
+#include "vmm/backend/backends.h"
 
 #include <string.h>
 
 #include "base/clock.h"
+#include "vmm/backend/chardev_mux.h"
 
 /* How long an end waits for disks that are at work. */
 #define STOP_PATIENCE_NS INT64_C(200000000)
+
+/* How many places a chardev with mux=on has: the serial line's is the first, if it is there. */
+static size_t count_places(const struct vm_config *c, const char *id, bool is_serial)
+{
+    size_t count = is_serial;
+
+    for (size_t i = 0; i < c->monitor_count; i++)
+        count += !strcmp(c->monitors[i].chardev, id);
+    return count;
+}
+
+static bool is_serials(const struct vm_config *c, const char *id)
+{
+    return c->serial_chardev && !strcmp(c->serial_chardev, id);
+}
+
+static int new_mux(struct backends *b, size_t index, bool is_serial,
+                   const struct backends_params *params, struct ferry_err *err)
+{
+    const struct vm_config *c = params->config;
+    size_t places = count_places(c, c->chardevs[index].id, is_serial);
+    /* As QEMU: a serial line is in focus, else the last monitor. */
+    struct mux_params mux_params = {
+        .line = b->chardevs[index],
+        .loop = params->loop,
+        .places = places,
+        .focus = is_serial ? 0 : places - 1,
+        .quit = params->quit,
+        .arg = params->arg,
+    };
+
+    return c->chardevs[index].mux && places ? mux_new(&b->muxes[index], &mux_params, err) : 0;
+}
 
 int backends_new(struct backends *b, const struct backends_params *params, struct ferry_err *err)
 {
     const struct vm_config *c = params->config;
 
     for (size_t i = 0; i < c->chardev_count; i++) {
-        bool is_serial = c->serial_chardev && !strcmp(c->serial_chardev, c->chardevs[i].id);
+        bool is_serial = is_serials(c, c->chardevs[i].id);
         struct chardev_params chardev_params = {
             .config = &c->chardevs[i],
             .loop = params->loop,
@@ -28,6 +62,9 @@ int backends_new(struct backends *b, const struct backends_params *params, struc
         if (rc)
             return rc;
         b->chardev_count++;
+        rc = new_mux(b, i, is_serial, params, err);
+        if (rc)
+            return rc;
     }
     for (size_t i = 0; i < c->drive_count; i++) {
         int rc = block_new_with(&b->drives[i], &c->drives[i], params->thread_begin, err);
@@ -41,6 +78,8 @@ int backends_new(struct backends *b, const struct backends_params *params, struc
 
         if (rc)
             return rc;
+        if (params->net_host)
+            net_set_host(b->netdevs[i], params->net_host);
         b->netdev_count++;
     }
     return 0;
@@ -60,8 +99,11 @@ void backends_free_chardevs(struct backends *b)
 {
     for (size_t i = 0; i < b->chardev_count; i++)
         chardev_end(b->chardevs[i]);
-    while (b->chardev_count > 0)
-        chardev_free(b->chardevs[--b->chardev_count]);
+    while (b->chardev_count > 0) {
+        b->chardev_count--;
+        mux_free(b->muxes[b->chardev_count]);
+        chardev_free(b->chardevs[b->chardev_count]);
+    }
 }
 
 bool backends_stop_drives(struct backends *b)
@@ -173,6 +215,10 @@ int backends_add_parts(struct backends *b, struct ferry_vm *vm, struct ferry_err
     for (size_t i = 0; !rc && i < b->chardev_count; i++) {
         part = chardev_part(b->chardevs[i]);
         rc = ferry_vm_add_part(vm, &part, err);
+        if (!rc && b->muxes[i]) {
+            part = mux_part(b->muxes[i]);
+            rc = ferry_vm_add_part(vm, &part, err);
+        }
     }
     return rc;
 }
@@ -184,6 +230,31 @@ struct chardev *backends_find_chardev(const struct backends *b, const char *id)
             return b->chardevs[i];
     }
     return NULL;
+}
+
+/* place: if it is shared. */
+static struct chardev *find_line(const struct backends *b, const char *id, size_t place)
+{
+    for (size_t i = 0; id && i < b->chardev_count; i++)
+        if (!strcmp(chardev_id(b->chardevs[i]), id))
+            return b->muxes[i] ? mux_place(b->muxes[i], place) : b->chardevs[i];
+    return NULL;
+}
+
+struct chardev *backends_serial_line(const struct backends *b, const struct vm_config *c)
+{
+    return find_line(b, c->serial_chardev, 0);
+}
+
+struct chardev *backends_monitor_line(const struct backends *b, const struct vm_config *c,
+                                      size_t index)
+{
+    const char *id = c->monitors[index].chardev;
+    size_t place = is_serials(c, id);
+
+    for (size_t i = 0; i < index; i++)
+        place += !strcmp(c->monitors[i].chardev, id);
+    return find_line(b, id, place);
 }
 
 struct block *backends_find_drive(const struct backends *b, const char *id)

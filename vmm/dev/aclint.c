@@ -199,7 +199,7 @@ static void mtimer_reset(struct dev *d)
 {
     struct mtimer *m = (struct mtimer *)d;
 
-    guest_clock_set(d->env->clock, 0);
+    guest_clock_reset(d->env->clock);
     mtimer_update_all(m);
 }
 

@@ -24,6 +24,11 @@ int dev_new(struct dev **ret, const struct dev_type *type, const struct dev_env 
     d->irq = irq;
     d->instance_id = instance_id;
     strcpy(d->idstr, idstr);
+    d->region = (struct bus_region){.name = d->idstr,
+                                    .size_bytes = type->mmio_bytes,
+                                    .access_sizes = type->access_sizes,
+                                    .ops = &type->mmio,
+                                    .dev = d};
     rc = type->create ? type->create(d, err) : 0;
     if (rc) {
         dev_free(d);

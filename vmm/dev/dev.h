@@ -45,6 +45,7 @@ struct dev {
     struct irq_line irq; /* unset for devices without one */
     char idstr[64];      /* section name in the stream */
     uint32_t instance_id;
+    struct bus_region region; /* its registers, at 0 until somebody says where; of 0 bytes: none */
 };
 
 struct dev_type {

@@ -24,13 +24,27 @@ struct rtc {
     uint32_t irq_pending;
     uint32_t irq_enabled;
     uint32_t time_high;   /* latch */
-    uint64_t tick_offset; /* ns to add to the host's clock, modulo 2^64 */
+    uint64_t tick_offset; /* ns to add to the clock that drives it, modulo 2^64 */
+    bool stands;          /* that is the guest's clock, else the host's time of day */
 };
 
-/* The RTC goes on while the VM is stopped. */
+static uint64_t rtc_ticks_ns(const struct rtc *r)
+{
+    return (uint64_t)(r->stands ? guest_clock_ns(r->dev.env->clock) : clock_realtime_ns());
+}
+
 static uint64_t rtc_now_ns(const struct rtc *r)
 {
-    return (uint64_t)clock_realtime_ns() + r->tick_offset;
+    return rtc_ticks_ns(r) + r->tick_offset;
+}
+
+void goldfish_rtc_stand_with_guest(struct dev *d)
+{
+    struct rtc *r = (struct rtc *)d;
+    uint64_t now_ns = rtc_now_ns(r);
+
+    r->stands = true;
+    r->tick_offset = now_ns - rtc_ticks_ns(r);
 }
 
 static void rtc_update_irq(struct rtc *r)

@@ -358,6 +358,27 @@ static void uart_receive(void *arg, const uint8_t *data, size_t n)
     machine_unlock(u->dev.env->lock);
 }
 
+/* A character of zeros that does not end: the guest is told with the next byte that it reads. */
+static void uart_receive_break(struct uart *u)
+{
+    if (u->mcr & MCR_LOOP)
+        return;
+    uart_receive_byte(u, 0);
+    u->lsr |= LSR_BI;
+    uart_update_irq(u);
+}
+
+static void uart_event(void *arg, enum chardev_event event)
+{
+    struct uart *u = arg;
+
+    if (event != CHARDEV_BREAK)
+        return;
+    machine_lock(u->dev.env->lock);
+    uart_receive_break(u);
+    machine_unlock(u->dev.env->lock);
+}
+
 static void uart_writable(void *arg)
 {
     struct uart *u = arg;
@@ -372,6 +393,7 @@ static const struct chardev_frontend uart_frontend = {
     .can_receive = uart_can_receive,
     .receive = uart_receive,
     .writable = uart_writable,
+    .event = uart_event,
 };
 
 int uart16550_connect(struct dev *d, struct chardev *chardev, struct ferry_err *err)

@@ -103,6 +103,22 @@ static void writing_mtime_sets_the_guest_clock(void **state)
     assert_in_range(guest_clock_ns(r->clock), 1, INT64_MAX / 2);
 }
 
+/* Reset before it first runs where it arrived: what it missed was another boot's. */
+static void a_reset_leaves_the_clock_nothing_to_catch_up_with(void **state)
+{
+    struct rig *r = *state;
+    struct ferry_part part = guest_clock_part(r->clock);
+    uint8_t bytes[24] = {0};
+    struct rd in = rd_make(bytes, sizeof(bytes));
+    struct ferry_err err;
+
+    be64_store(bytes + 8, 1);
+    assert_int_equal(state_load(part.table, part.obj, part.obj_bytes, 2, &in, &err), 0);
+    assert_true(guest_clock_knows_since(r->clock));
+    r->dev->type->reset(r->dev);
+    assert_false(guest_clock_knows_since(r->clock));
+}
+
 static void mtip_is_the_comparison(void **state)
 {
     struct rig *r = *state;
@@ -248,6 +264,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(mtip_rises_when_its_time_comes, setup_mtimer, teardown),
         cmocka_unit_test_setup_teardown(a_reset_restarts_mtime_and_keeps_mtimecmp, setup_mtimer,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_reset_leaves_the_clock_nothing_to_catch_up_with,
+                                        setup_mtimer, teardown),
         cmocka_unit_test(saved_state_keeps_the_contract),
         cmocka_unit_test(the_later_format_keeps_the_contract),
         cmocka_unit_test_setup_teardown(mtime_may_differ_from_the_senders_clock, setup_mtimer,

@@ -143,6 +143,36 @@ static void an_alarm_passed_while_stopped_comes_at_resume(void **state)
     assert_true(r->level[0]);
 }
 
+/* -rtc clock=vm: what is saved is its distance from the guest's clock, which stands still. */
+static void it_can_stand_with_its_guest(void **state)
+{
+    struct rig *r = *state;
+    uint64_t before = (uint64_t)clock_realtime_ns(), now, stopped;
+
+    goldfish_rtc_stand_with_guest(r->dev);
+    now = read_time(r);
+    assert_in_range(now, before, (uint64_t)clock_realtime_ns());
+    guest_clock_stop(r->clock);
+    stopped = read_time(r);
+    rig_run_for(r, 5 * MS);
+    assert_int_equal(read_time(r), stopped);
+    guest_clock_start(r->clock);
+    rig_run_for(r, 5 * MS);
+    assert_in_range(read_time(r), stopped + 5 * (uint64_t)MS, stopped + 3600 * SECOND);
+}
+
+static void it_goes_on_while_its_guest_stands(void **state)
+{
+    struct rig *r = *state;
+    uint64_t stopped, now;
+
+    guest_clock_stop(r->clock);
+    stopped = read_time(r);
+    rig_run_for(r, 5 * MS);
+    now = read_time(r);
+    assert_in_range(now, stopped + 5 * (uint64_t)MS, (uint64_t)clock_realtime_ns());
+}
+
 static void stir(void *obj)
 {
     struct rig *r = rig_of(obj);
@@ -180,6 +210,8 @@ int main(void)
         IN_RIG(an_alarm_in_the_past_fires_at_once),
         IN_RIG(a_cleared_alarm_does_not_come),
         IN_RIG(an_alarm_passed_while_stopped_comes_at_resume),
+        IN_RIG(it_can_stand_with_its_guest),
+        IN_RIG(it_goes_on_while_its_guest_stands),
         cmocka_unit_test(saved_state_keeps_the_contract),
     };
 

@@ -42,10 +42,9 @@ struct rig *rig_new(const struct dev_type *type, uint32_t hart_count)
 {
     struct rig *r = calloc(1, sizeof(*r));
     struct ferry_err err = {0};
-    struct bus_region region;
 
     assert_non_null(r);
-    pthread_mutex_init(&r->lock.mutex, NULL);
+    machine_lock_init(&r->lock);
     assert_int_equal(loop_new(&r->loop, &err), 0);
     assert_int_equal(guest_clock_new(&r->clock, r->loop, &r->lock, &err), 0);
     r->env = (struct dev_env){
@@ -59,14 +58,9 @@ struct rig *rig_new(const struct dev_type *type, uint32_t hart_count)
         .machine = r,
     };
     assert_int_equal(dev_new(&r->dev, type, &r->env, rig_line(r, 0), type->name, 0, &err), 0);
-    region = (struct bus_region){.name = type->name,
-                                 .size_bytes = type->mmio_bytes,
-                                 .access_sizes = type->access_sizes,
-                                 .ops = &type->mmio,
-                                 .dev = r->dev};
-    r->bus.lock = &r->lock;
-    if (region.size_bytes)
-        assert_int_equal(bus_add(&r->bus, &region, &err), 0);
+    bus_init(&r->bus, "memory", UINT64_MAX, &r->lock, &r->mem);
+    if (r->dev->region.size_bytes)
+        assert_int_equal(bus_add(&r->bus, &r->dev->region, &err), 0);
     return r;
 }
 
@@ -76,7 +70,7 @@ void rig_free(struct rig *r)
     guest_clock_free(r->clock);
     loop_timer_free(r->end);
     loop_free(r->loop);
-    pthread_mutex_destroy(&r->lock.mutex);
+    machine_lock_destroy(&r->lock);
     free(r);
 }
 

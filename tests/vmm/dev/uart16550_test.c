@@ -11,12 +11,13 @@
 #include "lib/state/state.h"
 #include "tests/vmm/dev/rig.h"
 #include "vmm/backend/chardev.h"
+#include "vmm/backend/chardev_type.h"
 #include "vmm/dev/uart16550.h"
 
 #define MS INT64_C(1000000)
 
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR, FCR = IIR };
-enum { DR = 1, OE = 2, THRE = 0x20, TEMT = 0x40 };
+enum { DR = 1, OE = 2, BI = 0x10, THRE = 0x20, TEMT = 0x40 };
 
 struct fixture {
     struct rig *rig;
@@ -166,6 +167,31 @@ static void a_received_byte_interrupts_until_read(void **state)
     assert_int_equal(rd(f, LSR) & DR, 0);
     rig_run_for(f->rig, 2 * MS); /* the second waited in the chardev */
     assert_int_equal(rd(f, DATA), 'y');
+}
+
+/* With and without FIFOs: a byte of zeros that LSR says is none, told once. */
+static void a_break_is_told_with_its_byte(void **state)
+{
+    struct fixture *f = *state;
+
+    for (uint8_t fifos = 0; fifos < 2; fifos++) {
+        wr(f, FCR, fifos);
+        wr(f, IER, 0x04);
+        chardev_tell(f->chardev, CHARDEV_BREAK);
+        assert_true(interrupted(f));
+        assert_int_equal(rd(f, IIR) & 0x0f, 0x06);
+        assert_int_equal(rd(f, LSR) & (BI | DR), BI | DR);
+        assert_false(interrupted(f));
+        assert_int_equal(rd(f, LSR) & (BI | DR), DR);
+        assert_int_equal(rd(f, DATA), 0);
+        assert_int_equal(rd(f, LSR) & DR, 0);
+    }
+    /* In loopback nothing comes from outside; and a line that opens or closes is no break. */
+    wr(f, MCR, 0x10);
+    chardev_tell(f->chardev, CHARDEV_BREAK);
+    wr(f, MCR, 0);
+    chardev_tell(f->chardev, CHARDEV_OPENED);
+    assert_int_equal(rd(f, LSR) & (BI | DR), 0);
 }
 
 static void a_full_fifo_leaves_the_rest_in_the_chardev(void **state)
@@ -465,6 +491,7 @@ int main(void)
         IN_FIXTURE(a_byte_sent_arrives_and_the_transmitter_is_empty),
         IN_FIXTURE(thre_interrupts_until_seen),
         IN_FIXTURE(a_received_byte_interrupts_until_read),
+        IN_FIXTURE(a_break_is_told_with_its_byte),
         IN_FIXTURE(a_full_fifo_leaves_the_rest_in_the_chardev),
         IN_FIXTURE(the_fifo_interrupts_at_its_trigger_or_after_a_while),
         IN_FIXTURE(switching_the_fifos_empties_them),

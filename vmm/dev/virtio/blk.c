@@ -8,13 +8,14 @@
 #include "vmm/dev/virtio/blk.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/be.h"
 #include "base/err.h"
 #include "base/num.h"
 #include "vmm/backend/bell.h"
-#include "vmm/dev/virtio/mmio.h"
 
 #define BLK_F_SEG_MAX      2
 #define BLK_F_GEOMETRY     4
@@ -214,7 +215,7 @@ static void blk_start(struct virtio_blk *blk, uint32_t queue, struct virtio_chai
     }
 }
 
-static void blk_queue_notify(struct virtio_dev *v, uint32_t index)
+static void blk_kick(struct virtio_dev *v, uint32_t index)
 {
     struct virtio_queue *q = &v->queues[index];
     unsigned budget = BLK_TURN_REQUESTS;
@@ -266,6 +267,30 @@ static void blk_config_get(struct virtio_dev *v)
         le32_store(c + 48, BLK_RANGE_MAX);
         le32_store(c + 52, 1);
         c[56] = 1; /* may unmap */
+    }
+}
+
+static int blk_fact_at(const struct virtio_dev *v, size_t index, struct ferry_fact *ret)
+{
+    const struct virtio_blk *blk = (const struct virtio_blk *)v;
+    uint64_t capacity = block_look_bytes(blk->block) / BLOCK_SECTOR_BYTES * BLOCK_SECTOR_BYTES;
+
+    switch (index) {
+    case 0:
+        strcpy(ret->name, "capacity");
+        if (capacity)
+            snprintf(ret->value, sizeof(ret->value), "%" PRIu64 " bytes", capacity);
+        return 0;
+    case 1:
+        strcpy(ret->name, "logical-block-size");
+        snprintf(ret->value, sizeof(ret->value), "%u bytes", BLOCK_SECTOR_BYTES);
+        return 0;
+    case 2: /* physical_block_exp is 0 */
+        strcpy(ret->name, "physical-block-size");
+        snprintf(ret->value, sizeof(ret->value), "%u bytes", BLOCK_SECTOR_BYTES);
+        return 0;
+    default:
+        return -ENOENT;
     }
 }
 
@@ -334,25 +359,28 @@ static void blk_destroy(struct dev *d)
     bell_free(blk->error_bell);
 }
 
+static const struct virtio_queue_owner blk_owner = {
+    .kick = blk_kick,
+    .cancel = blk_cancel,
+    .reset = blk_queue_reset,
+};
+
 static const struct virtio_type blk_type = {
     .dev = VIRTIO_DEV("virtio-blk", struct virtio_blk, blk_destroy, &virtio_blk_table),
     .device_id = 2,
     .config_get = blk_config_get,
     .config_set = blk_config_set,
-    .queue_notify = blk_queue_notify,
     .reset = blk_reset,
-    .queue_reset = blk_queue_reset,
-    .cancel = blk_cancel,
     .quiesce = blk_quiesce,
     .resume = blk_resume,
+    .fact_at = blk_fact_at,
 };
 
-int virtio_blk_new(struct dev **ret, const struct virtio_params *params, struct block *block,
-                   struct ferry_err *err)
+static int disk_new(struct dev **ret, const struct virtio_params *params, struct ferry_err *err)
 {
-    const struct config_device *config = params->config;
-    uint32_t queue_count = config->num_queues ? config->num_queues : 1;
-    uint32_t nums[VIRTIO_QUEUES_MAX];
+    const struct config_disk *config = (const struct config_disk *)params->config;
+    uint32_t queue_count = config->num_queues;
+    struct virtio_queue_spec queues[VIRTIO_QUEUES_MAX];
     uint64_t features = VIRTIO_BIT(BLK_F_SEG_MAX) | VIRTIO_BIT(BLK_F_GEOMETRY) |
                         VIRTIO_BIT(BLK_F_BLK_SIZE) | VIRTIO_BIT(BLK_F_TOPOLOGY) |
                         VIRTIO_BIT(BLK_F_FLUSH) | VIRTIO_BIT(BLK_F_CONFIG_WCE);
@@ -365,10 +393,10 @@ int virtio_blk_new(struct dev **ret, const struct virtio_params *params, struct 
         return err_set(err, EINVAL, "num-queues=%u is more than the %u a disk can have",
                        queue_count, VIRTIO_QUEUES_MAX);
     for (uint32_t i = 0; i < queue_count; i++)
-        nums[i] = BLK_QUEUE_NUM;
-    if (params->legacy)
+        queues[i] = (struct virtio_queue_spec){BLK_QUEUE_NUM, &blk_owner};
+    if (params->place.legacy)
         features |= VIRTIO_BIT(BLK_F_SCSI);
-    if (block_readonly(block))
+    if (block_readonly(params->block))
         features |= VIRTIO_BIT(BLK_F_RO);
     if (queue_count > 1)
         features |= VIRTIO_BIT(BLK_F_MQ);
@@ -377,7 +405,7 @@ int virtio_blk_new(struct dev **ret, const struct virtio_params *params, struct 
     if (config->write_zeroes)
         features |= VIRTIO_BIT(BLK_F_WRITE_ZEROES);
     rc = virtio_dev_new(&v, &blk_type, params, features, ranges ? BLK_CONFIG_ALL : BLK_CONFIG_BASE,
-                        nums, queue_count, err);
+                        queues, queue_count, err);
     if (rc)
         return rc;
     blk = blk_of(v);
@@ -386,7 +414,7 @@ int virtio_blk_new(struct dev **ret, const struct virtio_params *params, struct 
         dev_free(&v->dev);
         return rc;
     }
-    blk->block = block;
+    blk->block = params->block;
     blk->on_error = params->on_disk_error;
     blk->on_read_error = config->on_read_error;
     blk->on_write_error = config->on_write_error;
@@ -400,3 +428,65 @@ int virtio_blk_new(struct dev **ret, const struct virtio_params *params, struct 
     *ret = &v->dev;
     return 0;
 }
+
+/* --- As a kind --- */
+
+#define DISK(member) .offset = offsetof(struct config_disk, member)
+static const struct prop disk_props[] = {
+    VIRTIO_PROPS,
+    {.name = "drive", .kind = PROP_STRING, VIRTIO_PROP(device.backend), .whose = OF_GUEST},
+    {.name = "num-queues",
+     .kind = PROP_U32,
+     DISK(num_queues),
+     .min = 1,
+     .max = 8,
+     .whose = OF_GUEST,
+     .is_compared = true},
+    {.name = "discard", .kind = PROP_BOOL, DISK(discard), .whose = OF_GUEST, .is_compared = true},
+    {.name = "write-zeroes",
+     .kind = PROP_BOOL,
+     DISK(write_zeroes),
+     .whose = OF_GUEST,
+     .is_compared = true},
+    {.name = "serial", .kind = PROP_STRING, DISK(serial), .whose = OF_GUEST, .is_compared = true},
+    {.name = "rerror",
+     .kind = PROP_ENUM,
+     .choices = config_read_errors,
+     DISK(on_read_error),
+     .whose = OF_GUEST},
+    {.name = "werror",
+     .kind = PROP_ENUM,
+     .choices = config_write_errors,
+     DISK(on_write_error),
+     .whose = OF_GUEST},
+    {0},
+};
+#undef DISK
+static const struct config_disk disk_defaults = {.virtio = VIRTIO_DEFAULTS,
+                                                 .num_queues = 1,
+                                                 .discard = true,
+                                                 .write_zeroes = true,
+                                                 .on_read_error = CONFIG_ON_ERROR_AUTO,
+                                                 .on_write_error = CONFIG_ON_ERROR_AUTO};
+
+static int disk_check(const struct config_device *d, struct ferry_err *err)
+{
+    const char *serial = config_disk_of(d)->serial;
+
+    if (serial && strlen(serial) > BLK_SERIAL_BYTES)
+        return err_set(err, EINVAL, "serial '%s' is longer than %d characters", serial,
+                       BLK_SERIAL_BYTES);
+    return 0;
+}
+
+const struct virtio_kind virtio_blk_device = {
+    .kind = {.name = "virtio-blk-device",
+             .what = "disk",
+             .bus = DEVICE_BUS_VIRTIO_MMIO,
+             .backend = DEVICE_USES_DRIVE,
+             .props = disk_props,
+             .config_bytes = sizeof(disk_defaults),
+             .defaults = &disk_defaults,
+             .check = disk_check},
+    .create = disk_new,
+};

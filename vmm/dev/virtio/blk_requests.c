@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/nospace.h"
 #include "vmm/backend/bell.h"
 #include "vmm/dev/virtio/blk.h"
 
@@ -175,7 +176,7 @@ static enum virtio_blk_action blk_action(const struct virtio_blk *blk,
     case CONFIG_ON_ERROR_STOP:
         return VIRTIO_BLK_STOP;
     case CONFIG_ON_ERROR_ENOSPC:
-        return block_is_nospace(-io->result) ? VIRTIO_BLK_STOP : VIRTIO_BLK_REPORT;
+        return is_nospace(-io->result) ? VIRTIO_BLK_STOP : VIRTIO_BLK_REPORT;
     default:
         return VIRTIO_BLK_REPORT;
     }

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/be.h"
+#include "base/differences.h"
 #include "base/err.h"
 #include "vmm/dev/virtio/blk.h"
 #include "vmm/dev/virtio/state.h"
@@ -52,11 +53,11 @@ static void resubmit_save(const void *obj, const void *member, struct ferry_out 
 
     for (uint32_t i = 0; i < list->count; i++) {
         const struct blk_resubmit_entry *e = &list->entries[i];
-        /* Reading a senseless chain breaks the device, saving changes nothing: on a copy. The
-         * reader will break it in its turn. */
+        /* Reading a senseless chain breaks the device, saving changes nothing: on a copy, which
+         * has no driver to tell. The reader will break it in its turn. */
         struct virtio_dev v = blk->v;
 
-        v.dev.irq = (struct irq_line){0};
+        v.status &= (uint8_t)~VIRTIO_STATUS_DRIVER_OK;
         memset(raw, 0, sizeof(raw));
         if (virtqueue_chain(&v, &v.queues[e->queue], e->head, v.chain) < 0)
             le32_store(raw, e->head);
@@ -109,12 +110,48 @@ static int resubmit_load(const void *scratch, void *member, struct ferry_in *in,
 
 static const struct ferry_custom resubmit_custom = {.save = resubmit_save, .load = resubmit_load};
 
+/*
+ * What the guest last saw of its disk, if it looked, against this one: a driver asks once, and
+ * would go on writing to where the disk has ended. Of a source that is ferry this was compared
+ * before.
+ */
+static int blk_check_config(const struct virtio_blk *blk, struct ferry_err *err)
+{
+    static const struct {
+        const char *name;
+        uint32_t offset, bytes;
+    } seen[] = {{"capacity in sectors of 512 bytes", 0, 8},
+                {"seg-max", 12, 4},
+                {"logical_block_size", 20, 4},
+                {"exponent of physical_block_size", 24, 1},
+                {"num-queues", 34, 2}};
+    struct virtio_blk here = *blk;
+    struct differences d = {0};
+
+    if (le64_load(blk->v.config) == 0 || block_size_bytes(blk->block) == 0)
+        return 0;
+    virtio_type(&here.v)->config_get(&here.v);
+    for (size_t i = 0; i < sizeof(seen) / sizeof(seen[0]); i++) {
+        uint8_t raw[2][8] = {{0}};
+
+        memcpy(raw[0], blk->v.config + seen[i].offset, seen[i].bytes);
+        memcpy(raw[1], here.v.config + seen[i].offset, seen[i].bytes);
+        if (memcmp(raw[0], raw[1], sizeof(raw[0])))
+            differences_add(&d,
+                            "the guest has seen its disk with %s %" PRIu64 ", here it is %" PRIu64,
+                            seen[i].name, le64_load(raw[0]), le64_load(raw[1]));
+    }
+    return differences_end(&d, err);
+}
+
 /* Every request taken and not finished must be in the list, or the guest waits for it for ever. */
 static int blk_check(const void *scratch, struct ferry_err *err)
 {
     const struct virtio_blk *blk = scratch;
     int rc = virtio_state_check(scratch, err);
 
+    if (!rc)
+        rc = blk_check_config(blk, err);
     if (rc || blk->v.broken)
         return rc;
     for (uint32_t i = 0; i < blk->v.queue_count; i++) {
@@ -144,7 +181,7 @@ static void blk_post_load(void *obj)
 }
 
 static const struct ferry_field blob_fields[] = {
-    FERRY_SELF(struct virtio_blk, "common", &virtio_common_table),
+    VIRTIO_STATE_COMMON(struct virtio_blk),
     FERRY_CUSTOM(struct virtio_blk, resubmit, &resubmit_custom, .wire_name = "requests"),
 };
 static const struct ferry_table blob_table = {

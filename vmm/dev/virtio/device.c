@@ -2,37 +2,30 @@
 #include "vmm/dev/virtio/device.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/log.h"
 #include "vmm/dev/virtio/state.h"
 
-/* Bits that the legacy interface cannot see, and that the modern one must not. */
-#define LEGACY_ONLY (VIRTIO_BIT(VIRTIO_F_NOTIFY_ON_EMPTY) | VIRTIO_BIT(VIRTIO_F_ANY_LAYOUT))
-#define LEGACY_MASK UINT64_C(0xffffffff)
-
 /* --- Interrupt --- */
 
-void virtio_update_irq(struct virtio_dev *v)
+void virtio_interrupt(struct virtio_dev *v, uint32_t index)
 {
-    irq_set(&v->dev.irq, v->isr != 0);
-}
-
-void virtio_interrupt(struct virtio_dev *v, uint8_t isr_bits)
-{
-    v->isr |= isr_bits;
-    virtio_update_irq(v);
+    v->isr |= VIRTIO_ISR_QUEUE;
+    v->transport->interrupt_queue(v, index);
 }
 
 void virtio_config_changed(struct virtio_dev *v)
 {
     v->config_generation++;
-    if (v->status & VIRTIO_STATUS_DRIVER_OK)
-        virtio_interrupt(v, VIRTIO_ISR_QUEUE | VIRTIO_ISR_CONFIG);
+    if (!(v->status & VIRTIO_STATUS_DRIVER_OK))
+        return;
+    v->isr |= VIRTIO_ISR_QUEUE | VIRTIO_ISR_CONFIG;
+    v->transport->interrupt_config(v);
 }
 
 void virtio_break(struct virtio_dev *v, const char *fmt, ...)
@@ -62,10 +55,10 @@ void virtio_kick(struct virtio_dev *v, uint32_t index)
         v->paused || !virtqueue_ready(&v->queues[index]))
         return;
     /* Legacy drivers may use the queues before they say DRIVER_OK. */
-    if (v->legacy)
+    if (virtio_driver_is_legacy(v))
         v->started = true;
-    if (v->started)
-        virtio_type(v)->queue_notify(v, index);
+    if (v->started && v->queues[index].owner->kick)
+        v->queues[index].owner->kick(v, index);
 }
 
 void virtio_kick_later(struct virtio_dev *v, uint32_t index)
@@ -82,19 +75,12 @@ static void kick_all(struct virtio_dev *v)
 
 /* --- Negotiation --- */
 
-uint64_t virtio_offered(const struct virtio_dev *v)
-{
-    return v->host_features & (v->legacy ? LEGACY_MASK : ~LEGACY_ONLY);
-}
-
 int virtio_set_features(struct virtio_dev *v, uint64_t features)
 {
-    uint64_t offered = virtio_offered(v);
-
-    v->features = features & offered;
+    v->features = features & v->host_features;
     if (virtio_type(v)->features_set)
         virtio_type(v)->features_set(v);
-    return features & ~offered ? -EINVAL : 0;
+    return features & ~v->host_features ? -EINVAL : 0;
 }
 
 int virtio_set_status(struct virtio_dev *v, uint8_t status)
@@ -103,7 +89,7 @@ int virtio_set_status(struct virtio_dev *v, uint8_t status)
 
     if (status == 0)
         return virtio_reset(v);
-    if (!v->legacy && (status & VIRTIO_STATUS_FEATURES_OK) &&
+    if (virtio_is_modern(v) && (status & VIRTIO_STATUS_FEATURES_OK) &&
         !(v->status & VIRTIO_STATUS_FEATURES_OK)) {
         uint64_t wanted = (uint64_t)v->guest_features[1] << 32 | v->guest_features[0];
 
@@ -130,9 +116,7 @@ void virtio_dev_reset(struct dev *d)
 
     if (v->queue_count == 0)
         return; /* dev_new() comes here before the constructor is done */
-    v->host_features_sel = 0;
-    v->guest_features_sel = 0;
-    v->guest_page_shift = 0;
+    v->transport->reset(v);
     (void)virtio_reset(v);
 }
 
@@ -148,7 +132,7 @@ static void reset_now(struct virtio_dev *v)
     v->guest_features[0] = v->guest_features[1] = 0;
     v->kicked = 0;
     v->isr = 0;
-    virtio_update_irq(v);
+    v->transport->update_line(v);
     if (virtio_type(v)->reset)
         virtio_type(v)->reset(v);
     virtio_set_features(v, 0);
@@ -156,16 +140,16 @@ static void reset_now(struct virtio_dev *v)
 
 static void queue_reset_now(struct virtio_dev *v, uint32_t index)
 {
-    if (virtio_type(v)->queue_reset)
-        virtio_type(v)->queue_reset(v, index);
+    if (v->queues[index].owner->reset)
+        v->queues[index].owner->reset(v, index);
     virtqueue_reset(&v->queues[index]);
 }
 
 /* Whatever is taken back at once may be the last: what waits for it happens then and there. */
 static void cancel(struct virtio_dev *v, uint32_t index)
 {
-    if (v->queues[index].inflight > 0 && virtio_type(v)->cancel)
-        virtio_type(v)->cancel(v, index);
+    if (v->queues[index].inflight > 0 && v->queues[index].owner->cancel)
+        v->queues[index].owner->cancel(v, index);
 }
 
 int virtio_reset(struct virtio_dev *v)
@@ -301,11 +285,27 @@ static void virtio_resume(void *obj)
     machine_unlock(v->dev.env->lock);
 }
 
+static int virtio_fact_at(void *obj, size_t index, struct ferry_fact *ret)
+{
+    const struct virtio_dev *v = obj;
+    const struct virtio_type *type = virtio_type(v);
+    char what[FERRY_FACT_NAME_BYTES];
+    int rc = type->fact_at ? type->fact_at(v, index, ret) : -ENOENT;
+
+    if (rc < 0)
+        return rc;
+    memcpy(what, ret->name, sizeof(what));
+    snprintf(ret->name, sizeof(ret->name), "%s on %s: %.40s",
+             type->device_id == 2 ? "disk" : "network card", v->where, what);
+    return 0;
+}
+
 const struct ferry_part_ops virtio_part_ops = {
     .quiesce = virtio_quiesce,
     .unquiesce = virtio_unquiesce,
     .pause = virtio_pause,
     .resume = virtio_resume,
+    .fact_at = virtio_fact_at,
 };
 
 /* --- Life --- */
@@ -320,36 +320,45 @@ int virtio_dev_create(struct dev *d, struct ferry_err *err)
 
 int virtio_dev_new(struct virtio_dev **ret, const struct virtio_type *type,
                    const struct virtio_params *params, uint64_t features, uint32_t config_bytes,
-                   const uint32_t *queue_nums, uint32_t queue_count, struct ferry_err *err)
+                   const struct virtio_queue_spec *queues, uint32_t queue_count,
+                   struct ferry_err *err)
 {
-    char idstr[64];
+    const struct virtio_place *place = &params->place;
+    char idstr[128];
     struct virtio_dev *v;
     struct dev *d;
     int rc;
 
-    snprintf(idstr, sizeof(idstr), "virtio-mmio@%016" PRIx64 "/%s", params->slot_gpa,
-             type->dev.name);
-    rc = dev_new(&d, &type->dev, params->env, params->irq, idstr, 0, err);
+    snprintf(idstr, sizeof(idstr), "%s/%s", place->path, type->dev.name);
+    rc = dev_new(&d, &type->dev, params->env, place->irq, idstr, 0, err);
     if (rc)
         return rc;
     v = (struct virtio_dev *)d;
-    v->legacy = params->legacy;
+    v->transport = place->transport;
+    d->region.size_bytes = place->transport->mmio_bytes;
+    d->region.access_sizes = place->transport->access_sizes;
+    d->region.ops = &place->transport->mmio;
+    memcpy(v->where, place->where, sizeof(v->where));
+    v->legacy = place->legacy;
     v->config_bytes = config_bytes;
     v->on_drained = params->on_drained;
     v->on_calm = params->on_calm;
     v->arg = params->arg;
-    v->host_features = features | VIRTIO_BIT(VIRTIO_F_RING_RESET);
+    v->host_features = features;
     if (params->config->indirect_desc)
         v->host_features |= VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC);
     if (params->config->event_idx)
         v->host_features |= VIRTIO_BIT(VIRTIO_F_EVENT_IDX);
-    v->host_features |=
-        params->legacy ? VIRTIO_BIT(VIRTIO_F_NOTIFY_ON_EMPTY) : VIRTIO_BIT(VIRTIO_F_VERSION_1);
+    if (place->legacy)
+        v->host_features |= VIRTIO_BIT(VIRTIO_F_NOTIFY_ON_EMPTY);
+    if (place->modern)
+        v->host_features |= VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_RING_RESET);
     v->queue_count = queue_count;
     for (uint32_t i = 0; i < queue_count; i++) {
         struct virtio_queue *q = &v->queues[i];
 
-        q->num_default = params->queue_num ? params->queue_num : queue_nums[i];
+        q->owner = queues[i].owner;
+        q->num_default = params->queue_num ? params->queue_num : queues[i].num;
         q->num_max = params->queue_num_fixed ? q->num_default : VIRTIO_QUEUE_NUM_MAX;
     }
     v->chain = malloc(sizeof(*v->chain));

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A virtio-mmio slot without a device: it says what it is and that nothing is there. */
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "vmm/dev/virtio/mmio.h"
 #include "vmm/dev/virtio/virtio.h"
 
@@ -45,14 +42,11 @@ static const struct dev_type empty_type = {
 
 int virtio_empty_new(struct dev **ret, const struct virtio_params *params, struct ferry_err *err)
 {
-    char idstr[64];
-    int rc;
+    int rc = dev_new(ret, &empty_type, params->env, params->place.irq, params->place.path, 0, err);
 
-    snprintf(idstr, sizeof(idstr), "virtio-mmio@%016" PRIx64, params->slot_gpa);
-    rc = dev_new(ret, &empty_type, params->env, params->irq, idstr, 0, err);
     if (rc)
         return rc;
     ((struct virtio_empty *)*ret)->version =
-        params->legacy ? VIRTIO_MMIO_VERSION_LEGACY : VIRTIO_MMIO_VERSION_MODERN;
+        params->place.legacy ? VIRTIO_MMIO_VERSION_LEGACY : VIRTIO_MMIO_VERSION_MODERN;
     return 0;
 }

@@ -6,49 +6,28 @@
 #include "vmm/dev/virtio/mmio.h"
 
 #include <errno.h>
-#include <stdbool.h>
-#include <string.h>
+#include <inttypes.h>
+#include <stdio.h>
 
-#include "base/be.h"
-#include "vmm/dev/virtio/device.h"
+#include "vmm/dev/virtio/setup.h"
 
-static struct virtio_queue *selected(struct virtio_dev *v)
+/* --- Interrupt: one line for everything --- */
+
+static void mmio_update_line(struct virtio_dev *v)
 {
-    return v->queue_sel < v->queue_count ? &v->queues[v->queue_sel] : NULL;
+    irq_set(&v->dev.irq, v->isr != 0);
 }
 
-/* --- Config space --- */
-
-static uint64_t config_read(struct virtio_dev *v, uint64_t offset, unsigned size_bytes)
+static void mmio_interrupt_queue(struct virtio_dev *v, uint32_t index)
 {
-    uint8_t raw[8] = {0};
-
-    if (offset + size_bytes > v->config_bytes)
-        return UINT32_MAX >> (32 - 8 * size_bytes);
-    if (virtio_type(v)->config_get)
-        virtio_type(v)->config_get(v);
-    memcpy(raw, v->config + offset, size_bytes);
-    return le64_load(raw);
-}
-
-static void config_write(struct virtio_dev *v, uint64_t offset, unsigned size_bytes, uint64_t value)
-{
-    uint8_t raw[8];
-
-    if (offset + size_bytes > v->config_bytes || !virtio_type(v)->config_set)
-        return;
-    le64_store(raw, value);
-    virtio_type(v)->config_get(v);
-    memcpy(v->config + offset, raw, size_bytes);
-    virtio_type(v)->config_set(v, (uint32_t)offset, size_bytes);
-    virtio_type(v)->config_get(v);
+    mmio_update_line(v);
 }
 
 /* --- Read --- */
 
 static uint32_t read_modern(struct virtio_dev *v, uint64_t offset)
 {
-    const struct virtio_queue *q = selected(v);
+    const struct virtio_queue *q = virtio_selected(v);
 
     switch (offset) {
     case VIRTIO_MMIO_R_QUEUE_READY:
@@ -64,7 +43,7 @@ static uint32_t read_modern(struct virtio_dev *v, uint64_t offset)
 
 static uint32_t read_register(struct virtio_dev *v, uint64_t offset)
 {
-    const struct virtio_queue *q = selected(v);
+    const struct virtio_queue *q = virtio_selected(v);
 
     switch (offset) {
     case VIRTIO_MMIO_R_MAGIC:
@@ -76,11 +55,11 @@ static uint32_t read_register(struct virtio_dev *v, uint64_t offset)
     case VIRTIO_MMIO_R_VENDOR:
         return VIRTIO_MMIO_VENDOR;
     case VIRTIO_MMIO_R_HOST_FEATURES:
-        return (uint32_t)(virtio_offered(v) >> (v->host_features_sel ? 32 : 0));
+        return (uint32_t)(v->host_features >> (v->mmio.host_features_sel ? 32 : 0));
     case VIRTIO_MMIO_R_QUEUE_NUM_MAX:
         return q && q->num ? q->num_max : 0;
     case VIRTIO_MMIO_R_QUEUE_PFN:
-        return v->legacy && q ? (uint32_t)(q->desc_gpa >> v->guest_page_shift) : 0;
+        return v->legacy && q ? (uint32_t)(q->desc_gpa >> v->mmio.guest_page_shift) : 0;
     case VIRTIO_MMIO_R_ISR:
         return v->isr;
     case VIRTIO_MMIO_R_STATUS:
@@ -93,17 +72,17 @@ static uint32_t read_register(struct virtio_dev *v, uint64_t offset)
     }
 }
 
-int virtio_mmio_read(void *dev, uint64_t offset, unsigned size_bytes, uint64_t *ret)
+static int mmio_read(void *dev, uint64_t offset, unsigned size_bytes, uint64_t *ret)
 {
     struct virtio_dev *v = dev;
     uint64_t low, high;
 
     if (size_bytes == 8) {
-        if (virtio_mmio_read(dev, offset, 4, &low) || virtio_mmio_read(dev, offset + 4, 4, &high))
+        if (mmio_read(dev, offset, 4, &low) || mmio_read(dev, offset + 4, 4, &high))
             return -EFAULT;
         *ret = high << 32 | low;
     } else if (offset >= VIRTIO_MMIO_R_CONFIG) {
-        *ret = config_read(v, offset - VIRTIO_MMIO_R_CONFIG, size_bytes);
+        *ret = virtio_config_read(v, offset - VIRTIO_MMIO_R_CONFIG, size_bytes);
     } else {
         *ret = size_bytes == 4 ? read_register(v, offset) : 0;
     }
@@ -112,70 +91,43 @@ int virtio_mmio_read(void *dev, uint64_t offset, unsigned size_bytes, uint64_t *
 
 /* --- Write --- */
 
-static void map_or_break(struct virtio_dev *v, struct virtio_queue *q)
-{
-    if (virtqueue_map(q, v->dev.env->mem) < 0)
-        virtio_break(v, "its driver put a ring of queue %u where there is no memory",
-                     (unsigned)(q - v->queues));
-}
-
 static void set_queue_num(struct virtio_dev *v, struct virtio_queue *q, uint32_t num)
 {
-    if (num == 0 || num > q->num_max || q->num == 0)
+    if (!virtio_queue_can_hold(q, num))
         return;
     if (!v->legacy) {
         q->reg_num = (uint16_t)num;
         return;
     }
     q->num = num;
-    if (q->desc_gpa) {
-        virtqueue_layout_legacy(q);
-        map_or_break(v, q);
-    }
-}
-
-static void set_queue_ready(struct virtio_dev *v, struct virtio_queue *q, bool ready)
-{
-    q->reg_ready = ready;
-    if (!ready) {
-        q->desc = q->avail = q->used = NULL;
-        return;
-    }
-    if (q->reg_num)
-        q->num = q->reg_num;
-    q->desc_gpa = (uint64_t)q->reg_desc[1] << 32 | q->reg_desc[0];
-    q->avail_gpa = (uint64_t)q->reg_avail[1] << 32 | q->reg_avail[0];
-    q->used_gpa = (uint64_t)q->reg_used[1] << 32 | q->reg_used[0];
-    map_or_break(v, q);
+    virtio_queue_place(v, q);
 }
 
 static int write_legacy(struct virtio_dev *v, uint64_t offset, uint32_t value)
 {
-    struct virtio_queue *q = selected(v);
+    struct virtio_queue *q = virtio_selected(v);
 
     switch (offset) {
     case VIRTIO_MMIO_R_GUEST_FEATURES:
-        if (v->guest_features_sel == 0)
+        if (v->mmio.guest_features_sel == 0)
             virtio_set_features(v, value);
         break;
     case VIRTIO_MMIO_R_PAGE_SIZE:
-        v->guest_page_shift = value ? (uint32_t)__builtin_ctz(value) : 0;
+        v->mmio.guest_page_shift = value ? (uint32_t)__builtin_ctz(value) : 0;
         break;
     case VIRTIO_MMIO_R_QUEUE_ALIGN:
         /* A power of two, so that the sum in virtqueue_layout_legacy() means something. */
         if (q && value && (value & (value - 1)) == 0) {
             q->align = value;
-            virtqueue_layout_legacy(q);
-            map_or_break(v, q);
+            virtio_queue_place(v, q);
         }
         break;
     case VIRTIO_MMIO_R_QUEUE_PFN:
         if (value == 0)
             return virtio_reset(v);
         if (q) {
-            q->desc_gpa = (uint64_t)value << v->guest_page_shift;
-            virtqueue_layout_legacy(q);
-            map_or_break(v, q);
+            q->desc_gpa = (uint64_t)value << v->mmio.guest_page_shift;
+            virtio_queue_place(v, q);
         }
         break;
     default:
@@ -189,7 +141,7 @@ static void write_queue_modern(struct virtio_dev *v, struct virtio_queue *q, uin
 {
     switch (offset) {
     case VIRTIO_MMIO_R_QUEUE_READY:
-        set_queue_ready(v, q, value & 1);
+        virtio_queue_set_ready(v, q, value & 1);
         break;
     case VIRTIO_MMIO_R_DESC_LOW:
     case VIRTIO_MMIO_R_DESC_HIGH:
@@ -214,12 +166,12 @@ static void write_queue_modern(struct virtio_dev *v, struct virtio_queue *q, uin
 
 static void write_modern(struct virtio_dev *v, uint64_t offset, uint32_t value)
 {
-    struct virtio_queue *q = selected(v);
+    struct virtio_queue *q = virtio_selected(v);
 
     /* Once FEATURES_OK is set they are settled. */
     if (offset == VIRTIO_MMIO_R_GUEST_FEATURES) {
         if (!(v->status & VIRTIO_STATUS_FEATURES_OK))
-            v->guest_features[v->guest_features_sel] = value;
+            v->guest_features[v->mmio.guest_features_sel] = value;
     } else if (q) {
         write_queue_modern(v, q, offset, value);
     }
@@ -228,14 +180,14 @@ static void write_modern(struct virtio_dev *v, uint64_t offset, uint32_t value)
 /* 0, or -EAGAIN: the same once more, later. */
 static int write_register(struct virtio_dev *v, uint64_t offset, uint32_t value)
 {
-    struct virtio_queue *q = selected(v);
+    struct virtio_queue *q = virtio_selected(v);
 
     switch (offset) {
     case VIRTIO_MMIO_R_HOST_SEL:
-        v->host_features_sel = value ? 1 : 0;
+        v->mmio.host_features_sel = value ? 1 : 0;
         break;
     case VIRTIO_MMIO_R_GUEST_SEL:
-        v->guest_features_sel = value ? 1 : 0;
+        v->mmio.guest_features_sel = value ? 1 : 0;
         break;
     case VIRTIO_MMIO_R_QUEUE_SEL:
         if (value < VIRTIO_QUEUE_NUM_MAX)
@@ -250,7 +202,7 @@ static int write_register(struct virtio_dev *v, uint64_t offset, uint32_t value)
         break;
     case VIRTIO_MMIO_R_ISR_ACK:
         v->isr &= (uint8_t)~value;
-        virtio_update_irq(v);
+        mmio_update_line(v);
         break;
     case VIRTIO_MMIO_R_STATUS:
         return virtio_set_status(v, (uint8_t)value);
@@ -263,18 +215,49 @@ static int write_register(struct virtio_dev *v, uint64_t offset, uint32_t value)
     return 0;
 }
 
-int virtio_mmio_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t value)
+static int mmio_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t value)
 {
     struct virtio_dev *v = dev;
 
     if (size_bytes == 8) {
-        int rc = virtio_mmio_write(dev, offset, 4, value & UINT32_MAX);
+        int rc = mmio_write(dev, offset, 4, value & UINT32_MAX);
 
-        return rc ? rc : virtio_mmio_write(dev, offset + 4, 4, value >> 32);
+        return rc ? rc : mmio_write(dev, offset + 4, 4, value >> 32);
     }
     if (offset >= VIRTIO_MMIO_R_CONFIG)
-        config_write(v, offset - VIRTIO_MMIO_R_CONFIG, size_bytes, value);
+        virtio_config_write(v, offset - VIRTIO_MMIO_R_CONFIG, size_bytes, value);
     else if (size_bytes == 4)
         return write_register(v, offset, (uint32_t)value);
     return 0;
+}
+
+/* --- The slot --- */
+
+static void mmio_reset(struct virtio_dev *v)
+{
+    v->mmio = (struct virtio_mmio){0};
+}
+
+static const struct virtio_transport mmio_transport = {
+    .mmio_bytes = VIRTIO_MMIO_BYTES,
+    .access_sizes = 1 | 2 | 4 | 8,
+    .mmio = {.read = mmio_read, .write = mmio_write},
+    .reset = mmio_reset,
+    .interrupt_queue = mmio_interrupt_queue,
+    .interrupt_config = mmio_update_line,
+    .update_line = mmio_update_line,
+};
+
+struct virtio_place virtio_mmio_place(unsigned slot, uint64_t gpa, struct irq_line irq, bool legacy)
+{
+    struct virtio_place place = {
+        .transport = &mmio_transport,
+        .irq = irq,
+        .legacy = legacy,
+        .modern = !legacy,
+    };
+
+    snprintf(place.path, sizeof(place.path), "virtio-mmio@%016" PRIx64, gpa);
+    snprintf(place.where, sizeof(place.where), "virtio-mmio-bus.%u", slot);
+    return place;
 }

@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The registers of a virtio-mmio transport. As struct bus_ops; `dev` is a struct virtio_dev. */
+/* The virtio-mmio transport (virtio 1.2, section 4.2): a device in a slot of the board. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/dev/virtio/transport.h"
+
+#define VIRTIO_MMIO_BYTES          0x200u
 #define VIRTIO_MMIO_MAGIC          0x74726976u
 #define VIRTIO_MMIO_VENDOR         0x554d4551u
 #define VIRTIO_MMIO_VERSION_LEGACY 1u
 #define VIRTIO_MMIO_VERSION_MODERN 2u
+
+/* Its registers that are not virtio's: in each struct virtio_dev, for the state's sake (state.h).
+ */
+struct virtio_mmio {
+    uint32_t host_features_sel; /* which half */
+    uint32_t guest_features_sel;
+    uint32_t guest_page_shift; /* legacy */
+};
 
 /* Offsets; L: legacy only, M: modern only. */
 #define VIRTIO_MMIO_R_MAGIC          0x000u
@@ -41,5 +53,6 @@
 #define VIRTIO_MMIO_R_GENERATION     0x0fcu /* M */
 #define VIRTIO_MMIO_R_CONFIG         0x100u
 
-int virtio_mmio_read(void *dev, uint64_t offset, unsigned size_bytes, uint64_t *ret);
-int virtio_mmio_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_t value);
+/* A slot, whose registers are at gpa; legacy: they are of version 1. */
+struct virtio_place virtio_mmio_place(unsigned slot, uint64_t gpa, struct irq_line irq,
+                                      bool legacy);

@@ -14,7 +14,6 @@
 #include "base/err.h"
 #include "base/iov.h"
 #include "base/num.h"
-#include "vmm/dev/virtio/mmio.h"
 
 #define NET_RX_NUM       256u
 #define NET_TX_NUM       256u
@@ -245,10 +244,10 @@ static int send_chain(struct virtio_net *n, struct virtio_chain *chain)
     return net_send(n->net, iov, count) == -EAGAIN ? 0 : 1;
 }
 
-static void net_transmit(struct virtio_net *n)
+static void net_transmit(struct virtio_dev *v, uint32_t index)
 {
-    struct virtio_dev *v = &n->v;
-    struct virtio_queue *q = &v->queues[NET_QUEUE_TX];
+    struct virtio_net *n = net_of(v);
+    struct virtio_queue *q = &v->queues[index];
     uint64_t sent_bytes = 0;
     unsigned frames = 0;
     int sent = 1;
@@ -276,7 +275,7 @@ static void net_transmit(struct virtio_net *n)
             break;
         }
         if (frames == NET_TURN_FRAMES || sent_bytes >= NET_TURN_BYTES) {
-            virtio_kick_later(v, NET_QUEUE_TX);
+            virtio_kick_later(v, index);
             break;
         }
         virtqueue_want_kick(v, q, true);
@@ -291,17 +290,14 @@ static void net_writable(void *client)
     virtio_kick(&n->v, NET_QUEUE_TX);
 }
 
-static void net_queue_notify(struct virtio_dev *v, uint32_t index)
+static void net_has_room(struct virtio_dev *v, uint32_t index)
 {
-    struct virtio_net *n = net_of(v);
-
-    if (index == NET_QUEUE_RX)
-        net_want(n->net);
-    else if (index == NET_QUEUE_TX)
-        net_transmit(n);
-    else
-        virtio_net_control(n);
+    net_want(net_of(v)->net);
 }
+
+static const struct virtio_queue_owner net_rx = {.kick = net_has_room};
+static const struct virtio_queue_owner net_tx = {.kick = net_transmit};
+static const struct virtio_queue_owner net_ctrl = {.kick = virtio_net_control};
 
 /* --- Config, features, link --- */
 
@@ -373,15 +369,26 @@ static void net_destroy(struct dev *d)
     virtio_dev_destroy(d);
 }
 
+static int net_fact_at(const struct virtio_dev *v, size_t index, struct ferry_fact *ret)
+{
+    const struct virtio_net *n = (const struct virtio_net *)v;
+
+    if (index > 0)
+        return -ENOENT;
+    strcpy(ret->name, "offloads");
+    strcpy(ret->value, net_has_vnet_hdr(n->net) ? "on" : "off");
+    return 0;
+}
+
 static const struct virtio_type net_type = {
     .dev = VIRTIO_DEV("virtio-net", struct virtio_net, net_destroy, &virtio_net_table),
     .device_id = 1,
     .config_get = net_config_get,
     .config_set = net_config_set,
-    .queue_notify = net_queue_notify,
     .features_set = net_features_set,
     .reset = net_reset,
     .resume = net_resume,
+    .fact_at = net_fact_at,
 };
 
 /* --- After a move --- */
@@ -422,10 +429,14 @@ void virtio_net_announce(struct dev *d)
 
 /* --- Life --- */
 
-int virtio_net_new(struct dev **ret, const struct virtio_params *params, struct net *net,
-                   struct ferry_err *err)
+static int card_new(struct dev **ret, const struct virtio_params *params, struct ferry_err *err)
 {
-    static const uint32_t nums[NET_QUEUES] = {NET_RX_NUM, NET_TX_NUM, NET_CTRL_NUM};
+    const struct config_card *config = (const struct config_card *)params->config;
+    static const struct virtio_queue_spec queues[NET_QUEUES] = {
+        [NET_QUEUE_RX] = {NET_RX_NUM, &net_rx},
+        [NET_QUEUE_TX] = {NET_TX_NUM, &net_tx},
+        [NET_QUEUE_CTRL] = {NET_CTRL_NUM, &net_ctrl},
+    };
     static const struct net_mac none = {0};
     uint64_t features = VIRTIO_BIT(NET_F_MAC) | VIRTIO_BIT(NET_F_CTRL_GUEST_OFFLOADS) |
                         VIRTIO_BIT(NET_F_MRG_RXBUF) | VIRTIO_BIT(NET_F_STATUS) |
@@ -436,21 +447,52 @@ int virtio_net_new(struct dev **ret, const struct virtio_params *params, struct 
     struct virtio_net *n;
     int rc;
 
-    if (params->legacy)
+    if (params->place.legacy)
         features |= VIRTIO_BIT(NET_F_GSO) | VIRTIO_BIT(VIRTIO_F_ANY_LAYOUT);
-    if (net_has_vnet_hdr(net))
+    if (net_has_vnet_hdr(params->net))
         features |= NET_GUEST_OFFLOADS | VIRTIO_BIT(NET_F_CSUM) | VIRTIO_BIT(NET_F_HOST_TSO4) |
                     VIRTIO_BIT(NET_F_HOST_TSO6) | VIRTIO_BIT(NET_F_HOST_ECN);
-    rc = virtio_dev_new(&v, &net_type, params, features, NET_CONFIG_BYTES, nums, NET_QUEUES, err);
+    rc = virtio_dev_new(&v, &net_type, params, features, NET_CONFIG_BYTES, queues, NET_QUEUES, err);
     if (rc)
         return rc;
     n = net_of(v);
-    n->net = net;
-    memcpy(n->own_mac.bytes, params->config->mac, NET_MAC_BYTES);
+    n->net = params->net;
+    memcpy(n->own_mac.bytes, config->mac, NET_MAC_BYTES);
     if (memcmp(&n->own_mac, &none, sizeof(none)) == 0)
         n->own_mac = (struct net_mac){{0x52, 0x54, 0x00, 0x12, 0x34, 0x56}};
-    net_set_client(net, &net_client, n);
+    net_set_client(params->net, &net_client, n);
     virtio_dev_reset(&v->dev);
     *ret = &v->dev;
     return 0;
 }
+
+/* --- As a kind --- */
+
+#define CARD(member) .offset = offsetof(struct config_card, member)
+static const struct prop card_props[] = {
+    VIRTIO_PROPS,
+    {.name = "netdev", .kind = PROP_STRING, VIRTIO_PROP(device.backend), .whose = OF_GUEST},
+    {.name = "mac", .kind = PROP_MAC, CARD(mac), .whose = OF_GUEST, .is_compared = true},
+    {0},
+};
+#undef CARD
+static const struct config_card card_defaults = {.virtio = VIRTIO_DEFAULTS};
+
+static int card_check(const struct config_device *d, struct ferry_err *err)
+{
+    if (config_card_of(d)->mac[0] & 1)
+        return err_set(err, EINVAL, "mac is a multicast address: the first byte must be even");
+    return 0;
+}
+
+const struct virtio_kind virtio_net_device = {
+    .kind = {.name = "virtio-net-device",
+             .what = "network card",
+             .bus = DEVICE_BUS_VIRTIO_MMIO,
+             .backend = DEVICE_USES_NETDEV,
+             .props = card_props,
+             .config_bytes = sizeof(card_defaults),
+             .defaults = &card_defaults,
+             .check = card_check},
+    .create = card_new,
+};

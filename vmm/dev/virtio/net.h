@@ -84,4 +84,4 @@ void virtio_net_set_header(struct virtio_net *n);
 /* net_ctrl.c */
 void virtio_net_filter_reset(struct virtio_net *n);
 bool virtio_net_filter(const struct virtio_net *n, const uint8_t *frame, size_t bytes);
-void virtio_net_control(struct virtio_net *n);
+void virtio_net_control(struct virtio_dev *v, uint32_t index);

@@ -228,10 +228,10 @@ static size_t gather(const struct virtio_chain *chain, uint8_t *dst, size_t room
     return at;
 }
 
-void virtio_net_control(struct virtio_net *n)
+void virtio_net_control(struct virtio_dev *v, uint32_t index)
 {
-    struct virtio_dev *v = &n->v;
-    struct virtio_queue *q = &v->queues[NET_QUEUE_CTRL];
+    struct virtio_net *n = (struct virtio_net *)v;
+    struct virtio_queue *q = &v->queues[index];
     uint8_t command[CTRL_COMMAND_BYTES];
 
     for (uint32_t i = 0; virtqueue_pop(v, q, v->chain) > 0; i++) {
@@ -252,5 +252,5 @@ void virtio_net_control(struct virtio_net *n)
     virtqueue_want_kick(v, q, true);
     virtqueue_interrupt(v, q);
     if (virtqueue_available(v, q) > 0)
-        virtio_kick_later(v, NET_QUEUE_CTRL);
+        virtio_kick_later(v, index);
 }

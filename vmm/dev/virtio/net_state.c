@@ -101,7 +101,7 @@ static void net_post_load(void *obj)
 }
 
 static const struct ferry_field blob_fields[] = {
-    FERRY_SELF(struct virtio_net, "common", &virtio_common_table),
+    VIRTIO_STATE_COMMON(struct virtio_net),
     FERRY_SELF(struct virtio_net, "device", &device_table),
 };
 static const struct ferry_table blob_table = {

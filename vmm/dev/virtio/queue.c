@@ -108,6 +108,7 @@ int virtqueue_map(struct virtio_queue *q, const struct guestmem *mem)
 void virtqueue_reset(struct virtio_queue *q)
 {
     *q = (struct virtio_queue){
+        .owner = q->owner,
         .num = q->num_default,
         .num_default = q->num_default,
         .num_max = q->num_max,
@@ -335,7 +336,7 @@ void virtqueue_interrupt(struct virtio_dev *v, struct virtio_queue *q)
         return;
     q->unsignalled = false;
     if (interrupt_wanted(v, q))
-        virtio_interrupt(v, VIRTIO_ISR_QUEUE);
+        virtio_interrupt(v, (uint32_t)(q - v->queues));
 }
 
 void virtqueue_want_kick(struct virtio_dev *v, struct virtio_queue *q, bool want)

@@ -20,7 +20,22 @@ struct virtio_dev;
 #define VIRTIO_CHAIN_MAX  1024u /* parts of one request, those of an indirect table included */
 #define VIRTIO_RING_ALIGN 4096u /* of a legacy used ring, unless the driver says otherwise */
 
+/*
+ * Who serves a queue: one of a device's own handlers, or what does it in its place. The queues of a
+ * device may have different ones. All with the machine lock held.
+ */
+struct virtio_queue_owner {
+    /* There may be requests. NULL: it looks when it has something for the guest. */
+    void (*kick)(struct virtio_dev *v, uint32_t index);
+    /* The queue is to be reset: end soon what is in flight. NULL: it is short. */
+    void (*cancel)(struct virtio_dev *v, uint32_t index);
+    /* The queue alone is reset, nothing of it is in flight: forget what is kept of it. NULL:
+     * nothing is. */
+    void (*reset)(struct virtio_dev *v, uint32_t index);
+};
+
 struct virtio_queue {
+    const struct virtio_queue_owner *owner; /* loan */
     /* Saved state (state.c). */
     uint32_t num; /* 0: no such queue */
     uint32_t num_default;
@@ -30,7 +45,7 @@ struct virtio_queue {
     uint64_t avail_gpa;
     uint64_t used_gpa;
     uint16_t last_avail; /* the next one to pop */
-    /* Registers of the modern transport; they become the above when the queue is made ready. */
+    /* What a modern driver has written; it becomes the above when the queue is made ready. */
     uint16_t reg_num;
     bool reg_ready;
     uint32_t reg_desc[2]; /* low, high */

@@ -5,7 +5,6 @@
 
 #include "base/num.h"
 #include "vmm/dev/virtio/device.h"
-#include "vmm/dev/virtio/mmio.h"
 #include "vmm/dev/virtio/state.h"
 
 #define RNG_QUEUE_NUM     8u
@@ -37,7 +36,7 @@ static uint32_t rng_fill(const struct virtio_chain *chain)
     return filled;
 }
 
-static void rng_queue_notify(struct virtio_dev *v, uint32_t index)
+static void rng_kick(struct virtio_dev *v, uint32_t index)
 {
     struct virtio_queue *q = &v->queues[index];
 
@@ -65,7 +64,7 @@ static void rng_post_load(void *obj)
 }
 
 static const struct ferry_field blob_fields[] = {
-    FERRY_SELF(struct virtio_rng, "common", &virtio_common_table),
+    VIRTIO_STATE_COMMON(struct virtio_rng),
 };
 static const struct ferry_table blob_table = {
     VIRTIO_STATE_TABLE(blob_fields, virtio_state_check, rng_post_load),
@@ -80,18 +79,19 @@ static const struct ferry_table rng_table = {
     FERRY_FIELDS(rng_fields),
 };
 
+static const struct virtio_queue_owner rng_owner = {.kick = rng_kick};
+
 static const struct virtio_type rng_type = {
     .dev = VIRTIO_DEV("virtio-rng", struct virtio_rng, virtio_dev_destroy, &rng_table),
     .device_id = 4,
-    .queue_notify = rng_queue_notify,
 };
 
-int virtio_rng_new(struct dev **ret, const struct virtio_params *params, struct ferry_err *err)
+static int rng_new(struct dev **ret, const struct virtio_params *params, struct ferry_err *err)
 {
-    static const uint32_t nums[] = {RNG_QUEUE_NUM};
-    uint64_t features = params->legacy ? VIRTIO_BIT(VIRTIO_F_ANY_LAYOUT) : 0;
+    static const struct virtio_queue_spec queue = {RNG_QUEUE_NUM, &rng_owner};
+    uint64_t features = params->place.legacy ? VIRTIO_BIT(VIRTIO_F_ANY_LAYOUT) : 0;
     struct virtio_dev *v;
-    int rc = virtio_dev_new(&v, &rng_type, params, features, 0, nums, 1, err);
+    int rc = virtio_dev_new(&v, &rng_type, params, features, 0, &queue, 1, err);
 
     if (rc)
         return rc;
@@ -99,3 +99,20 @@ int virtio_rng_new(struct dev **ret, const struct virtio_params *params, struct 
     *ret = &v->dev;
     return 0;
 }
+
+static const struct prop rng_props[] = {
+    VIRTIO_PROPS,
+    {.name = "rng", .kind = PROP_IGNORED, .whose = OF_HOST},
+    {0},
+};
+static const struct config_virtio rng_defaults = VIRTIO_DEFAULTS;
+
+const struct virtio_kind virtio_rng_device = {
+    .kind = {.name = "virtio-rng-device",
+             .what = "random number generator",
+             .bus = DEVICE_BUS_VIRTIO_MMIO,
+             .props = rng_props,
+             .config_bytes = sizeof(rng_defaults),
+             .defaults = &rng_defaults},
+    .create = rng_new,
+};

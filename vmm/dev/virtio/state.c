@@ -6,51 +6,11 @@
 
 #include "base/err.h"
 
-/* The stream always has this many queues, used or not. */
-#define WIRE_QUEUES    1024u
-#define WIRE_ABSENT    (WIRE_QUEUES - VIRTIO_QUEUES_MAX)
-#define PAGE_SHIFT_MAX 31
-
-/* --- Fields --- */
-
-static const struct ferry_field queue_fields[] = {
-    FERRY_U32(struct virtio_queue, num, .max = VIRTIO_QUEUE_NUM_MAX),
-    FERRY_U32(struct virtio_queue, align),
-    FERRY_U64(struct virtio_queue, desc_gpa, .wire_name = "desc"),
-    FERRY_U16(struct virtio_queue, last_avail, .wire_name = "last_avail_idx"),
-};
-static const struct ferry_table queue_table = {
-    .name = "queue",
-    .version = 1,
-    .minimum_version = 1,
-    FERRY_FIELDS(queue_fields),
-};
-
-static const struct ferry_field common_fields[] = {
-    FERRY_U32(struct virtio_dev, host_features_sel, .max = 1),
-    FERRY_U32(struct virtio_dev, guest_features_sel, .max = 1),
-    FERRY_U32(struct virtio_dev, guest_page_shift, .max = PAGE_SHIFT_MAX),
-    FERRY_U8(struct virtio_dev, status),
-    FERRY_U8(struct virtio_dev, isr, .max = VIRTIO_ISR_QUEUE | VIRTIO_ISR_CONFIG),
-    FERRY_U16(struct virtio_dev, queue_sel, .max = WIRE_QUEUES - 1),
-    FERRY_U32(struct virtio_dev, wire_features_low, .wire_name = "guest_features_low"),
-    FERRY_U32(struct virtio_dev, wire_config_bytes, .wire_name = "config_len"),
-    FERRY_VBYTES(struct virtio_dev, config, wire_config_bytes),
-    FERRY_U32(struct virtio_dev, wire_queue_count, .wire_name = "queues_len"),
-    FERRY_STRUCT_VARRAY(struct virtio_dev, queues, wire_queue_count, &queue_table),
-};
-const struct ferry_table virtio_common_table = {
-    .name = "virtio-common",
-    .version = 1,
-    .minimum_version = 1,
-    FERRY_FIELDS(common_fields),
-};
-
 /* --- Subsections --- */
 
 static bool is_modern(const void *obj)
 {
-    return !((const struct virtio_dev *)obj)->legacy;
+    return virtio_is_modern(obj);
 }
 
 static const struct ferry_field features_fields[] = {
@@ -75,7 +35,7 @@ static const struct ferry_table rings_table = {
 };
 static const struct ferry_field virtqueues_fields[] = {
     FERRY_STRUCT_ARRAY(struct virtio_dev, queues, &rings_table, .wire_name = "vq"),
-    FERRY_UNUSED(WIRE_ABSENT * 16),
+    FERRY_UNUSED(VIRTIO_WIRE_ABSENT * 16),
 };
 static const struct ferry_table virtqueues_table = {
     .name = "virtio/virtqueues",
@@ -107,7 +67,7 @@ static const struct ferry_table num_default_table = {
 };
 static const struct ferry_field ringsize_fields[] = {
     FERRY_STRUCT_ARRAY(struct virtio_dev, queues, &num_default_table, .wire_name = "vq"),
-    FERRY_UNUSED(WIRE_ABSENT * 4),
+    FERRY_UNUSED(VIRTIO_WIRE_ABSENT * 4),
 };
 static const struct ferry_table ringsize_table = {
     .name = "virtio/ringsize",
@@ -130,39 +90,8 @@ static const struct ferry_table broken_table = {
     FERRY_FIELDS(broken_fields),
 };
 
-static const struct ferry_field registers_fields[] = {
-    FERRY_U16(struct virtio_queue, reg_num, .wire_name = "num", .max = VIRTIO_QUEUE_NUM_MAX),
-    FERRY_BOOL(struct virtio_queue, reg_ready, .wire_name = "enabled"),
-    FERRY_U32_ARRAY(struct virtio_queue, reg_desc, .wire_name = "desc"),
-    FERRY_U32_ARRAY(struct virtio_queue, reg_avail, .wire_name = "avail"),
-    FERRY_U32_ARRAY(struct virtio_queue, reg_used, .wire_name = "used"),
-};
-static const struct ferry_table registers_table = {
-    .name = "virtio_mmio/queue_state",
-    .version = 1,
-    .minimum_version = 1,
-    FERRY_FIELDS(registers_fields),
-};
-static const struct ferry_field mmio_state_fields[] = {
-    FERRY_U32_ARRAY(struct virtio_dev, guest_features),
-    FERRY_STRUCT_ARRAY(struct virtio_dev, queues, &registers_table, .wire_name = "vqs"),
-    FERRY_UNUSED(WIRE_ABSENT * 27),
-};
-static const struct ferry_table mmio_state_table = {
-    .name = "virtio_mmio/state",
-    .version = 1,
-    .minimum_version = 1,
-    FERRY_FIELDS(mmio_state_fields),
-};
-static const struct ferry_table *const mmio_subsections[] = {&mmio_state_table, NULL};
-static const struct ferry_table mmio_table = {
-    .name = "virtio_mmio",
-    .version = 1,
-    .minimum_version = 1,
-    .subsections = mmio_subsections,
-};
 static const struct ferry_field extra_fields[] = {
-    FERRY_SELF(struct virtio_dev, "extra_state", &mmio_table),
+    FERRY_SELF(struct virtio_dev, "extra_state", &virtio_mmio_extra_table),
 };
 static const struct ferry_table extra_table = {
     .name = "virtio/extra_state",
@@ -239,15 +168,22 @@ void virtio_state_pre_load(void *scratch)
     }
 }
 
+static uint64_t loaded_features(const struct virtio_dev *v)
+{
+    return v->wire_features | v->wire_features_low;
+}
+
 /* The queue as it will be; 0 or -EFAULT when its rings are not in memory. */
 static int queue_after_load(const struct virtio_dev *v, const struct virtio_queue *loaded,
                             struct virtio_queue *ret)
 {
+    bool legacy = v->legacy && !(loaded_features(v) & VIRTIO_BIT(VIRTIO_F_VERSION_1));
+
     *ret = *loaded;
-    if (v->legacy)
+    if (legacy)
         virtqueue_layout_legacy(ret);
     /* Modern rings are in use once the driver has said so. */
-    if (!v->legacy && !ret->reg_ready) {
+    if (!legacy && !ret->reg_ready) {
         ret->desc = ret->avail = ret->used = NULL;
         return 0;
     }
@@ -295,8 +231,8 @@ uint16_t virtio_state_taken(const struct virtio_dev *scratch, uint32_t index)
 int virtio_state_check(const void *scratch, struct ferry_err *err)
 {
     const struct virtio_dev *v = scratch;
-    uint64_t features = v->wire_features | v->wire_features_low;
-    uint64_t refused = features & ~virtio_offered(v);
+    uint64_t features = loaded_features(v);
+    uint64_t refused = features & ~v->host_features;
     int rc;
 
     if (v->wire_features && (uint32_t)v->wire_features != v->wire_features_low)
@@ -325,7 +261,7 @@ void virtio_state_post_load(void *obj)
 {
     struct virtio_dev *v = obj;
 
-    v->features = v->wire_features | v->wire_features_low;
+    v->features = loaded_features(v);
     v->started |= v->status & VIRTIO_STATUS_DRIVER_OK ? true : false;
     for (uint32_t i = 0; i < v->queue_count; i++) {
         struct virtio_queue *q = &v->queues[i];
@@ -338,7 +274,7 @@ void virtio_state_post_load(void *obj)
         q->signalled_valid = false;
     }
     /* The interrupt controller does not save the levels of its lines. */
-    virtio_update_irq(v);
+    v->transport->update_line(v);
 }
 
 void virtio_state_rewind(struct virtio_dev *v)

@@ -37,12 +37,13 @@ struct fix *fix_new_of(bool legacy, bool readonly, uint32_t num_queues, uint64_t
     f->r = vrig_new(legacy);
     f->r->params.on_disk_error = disk_error;
     f->r->user = f;
-    f->r->config.num_queues = num_queues;
-    f->r->config.serial = (char *)(uintptr_t) "serial-of-the-disk-is-long";
+    f->r->config.disk.num_queues = num_queues;
+    f->r->config.disk.serial = (char *)(uintptr_t) "serial-of-the-disk-is-long";
     config.path = f->path;
     assert_int_equal(block_new(&f->block, &config, &err), 0);
     assert_int_equal(block_open(f->block, &err), 0);
-    assert_int_equal(virtio_blk_new(&f->r->dev, &f->r->params, f->block, &err), 0);
+    f->r->params.block = f->block;
+    assert_int_equal(virtio_blk_device.create(&f->r->dev, &f->r->params, &err), 0);
     return f;
 }
 

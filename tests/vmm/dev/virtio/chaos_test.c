@@ -234,7 +234,7 @@ static void the_entropy_source_survives(void **state)
         struct ferry_err err;
         struct vring *q;
 
-        assert_int_equal(virtio_rng_new(&c.r->dev, &c.r->params, &err), 0);
+        assert_int_equal(virtio_rng_device.create(&c.r->dev, &c.r->params, &err), 0);
         run_chaos(&c, 1);
         vrig_start(c.r, 0, 1, 16);
         q = &c.r->rings[0];
@@ -259,10 +259,11 @@ static void the_disk_survives(void **state)
 
         assert_true(fd >= 0 && ftruncate(fd, DISK_BYTES) == 0);
         close(fd);
-        c.r->config.num_queues = 3;
+        c.r->config.disk.num_queues = 3;
         assert_int_equal(block_new(&c.block, &config, &err), 0);
         assert_int_equal(block_open(c.block, &err), 0);
-        assert_int_equal(virtio_blk_new(&c.r->dev, &c.r->params, c.block, &err), 0);
+        c.r->params.block = c.block;
+        assert_int_equal(virtio_blk_device.create(&c.r->dev, &c.r->params, &err), 0);
         run_chaos(&c, 3);
         vrig_start(c.r, 0, 1, 16);
         q = &c.r->rings[0];
@@ -291,7 +292,8 @@ static void the_card_survives(void **state)
         c.net->type = &noise_type;
         c.net->fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         c.net->rx_bytes = 1;
-        assert_int_equal(virtio_net_new(&c.r->dev, &c.r->params, c.net, &err), 0);
+        c.r->params.net = c.net;
+        assert_int_equal(virtio_net_device.create(&c.r->dev, &c.r->params, &err), 0);
         net_part(c.net).ops->resume(c.net);
         run_chaos(&c, 3);
         vrig_start(c.r, 0, 3, 16);

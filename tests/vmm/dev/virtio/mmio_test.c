@@ -47,7 +47,8 @@ static void make(struct bench *b, const struct device_facts *f, bool legacy)
             .id = (char *)(uintptr_t) "n0", .type = CONFIG_NETDEV_STREAM, .fd = -1};
 
         assert_int_equal(net_new(&b->net, &config, b->r->loop, &b->r->lock, &err), 0);
-        rc = virtio_net_new(&b->r->dev, &b->r->params, b->net, &err);
+        b->r->params.net = b->net;
+        rc = virtio_net_device.create(&b->r->dev, &b->r->params, &err);
     } else if (f->id == 2) {
         struct config_drive config = {.id = (char *)(uintptr_t) "d0", .path = b->path};
         int fd;
@@ -58,9 +59,10 @@ static void make(struct bench *b, const struct device_facts *f, bool legacy)
         close(fd);
         assert_int_equal(block_new(&b->block, &config, &err), 0);
         assert_int_equal(block_open(b->block, &err), 0);
-        rc = virtio_blk_new(&b->r->dev, &b->r->params, b->block, &err);
+        b->r->params.block = b->block;
+        rc = virtio_blk_device.create(&b->r->dev, &b->r->params, &err);
     } else {
-        rc = virtio_rng_new(&b->r->dev, &b->r->params, &err);
+        rc = virtio_rng_device.create(&b->r->dev, &b->r->params, &err);
     }
     assert_int_equal(rc, 0);
 }
@@ -169,8 +171,28 @@ static void legacy_registers_hold_the_ring(void **state)
     vrig_write(b.r, 0x40, 0);
     assert_int_equal(vrig_read(b.r, 0x70), 0);
     assert_int_equal(vrig_read(b.r, 0x40), 0);
-    assert_int_equal(((struct virtio_dev *)b.r->dev)->guest_page_shift, 12);
+    assert_int_equal(((struct virtio_dev *)b.r->dev)->mmio.guest_page_shift, 12);
     assert_int_equal(((struct virtio_dev *)b.r->dev)->queues[0].num, 8);
+    destroy(&b);
+}
+
+static void the_machine_s_reset_is_that_of_its_own_registers_too(void **state)
+{
+    static const struct virtio_mmio none = {0};
+    struct virtio_dev *v;
+    struct bench b;
+
+    make(&b, &facts[2], true);
+    v = (struct virtio_dev *)b.r->dev;
+    vrig_write(b.r, 0x14, 1);
+    vrig_write(b.r, 0x24, 1);
+    vrig_write(b.r, 0x28, 4096);
+    vrig_write(b.r, 0x70, 0); /* the driver's is not */
+    assert_int_equal(v->mmio.host_features_sel, 1);
+    assert_int_equal(v->mmio.guest_features_sel, 1);
+    assert_int_equal(v->mmio.guest_page_shift, 12);
+    virtio_dev_reset(b.r->dev);
+    assert_memory_equal(&v->mmio, &none, sizeof(none));
     destroy(&b);
 }
 
@@ -182,7 +204,7 @@ static void a_queue_of_fixed_size_grows_no_further(void **state)
     struct ferry_err err;
 
     r->params.queue_num_fixed = true;
-    assert_int_equal(virtio_rng_new(&r->dev, &r->params, &err), 0);
+    assert_int_equal(virtio_rng_device.create(&r->dev, &r->params, &err), 0);
     v = (struct virtio_dev *)r->dev;
     assert_int_equal(vrig_read(r, VIRTIO_MMIO_R_QUEUE_NUM_MAX), 8);
     vrig_write(r, VIRTIO_MMIO_R_QUEUE_NUM, 16);
@@ -291,6 +313,7 @@ int main(void)
         cmocka_unit_test(the_disk_config_is_qemu_s),
         cmocka_unit_test(registers_are_four_bytes_wide),
         cmocka_unit_test(legacy_registers_hold_the_ring),
+        cmocka_unit_test(the_machine_s_reset_is_that_of_its_own_registers_too),
         cmocka_unit_test(a_queue_of_fixed_size_grows_no_further),
         cmocka_unit_test(modern_features_must_be_offered),
         cmocka_unit_test(a_modern_queue_can_be_reset_alone),

@@ -131,7 +131,8 @@ static struct fix *fix_new(bool legacy, const struct net_type *type)
     f->net->type = type;
     f->net->fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     f->wire.room = WIRE_MAX;
-    assert_int_equal(virtio_net_new(&f->r->dev, &f->r->params, f->net, &err), 0);
+    f->r->params.net = f->net;
+    assert_int_equal(virtio_net_device.create(&f->r->dev, &f->r->params, &err), 0);
     net_part(f->net).ops->resume(f->net);
     f->r->dev->type->part_ops->resume(f->r->dev);
     vrig_run_for_ms(f->r, 1);

@@ -26,7 +26,7 @@ static int setup(void **state, bool legacy)
     struct vrig *r = vrig_new(legacy);
     struct ferry_err err;
 
-    assert_int_equal(virtio_rng_new(&r->dev, &r->params, &err), 0);
+    assert_int_equal(virtio_rng_device.create(&r->dev, &r->params, &err), 0);
     *state = r;
     return 0;
 }

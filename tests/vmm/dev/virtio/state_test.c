@@ -27,7 +27,7 @@
 #define STIRRED_IDX 3u /* where the rings of a stirred device stand */
 #define STIRRED_NUM 4u
 
-enum kind { BLK, NET, RNG };
+enum kind { BLK, NET, RNG, BALLOON, INPUT };
 
 struct model {
     enum kind kind;
@@ -40,6 +40,7 @@ struct model {
 struct world {
     struct vrig *r;
     struct net *net;
+    int interrupts; /* of a line that interrupt() is behind */
 };
 
 /* One for all worlds, which only ask for its size: the contract makes thousands of them. */
@@ -80,17 +81,26 @@ static struct world *world_new(const struct model *m)
 
     assert_non_null(w);
     w->r = vrig_new(m->legacy);
-    w->r->config.num_queues = m->multi_queue ? 2 : 0;
+    w->r->config.disk.num_queues = m->multi_queue ? 2 : 1;
     switch (m->kind) {
     case BLK:
-        rc = virtio_blk_new(&w->r->dev, &w->r->params, disk, &err);
+        w->r->params.block = disk;
+        rc = virtio_blk_device.create(&w->r->dev, &w->r->params, &err);
         break;
     case NET:
         assert_int_equal(net_new(&w->net, &config, w->r->loop, &w->r->lock, &err), 0);
-        rc = virtio_net_new(&w->r->dev, &w->r->params, w->net, &err);
+        w->r->params.net = w->net;
+        rc = virtio_net_device.create(&w->r->dev, &w->r->params, &err);
         break;
     case RNG:
-        rc = virtio_rng_new(&w->r->dev, &w->r->params, &err);
+        rc = virtio_rng_device.create(&w->r->dev, &w->r->params, &err);
+        break;
+    case BALLOON:
+        w->r->config.balloon.page_poison = w->r->config.balloon.free_page_reporting = !m->legacy;
+        rc = virtio_balloon_device.create(&w->r->dev, &w->r->params, &err);
+        break;
+    case INPUT:
+        rc = virtio_keyboard_device.create(&w->r->dev, &w->r->params, &err);
         break;
     }
     assert_int_equal(rc, 0);
@@ -193,6 +203,13 @@ static void stir_net(void *obj)
     n->guest_offloads = n->v.features & NET_GUEST_OFFLOADS;
 }
 
+/* With what its subsection is for. */
+static void stir_balloon(void *obj)
+{
+    stir(obj);
+    ((struct virtio_dev *)obj)->features = ((struct virtio_dev *)obj)->host_features;
+}
+
 static void run_contract(struct model m, void (*how)(void *obj))
 {
     struct world *w = world_new(&m);
@@ -217,12 +234,15 @@ static void legacy_devices_keep_the_contract(void **state)
     run_contract((struct model){NET, .legacy = true}, stir_net);
     run_contract((struct model){NET, .legacy = true, .vnet = true}, stir_net);
     run_contract((struct model){RNG, .legacy = true}, stir);
+    run_contract((struct model){BALLOON, .legacy = true}, stir);
+    run_contract((struct model){INPUT}, stir);
 }
 
 static void modern_devices_keep_the_contract(void **state)
 {
     run_contract((struct model){BLK}, stir);
     run_contract((struct model){NET}, stir_net);
+    run_contract((struct model){BALLOON}, stir_balloon);
     run_contract((struct model){RNG}, stir_broken);
     run_contract((struct model){RNG}, stir_broken_by_request);
     run_contract((struct model){NET}, stir_broken_by_request);
@@ -261,6 +281,20 @@ static void spoil_listed(void *obj)
 {
     start(obj)->queues[0].last_avail = STIRRED_IDX + 1;
 }
+static void spoil_capacity(void *obj)
+{
+    struct virtio_dev *v = start(obj);
+
+    virtio_type(v)->config_get(v);
+    le64_store(v->config, le64_load(v->config) * 2);
+}
+static void spoil_block_size(void *obj)
+{
+    struct virtio_dev *v = start(obj);
+
+    virtio_type(v)->config_get(v);
+    le32_store(v->config + 20, 4096);
+}
 static void spoil_offloads(void *obj)
 {
     struct virtio_net *n = (struct virtio_net *)start(obj);
@@ -292,6 +326,10 @@ static void senseless_state_is_refused(void **state)
         refuses((struct model){BLK, legacy}, spoil_ring, "not in guest memory");
         refuses((struct model){BLK, legacy}, spoil_last_avail, "entries apart");
         refuses((struct model){BLK, legacy}, spoil_listed, "but 0 are listed");
+        refuses((struct model){BLK, legacy}, spoil_capacity,
+                "the guest has seen its disk with capacity");
+        refuses((struct model){BLK, legacy}, spoil_block_size,
+                "logical_block_size 4096, here it is 512");
         refuses((struct model){NET, legacy}, spoil_offloads, "not negotiated");
     }
     refuses((struct model){BLK, true}, spoil_align, "power of two");
@@ -335,7 +373,7 @@ static struct world *move(const struct model *m, void (*before)(struct world *w)
 static void a_driver_that_spoils_its_rings_does_not_forbid_a_move(void **state)
 {
     for (int legacy = 0; legacy < 2; legacy++) {
-        for (enum kind kind = BLK; kind <= RNG; kind++) {
+        for (enum kind kind = BLK; kind <= (legacy ? BALLOON : INPUT); kind++) {
             world_free(move(&(struct model){kind, legacy}, NULL, false));
             world_free(move(&(struct model){kind, legacy}, spoil_used_index, true));
         }
@@ -346,7 +384,7 @@ static void a_driver_that_spoils_its_rings_does_not_forbid_a_move(void **state)
 static void a_line_that_was_high_is_high_after_a_move(void **state)
 {
     for (int legacy = 0; legacy < 2; legacy++) {
-        for (enum kind kind = BLK; kind <= RNG; kind++) {
+        for (enum kind kind = BLK; kind <= (legacy ? BALLOON : INPUT); kind++) {
             struct world *w = move(&(struct model){kind, legacy}, NULL, false);
 
             assert_int_equal(w->r->irq_level, 1);
@@ -373,6 +411,33 @@ static void a_cache_that_a_reset_switched_on_is_on_after_a_move(void **state)
         assert_int_equal(vrig_read_size(w->r, VIRTIO_MMIO_R_CONFIG + BLK_CONFIG_WCE, 1), 1);
         world_free(w);
     }
+}
+
+static void interrupt(void *controller, unsigned source, bool level)
+{
+    ((struct world *)controller)->interrupts += level;
+}
+
+/* Its reader breaks the device; the source may still go on, and its driver has heard nothing. */
+static void a_senseless_request_is_saved_in_silence(void **state)
+{
+    struct world *w = world_new(&(struct model){BLK});
+    struct virtio_blk *blk = (struct virtio_blk *)w->r->dev;
+    struct ferry_err err = {0};
+    struct buf out = {0};
+
+    blk->v.dev.irq = (struct irq_line){.set = interrupt, .controller = w};
+    start(blk);
+    blk->v.isr = 0;
+    /* Its descriptor names no memory. */
+    blk->resubmit = (struct blk_resubmit){.count = 1};
+    w->interrupts = 0;
+    assert_int_equal(state_save(&virtio_blk_table, blk, &out, NULL, &err), 0);
+    assert_int_equal(w->interrupts, 0);
+    assert_int_equal(blk->v.isr, 0);
+    assert_false(blk->v.broken);
+    buf_free(&out);
+    world_free(w);
 }
 
 /* --- QEMU's recordings --- */
@@ -473,6 +538,7 @@ int main(void)
         cmocka_unit_test(a_driver_that_spoils_its_rings_does_not_forbid_a_move),
         cmocka_unit_test(a_line_that_was_high_is_high_after_a_move),
         cmocka_unit_test(a_cache_that_a_reset_switched_on_is_on_after_a_move),
+        cmocka_unit_test(a_senseless_request_is_saved_in_silence),
         cmocka_unit_test(qemu_s_state_loads_and_is_saved_the_same),
     };
 

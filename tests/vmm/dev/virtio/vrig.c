@@ -47,7 +47,7 @@ struct vrig *vrig_new(bool legacy)
     struct ferry_err err;
 
     assert_non_null(r);
-    pthread_mutex_init(&r->lock.mutex, NULL);
+    machine_lock_init(&r->lock);
     assert_int_equal(loop_new(&r->loop, &err), 0);
     assert_int_equal(ferry_ram_new(&r->ram, &err), 0);
     assert_int_equal(ferry_ram_add(r->ram, "ram", VRIG_RAM_BYTES, &region, &err), 0);
@@ -56,18 +56,17 @@ struct vrig *vrig_new(bool legacy)
     assert_int_equal(guestmem_add(&r->mem, VRIG_ROM_GPA, region, true, &err), 0);
     r->legacy = legacy;
     r->env = (struct dev_env){.mem = &r->mem, .loop = r->loop, .lock = &r->lock};
-    r->config = (struct config_device){
-        .event_idx = true,
-        .indirect_desc = true,
+    r->config.disk = (struct config_disk){
+        .virtio = {.event_idx = true, .indirect_desc = true},
+        .num_queues = 1,
         .discard = true,
         .write_zeroes = true,
     };
     r->params = (struct virtio_params){
         .env = &r->env,
-        .slot_gpa = VRIG_SLOT_GPA,
-        .irq = {.set = line, .controller = r},
-        .legacy = legacy,
-        .config = &r->config,
+        .place = virtio_mmio_place(VRIG_SLOT, VRIG_SLOT_GPA,
+                                   (struct irq_line){.set = line, .controller = r}, legacy),
+        .config = &r->config.virtio,
         .on_drained = drained,
         .on_calm = calm,
         .on_disk_error = disk_error,
@@ -81,7 +80,7 @@ void vrig_free(struct vrig *r)
     dev_free(r->dev);
     loop_free(r->loop);
     ferry_ram_free(r->ram);
-    pthread_mutex_destroy(&r->lock.mutex);
+    machine_lock_destroy(&r->lock);
     free(r);
 }
 
@@ -114,7 +113,7 @@ uint64_t vrig_read_size(struct vrig *r, uint64_t offset, unsigned size_bytes)
     uint64_t value = UINT64_MAX;
 
     machine_lock(&r->lock);
-    assert_int_equal(r->dev->type->mmio.read(r->dev, offset, size_bytes, &value), 0);
+    assert_int_equal(r->dev->region.ops->read(r->dev, offset, size_bytes, &value), 0);
     machine_unlock(&r->lock);
     return value;
 }
@@ -126,7 +125,7 @@ void vrig_write_size(struct vrig *r, uint64_t offset, unsigned size_bytes, uint6
 
     for (;;) {
         machine_lock(&r->lock);
-        rc = r->dev->type->mmio.write(r->dev, offset, size_bytes, value);
+        rc = r->dev->region.ops->write(r->dev, offset, size_bytes, value);
         machine_unlock(&r->lock);
         if (rc != -EAGAIN)
             break;
@@ -140,7 +139,7 @@ int vrig_try_write(struct vrig *r, uint64_t offset, uint32_t value)
     int rc;
 
     machine_lock(&r->lock);
-    rc = r->dev->type->mmio.write(r->dev, offset, 4, value);
+    rc = r->dev->region.ops->write(r->dev, offset, 4, value);
     machine_unlock(&r->lock);
     return rc;
 }

@@ -15,6 +15,7 @@
 #define VRIG_RAM_BYTES (UINT64_C(128) << 20)
 #define VRIG_ROM_GPA   UINT64_C(0x1000)
 #define VRIG_QUEUES    8u
+#define VRIG_SLOT      7u
 #define VRIG_SLOT_GPA  UINT64_C(0x10008000)
 
 #define DESC_NEXT     1u
@@ -37,7 +38,11 @@ struct vrig {
     struct guestmem mem;
     struct dev_env env;
     struct virtio_params params;
-    struct config_device config;
+    union {
+        struct config_virtio virtio;
+        struct config_disk disk;
+        struct config_balloon balloon;
+    } config;
     struct dev *dev; /* whoever makes it; freed by vrig_free */
     struct vring rings[VRIG_QUEUES];
     bool legacy;

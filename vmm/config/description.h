@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The description of a VM, which can change while the VM lives: the options that a target is built
+ * from, and the config that they mean. Both are changed together, or not at all.
+ *
+ * What an option leaves open depends on the others: the next free slot, the next MAC address. So
+ * before the first change all of that is written into the options, and a target that reads what is
+ * left finds everybody where the guest sees them.
+ */
+#pragma once
+
+#include <ferry/err.h>
+
+#include "vmm/config/keyval.h"
+#include "vmm/config/options.h"
+
+/* Nothing is left open in o, which means c as before. Again: nothing changes. */
+int description_settle(struct options *o, struct vm_config *c,
+                       struct ferry_err *err) FERRY_MUST_CHECK;
+/* Another device, as -device says it; *ret: c owns it. */
+int description_add_device(struct options *o, struct vm_config *c, const struct keyval *kv,
+                           struct config_device **ret, struct ferry_err *err) FERRY_MUST_CHECK;
+/* d is c's, and freed: what was made from it is gone. */
+int description_remove_device(struct options *o, struct vm_config *c, struct config_device *d,
+                              struct ferry_err *err) FERRY_MUST_CHECK;

@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/config/options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/own.h"
+#include "base/text.h"
+#include "vmm/config/compat.h"
+#include "vmm/config/option_file.h"
+#include "vmm/config/option_table.h"
+#include "vmm/config/options_absent.h"
+#include "vmm/config/options_short.h"
+#include "vmm/config/props.h"
+#include "vmm/qmp/json_in.h"
+
+#define MIB (1ull << 20)
+
+static int set_string(char **member, const char *value, struct ferry_err *err)
+{
+    char *copy = strdup(value);
+
+    if (!copy)
+        return err_set(err, ENOMEM, "out of memory");
+    free(*member);
+    *member = copy;
+    return 0;
+}
+
+static const char flash[] =
+    "flash cannot be written here, so firmware does not start from it; name a firmware with -bios, "
+    "and what it starts (U-Boot, a kernel) with -kernel";
+static const char one_controller[] =
+    "the machine has a PLIC and no other interrupt controller: leave it out";
+
+static const char *const virt[] = {"virt", NULL};
+static const char *const tcg[] = {"tcg", NULL};
+static const char *const off[] = {"off", NULL};
+static const char *const rv64[] = {"rv64", NULL};
+static const char *const no_display[] = {"none", NULL};
+static const char *const on_or_off[] = {"on", "off", NULL};
+
+#define C(member) .offset = offsetof(struct vm_config, member)
+static const struct prop machine_props[] = {
+    {.name = "type", .kind = PROP_FIXED, .choices = virt, .whose = OF_GUEST},
+    {.name = "accel", .kind = PROP_FIXED, .choices = tcg, .whose = OF_HOST},
+    {.name = "acpi", .kind = PROP_FIXED, .choices = off, .whose = OF_GUEST},
+    {.name = "aclint", .kind = PROP_FIXED, .choices = off, .whose = OF_GUEST},
+    {.name = "compat", .kind = PROP_STRING, C(compat), .whose = OF_GUEST},
+    {.name = "vmgenid",
+     .kind = PROP_ENUM,
+     .choices = on_or_off,
+     C(vmgenid_wanted),
+     .whose = OF_GUEST},
+    {.name = "pci", .kind = PROP_ENUM, .choices = on_or_off, C(pci_wanted), .whose = OF_GUEST},
+    {.name = "memory-backend", .kind = PROP_STRING, C(ram_backend), .whose = OF_GUEST},
+    {.name = "pflash0", .kind = PROP_ABSENT, .instead = flash, .whose = OF_HOST},
+    {.name = "pflash1", .kind = PROP_ABSENT, .instead = flash, .whose = OF_HOST},
+    {.name = "aia", .kind = PROP_ABSENT, .instead = one_controller, .whose = OF_HOST},
+    {.name = "aia-guests", .kind = PROP_ABSENT, .instead = one_controller, .whose = OF_HOST},
+    {.name = "dumpdtb",
+     .kind = PROP_ABSENT,
+     .instead = "the guest has its device tree in /sys/firmware/fdt",
+     .whose = OF_HOST},
+    {0},
+};
+static const char *const rtc_bases[] = {"utc", NULL};
+static const char *const rtc_clocks[] = {"host", "vm", NULL};
+static const struct prop rtc_props[] = {
+    {.name = "base", .kind = PROP_FIXED, .choices = rtc_bases, .whose = OF_GUEST},
+    {.name = "clock", .kind = PROP_ENUM, .choices = rtc_clocks, C(rtc_clock), .whose = OF_GUEST},
+    {.name = "driftfix", .kind = PROP_IGNORED, .whose = OF_HOST},
+    {0},
+};
+static const struct prop memory_props[] = {
+    {.name = "size", .kind = PROP_SIZE, C(ram_bytes), .min = MIB, .whose = OF_GUEST},
+    {0},
+};
+static const struct prop name_props[] = {
+    {.name = "guest", .kind = PROP_STRING, C(name), .whose = OF_GUEST},
+    {.name = "debug-threads", .kind = PROP_IGNORED, .whose = OF_HOST},
+    {0},
+};
+#undef C
+
+static const struct option_syntax machine_syntax = {"type", NULL, {{NULL, machine_props}}};
+static const struct option_syntax memory_syntax = {"size", NULL, {{NULL, memory_props}}};
+static const struct option_syntax rtc_syntax = {"base", NULL, {{NULL, rtc_props}}};
+static const struct option_syntax name_syntax = {"guest", NULL, {{NULL, name_props}}};
+
+static int option_machine(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    const struct compat *compat;
+    int rc = props_apply_text(machine_props, value, "type", c, err);
+
+    return rc ? rc : compat_find(&compat, c->compat, err);
+}
+
+static int option_accel(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    if (!strcmp(value, "tcg"))
+        return 0;
+    return err_set(
+        err, EINVAL,
+        "accelerator '%s' is not available: ferry runs riscv64 on its software CPU (tcg)", value);
+}
+
+static int option_memory(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    int rc = props_apply_text(memory_props, value, "size", c, err);
+
+    if (rc < 0)
+        return rc;
+    if (c->ram_bytes < CONFIG_RAM_BYTES_MIN || c->ram_bytes > CONFIG_RAM_BYTES_MAX)
+        return err_set(err, ERANGE, "RAM size must be from %llu MiB to %llu MiB",
+                       CONFIG_RAM_BYTES_MIN / MIB, CONFIG_RAM_BYTES_MAX / MIB);
+    if (c->ram_bytes % (2 * MIB))
+        return err_set(err, EINVAL, "RAM size must be a multiple of 2 MiB, as %lluM is",
+                       c->ram_bytes / (2 * MIB) * 2);
+    c->ram_given = true;
+    return 0;
+}
+
+int option_name(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    char shown[65];
+    int rc = props_apply_text(name_props, value, "guest", c, err);
+
+    if (rc < 0)
+        return rc;
+    /* The name is a file name in the runtime directory. */
+    if (!c->name || !*c->name || strlen(c->name) > 64 || strchr(c->name, '/') || c->name[0] == '.')
+        return err_set(err, EINVAL,
+                       "a VM name has 1 to 64 characters, no '/' and no '.' at its start");
+    snprintf(shown, sizeof(shown), "%s", c->name);
+    if (strcmp(text_make_printable(shown), c->name) != 0)
+        return err_set(err, EINVAL,
+                       "a VM name has characters that are visible where they stand: no control "
+                       "characters, and UTF-8");
+    return 0;
+}
+
+static int option_uuid(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    int rc = props_parse_uuid(c->uuid, value, err);
+
+    c->uuid_given |= rc == 0;
+    return rc;
+}
+
+static int option_bios(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return set_string(&c->bios, value, err);
+}
+
+static int option_kernel(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return set_string(&c->kernel, value, err);
+}
+
+static int option_initrd(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return set_string(&c->initrd, value, err);
+}
+
+static int option_append(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return set_string(&c->append, value, err);
+}
+
+static int option_incoming(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return set_string(&c->incoming, value, err);
+}
+
+static int option_paused(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    c->start_paused = true;
+    return 0;
+}
+
+static int option_daemonize(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    c->daemonize = true;
+    return 0;
+}
+
+static int option_pidfile(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return set_string(&c->pidfile, value, err);
+}
+
+static int option_log(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return set_string(&c->log_path, value, err);
+}
+
+static int option_no_reboot(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    c->no_reboot = true;
+    return 0;
+}
+
+static int option_no_shutdown(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    c->no_shutdown = true;
+    return 0;
+}
+
+static int option_nodefaults(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    c->nodefaults = true;
+    return 0;
+}
+
+static int option_nographic(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    c->nographic = true;
+    return 0;
+}
+
+static int option_no_user_config(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return 0;
+}
+
+static int accept_none(const char *what, const char *value, struct ferry_err *err)
+{
+    if (!strcmp(value, "none"))
+        return 0;
+    return err_set(err, EINVAL, "%s '%s' is not available; the one there is: 'none'", what, value);
+}
+
+static int option_display(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return accept_none("display", value, err);
+}
+
+static int option_vga(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return accept_none("graphics card", value, err);
+}
+
+static int option_parallel(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return accept_none("parallel port", value, err);
+}
+
+static int option_rtc(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return props_apply_text(rtc_props, value, "base", c, err);
+}
+
+static int option_global(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    static const char prefix[] = "virtio-mmio.force-legacy=";
+
+    if (strncmp(value, prefix, sizeof(prefix) - 1))
+        return err_set(err, EINVAL,
+                       "unknown global property '%s'; the one there is: virtio-mmio.force-legacy",
+                       value);
+    if (props_parse_bool(value + sizeof(prefix) - 1, &c->force_legacy) < 0)
+        return err_set(err, EINVAL, "virtio-mmio.force-legacy expects 'on' or 'off', not '%s'",
+                       value + sizeof(prefix) - 1);
+    return 0;
+}
+
+/* clang-format off */
+static const struct option_def option_defs[] = {
+    {"M", "virt[,compat=qemu-VERSION][,memory-backend=ID][,vmgenid=off][,pci=off]", option_machine,
+     "machine type; compat: one whose guest can move to that QEMU and back; memory-backend: RAM is "
+     "the memory of that -object; vmgenid: without the ID that tells a guest of a restore; pci: "
+     "without the PCI Express host", &machine_syntax, OF_GUEST},
+    {"machine", "virt[,...]", option_machine, "the same", &machine_syntax, OF_GUEST},
+    {"accel", "tcg", option_accel, "accelerator: the software CPU", .whose = OF_HOST, .words = tcg},
+    {"cpu", "rv64[,FEATURE=on|off]", option_cpu,
+     "CPU model; a feature may be said to be as it is", .whose = OF_GUEST, .words = rv64},
+    {"smp", "N[,sockets=S][,cores=C][,threads=T]", option_smp,
+     "number of harts, 1 to 8; the guest sees one socket of cores, whatever the others say",
+     &smp_syntax, OF_GUEST},
+    {"m", "SIZE", option_memory, "guest RAM, MiB or with a suffix (512M, 8G)", &memory_syntax,
+     OF_GUEST},
+    {"object", "memory-backend-file,id=I,size=SIZE,mem-path=F,share=on[,prealloc=off]",
+     option_object,
+     "memory in a file, which another process can map, too; all of it is reserved at the start, "
+     "without prealloc=off; rng-random,id=I: accepted, random numbers are always the host's",
+     &object_syntax, OF_GUEST},
+    {"bios", "FILE", option_bios, "firmware (default: OpenSBI)", .whose = OF_HOST_FILE,
+     .none = (const char *const[]){"none", "default", NULL}},
+    {"kernel", "FILE", option_kernel, "kernel Image started by the firmware",
+     .whose = OF_HOST_FILE},
+    {"initrd", "FILE", option_initrd, "initial RAM disk", .whose = OF_HOST_FILE},
+    {"append", "TEXT", option_append, "kernel command line", .whose = OF_GUEST},
+    {"drive", "file=F,if=none,id=I,format=raw[,cache=none][,readonly=on]", option_drive,
+     "disk image; without if=none a virtio-blk-device comes with it", &drive_syntax, OF_GUEST},
+    {"blockdev", "driver=file|raw,node-name=N,filename=F|file=NODE[,cache.direct=on]",
+     option_blockdev, "disk image as a block node", &blockdev_syntax, OF_GUEST},
+    {"netdev", "tap|stream,id=I,...", option_netdev,
+     "network backend: tap,ifname=T|fd=N or stream,addr.type=unix,addr.path=P[,server=on|,reconnect-ms=N]",
+     &netdev_syntax, OF_GUEST},
+    {"device", "virtio-{blk,net,rng,keyboard,balloon}-device[,bus=virtio-mmio-bus.N],...|vmgenid[,guid=auto|UUID]",
+     option_device,
+     "a device: drive=, serial=, num-queues= or netdev=, mac=; the keyboard has the power key, which "
+     "system_powerdown presses", &device_syntax, OF_GUEST},
+    {"global", "virtio-mmio.force-legacy=off", option_global, "modern virtio transports",
+     .whose = OF_GUEST},
+    {"chardev", "stdio|pty|socket|file|null,id=I[,path=P][,server=on][,wait=off][,mux=on][,logfile=P[,logappend=on]]",
+     option_chardev,
+     "character backend; mux: the serial line and monitors share it, Ctrl-a h lists its keys; "
+     "logfile: what goes out of it is written there, too", &chardev_syntax, OF_GUEST},
+    {"serial", "[mon:]stdio|pty|file:P|unix:P,server=on,wait=off|null|chardev:ID", option_serial,
+     "where the UART goes (default: stdio); mon: a monitor for people, too, on Ctrl-a c", .whose = OF_HOST, .is_place = true},
+    {"qmp", "unix:P,server=on,wait=off|stdio|pty", option_qmp, "a QMP monitor", .whose = OF_HOST,
+     .is_place = true},
+    {"qmp-pretty", "unix:P,...", option_qmp_pretty, "the same, with indented output",
+     .whose = OF_HOST, .is_place = true},
+    {"mon", "chardev=ID,mode=control[,pretty=on]|mode=readline", option_mon,
+     "a monitor on a chardev: QMP, or for people",
+     &mon_syntax, OF_HOST},
+    {"monitor", "unix:P,server=on,wait=off|stdio|pty|none", option_monitor_hmp,
+     "a monitor for people, a line each ('help')",
+     .whose = OF_HOST, .is_place = true},
+    {"nographic", NULL, option_nographic,
+     "-serial mon:stdio, if no serial line and no monitor is given; there is no display",
+     .whose = OF_HOST},
+    {"display", "none", option_display, "accepted: there is no display", .whose = OF_HOST,
+     .words = no_display},
+    {"vga", "none", option_vga, "accepted: there is no display", .whose = OF_HOST,
+     .words = no_display},
+    {"parallel", "none", option_parallel, "accepted: there is no parallel port", .whose = OF_HOST,
+     .words = no_display},
+    {"no-user-config", NULL, option_no_user_config, "accepted: there are no configuration files",
+     .whose = OF_HOST},
+    {"nodefaults", NULL, option_nodefaults, "no serial line unless -serial is given",
+     .whose = OF_HOST},
+    {"name", "NAME", option_name, "name of the VM, for every other subcommand", &name_syntax,
+     OF_GUEST},
+    {"uuid", "UUID", option_uuid, "UUID of the VM", .whose = OF_GUEST},
+    {"gdb", "tcp::PORT|unix:P,server=on,wait=off", option_gdb,
+     "let GDB look at the guest and stop it; tcp on this host only, where everybody may connect",
+     .whose = OF_HOST, .is_place = true},
+    {"rtc", "[base=utc][,clock=host|vm]", option_rtc,
+     "the clock chip tells the host's time (host), or stands still as long as the guest does (vm)",
+     &rtc_syntax, OF_GUEST},
+    {"S", NULL, option_paused, "do not start the harts: wait for cont", .whose = OF_HOST},
+    {"incoming", "tcp:HOST:PORT|unix:P|fd:N|exec:COMMAND|file:P|defer", option_incoming,
+     "wait for a guest that comes from another VMM (defer: QMP migrate-incoming says from where)",
+     .whose = OF_HOST},
+    {"sandbox", "on|off[,spawn=allow]", option_sandbox,
+     "off: the process keeps every privilege it was started with; spawn=allow: it may also start "
+     "and open what no operator's words ask for (docs/sandbox.md)",
+     .whose = OF_HOST},
+    {"daemonize", NULL, option_daemonize,
+     "return when the VM runs, or with a sentence and status 1; it goes on without a terminal: "
+     "what the guest says is lost unless -serial says where to",
+     .whose = OF_HOST},
+    {"pidfile", "FILE", option_pidfile,
+     "write the id of the VM's first process, which stays over updates; removed at its end",
+     .whose = OF_HOST},
+    {"D", "FILE", option_log,
+     "what ferry itself has to say while the VM runs is added to FILE (default: standard error)",
+     .whose = OF_HOST},
+    {"no-reboot", NULL, option_no_reboot, "a guest reset ends the VM", .whose = OF_GUEST},
+    {"no-shutdown", NULL, option_no_shutdown, "a guest power-off stops the VM and keeps it",
+     .whose = OF_GUEST},
+};
+/* clang-format on */
+
+const struct option_def *option_at(size_t i)
+{
+    return i < sizeof(option_defs) / sizeof(option_defs[0]) ? &option_defs[i] : NULL;
+}
+
+static const char *option_candidate(const void *arg, size_t i)
+{
+    const struct option_def *def = option_at(i);
+
+    return def ? def->name : NULL;
+}
+
+struct option_variant option_variant_at(const struct option_syntax *syntax, size_t i)
+{
+    return syntax->variant_at ? syntax->variant_at(i) : syntax->variants[i];
+}
+
+const struct prop *option_props(const struct option_syntax *syntax, const struct keyval *kv)
+{
+    const struct keyval_pair *type = syntax->type_key ? keyval_find(kv, syntax->type_key) : NULL;
+    struct option_variant v;
+
+    if (!syntax->type_key)
+        return syntax->variants[0].props;
+    for (size_t i = 0; type && (v = option_variant_at(syntax, i)).props; i++)
+        if (!strcmp(type->value, v.type))
+            return v.props;
+    return NULL;
+}
+
+const struct option_def *option_find(const char *name, struct ferry_err *err)
+{
+    const char *absent = option_absent(name), *closest;
+
+    for (size_t i = 0; i < sizeof(option_defs) / sizeof(option_defs[0]); i++)
+        if (!strcmp(option_defs[i].name, name))
+            return &option_defs[i];
+    if (absent) {
+        err_set(err, ENOTSUP, "-%s: %s", name, absent);
+        return NULL;
+    }
+    closest = props_closest(name, option_candidate, NULL);
+    if (closest)
+        err_set(err, EINVAL, "-%s: invalid option; did you mean -%s?", name, closest);
+    else
+        err_set(err, EINVAL, "-%s: invalid option; 'ferry run --help' lists them", name);
+    return NULL;
+}
+
+int options_add(struct options *o, const char *name, const char *value, struct ferry_err *err)
+{
+    OWN_MEM char *name_copy = strdup(name);
+    OWN_MEM char *value_copy = value ? strdup(value) : NULL;
+
+    if (!name_copy || (value && !value_copy))
+        return err_set(err, ENOMEM, "out of memory");
+    if (o->count == OPTIONS_MAX)
+        return err_set(err, E2BIG, "more than %d options", OPTIONS_MAX);
+    o->list[o->count++] =
+        (struct option){.name = TAKE_PTR(name_copy), .value = TAKE_PTR(value_copy)};
+    return 0;
+}
+
+static int add_file(struct options *o, const char *path, struct ferry_err *err);
+
+/* nested: they are a file's, and name no other file. */
+static int add_words(struct options *o, int argc, const char *const argv[], bool nested,
+                     struct ferry_err *err)
+{
+    for (int i = 0; i < argc; i++) {
+        const struct option_short *brief;
+        const struct option_def *def;
+        const char *name = argv[i], *argument;
+        int rc;
+
+        if (*name == '@' && !nested) {
+            rc = add_file(o, name + 1, err);
+            if (rc < 0)
+                return err_prefix(err, "options in %s", name + 1);
+            continue;
+        }
+        if (*name != '-' || !name[1])
+            return err_set(err, EINVAL, "'%s': an option beginning with '-' was expected", name);
+        name += name[1] == '-' ? 2 : 1;
+        brief = option_short_find(name);
+        def = brief ? NULL : option_find(name, err);
+        if (!brief && !def)
+            return -EINVAL;
+        argument = brief ? brief->argument : def->argument;
+        if (argument && ++i == argc)
+            return err_set(err, EINVAL, "-%s: requires an argument: %s", name, argument);
+        rc = brief ? brief->expand(o, argv[i], err)
+                   : options_add(o, name, argument ? argv[i] : NULL, err);
+        if (rc < 0)
+            return brief ? err_prefix(err, "-%s %s", name, argv[i]) : rc;
+    }
+    return 0;
+}
+
+static int add_file(struct options *o, const char *path, struct ferry_err *err)
+{
+    struct option_file file;
+    int rc = option_file_read(&file, path, err);
+
+    if (rc < 0)
+        return rc;
+    rc = add_words(o, file.count, file.words, true, err);
+    option_file_free(&file);
+    return rc;
+}
+
+int options_from_argv(struct options *o, int argc, const char *const argv[], struct ferry_err *err)
+{
+    return add_words(o, argc, argv, false, err);
+}
+
+/* How this process got its guest, how it began and what it may do is no property of the machine. */
+static bool is_of_process(const char *name)
+{
+    static const char *const names[] = {"incoming", "sandbox", "daemonize", "pidfile", "D"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (!strcmp(name, names[i]))
+            return true;
+    return false;
+}
+
+char *options_to_json(const struct options *o)
+{
+    struct json_object *array = json_object_new_array();
+    char *text;
+
+    for (size_t i = 0; i < o->count; i++) {
+        struct json_object *pair;
+
+        if (is_of_process(o->list[i].name))
+            continue;
+        pair = json_object_new_array();
+
+        json_object_array_add(pair, json_object_new_string(o->list[i].name));
+        if (o->list[i].value)
+            json_object_array_add(pair, json_object_new_string(o->list[i].value));
+        json_object_array_add(array, pair);
+    }
+    text = strdup(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PLAIN));
+    json_object_put(array);
+    return text;
+}
+
+static int option_from_json(struct options *o, struct json_object *pair, struct ferry_err *err)
+{
+    const struct option_def *def;
+    struct json_object *name, *value = NULL;
+    size_t len;
+
+    if (!json_object_is_type(pair, json_type_array))
+        return err_set(err, EINVAL, "machine description: an option is not a list");
+    len = json_object_array_length(pair);
+    name = len ? json_object_array_get_idx(pair, 0) : NULL;
+    if (!json_object_is_type(name, json_type_string))
+        return err_set(err, EINVAL, "machine description: an option has no name");
+    def = option_find(json_object_get_string(name), err);
+    if (!def)
+        return err_prefix(err, "machine description");
+    if (len == 2)
+        value = json_object_array_get_idx(pair, 1);
+    if (len != (def->argument ? 2 : 1) ||
+        (def->argument && !json_object_is_type(value, json_type_string)))
+        return err_set(err, EINVAL, "machine description: option -%s is malformed", def->name);
+    return options_add(o, def->name, value ? json_object_get_string(value) : NULL, err);
+}
+
+int options_from_json(struct options *o, const char *text, struct ferry_err *err)
+{
+    struct json_object *array = NULL;
+    int rc;
+
+    if (strlen(text) > OPTIONS_JSON_BYTES_MAX)
+        return err_set(err, E2BIG, "machine description: longer than %u bytes",
+                       OPTIONS_JSON_BYTES_MAX);
+    rc = json_in_text(text, &array, err);
+    if (rc < 0)
+        return err_prefix(err, "machine description");
+    if (!json_object_is_type(array, json_type_array))
+        rc = err_set(err, EINVAL, "machine description: a JSON list of options was expected");
+    for (size_t i = 0; !rc && i < json_object_array_length(array); i++)
+        rc = option_from_json(o, json_object_array_get_idx(array, i), err);
+    json_object_put(array);
+    if (rc < 0)
+        options_free(o);
+    return rc;
+}
+
+void options_remove(struct options *o, size_t index)
+{
+    free(o->list[index].name);
+    free(o->list[index].value);
+    o->count--;
+    memmove(&o->list[index], &o->list[index + 1], (o->count - index) * sizeof(o->list[0]));
+}
+
+void options_cut(struct options *o, size_t count)
+{
+    while (o->count > count) {
+        struct option *last = &o->list[--o->count];
+
+        free(last->name);
+        free(last->value);
+    }
+}
+
+void options_free(struct options *o)
+{
+    options_cut(o, 0);
+}
+
+int config_from_options(struct vm_config *c, const struct options *o, struct ferry_err *err)
+{
+    int rc = 0;
+
+    *c = (struct vm_config){.ram_bytes = 128 * MIB, .harts = 1, .force_legacy = true};
+    for (size_t i = 0; i < o->count && !rc; i++) {
+        const struct option *option = &o->list[i];
+        const struct option_def *def = option_find(option->name, err);
+
+        rc = def ? def->apply(c, option->value, err) : -EINVAL;
+        if (rc < 0 && option->value)
+            err_prefix(err, "-%s %s", option->name, option->value);
+        else if (rc < 0)
+            err_prefix(err, "-%s", option->name);
+    }
+    if (!rc)
+        rc = config_default_serial(c, err);
+    if (!rc)
+        rc = config_check(c, err);
+    if (rc < 0)
+        config_free(c);
+    return rc;
+}

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ struct allow_list;
 struct image {
     const char *what;               /* "kernel": for sentences and as the fd's name; loan */
     const struct allow_list *allow; /* what may be read (vmm/backend/allow.h); loan */
+    bool kernel;                    /* unpacked if it is a gzip file; refused if it is no kernel */
     int fd;                         /* owned; -1 = none */
     uint64_t size_bytes;
 };
@@ -27,7 +29,7 @@ struct image_placed {
     uint64_t entry_gpa;
 };
 
-/* Read the file; not empty and at most limit_bytes. */
+/* Read the file; not empty and, unpacked, at most limit_bytes. */
 int image_read(struct image *i, const char *path, uint64_t limit_bytes,
                struct ferry_err *err) FERRY_MUST_CHECK;
 /* Take a memfd that arrived: sealed, not empty and at most limit_bytes. Takes *fd on success. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/devtree.h"
+#include "vmm/virt/devtree.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,8 +11,9 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "vmm/dev/pci/gpex.h"
 #include "vmm/machine/config.h"
-#include "vmm/main/memmap.h"
+#include "vmm/virt/memmap.h"
 
 #define DEVTREE_BYTES_WITHOUT_STRINGS 65536u
 #define DEVTREE_TIMEBASE_HZ           10000000u
@@ -232,6 +233,52 @@ static void tree_plic_interrupt(struct tree *t, uint32_t source)
     TREE_CELLS(t, "interrupt-parent", tree_plic_phandle(t));
 }
 
+/* Address cells of PCI: the kind of space, then 64 bits. */
+enum { DEVTREE_PCI_IO = 0x1000000, DEVTREE_PCI_32 = 0x2000000, DEVTREE_PCI_64 = 0x3000000 };
+
+/* Which source of the PLIC is pin 1 to 4 of device 0 to 3; devices repeat after four. */
+static void tree_pci_interrupts(struct tree *t)
+{
+    uint32_t cells[4 * 4 * 6];
+    size_t n = 0;
+
+    for (uint32_t device = 0; device < 4; device++) {
+        for (uint32_t pin = 0; pin < 4; pin++) {
+            cells[n++] = device << 11;
+            cells[n++] = 0;
+            cells[n++] = 0;
+            cells[n++] = 1 + pin;
+            cells[n++] = tree_plic_phandle(t);
+            cells[n++] = MEMMAP_PCI_IRQ + (device + pin) % 4;
+        }
+    }
+    tree_cells(t, "interrupt-map", cells, n);
+    TREE_CELLS(t, "interrupt-map-mask", 3 << 11, 0, 0, 7);
+}
+
+static void tree_pci(struct tree *t)
+{
+    const uint64_t high_gpa = memmap_pci_high_gpa(t->params->ram_bytes);
+
+    tree_begin(t, "pci@%x", MEMMAP_PCI_ECAM_GPA);
+    TREE_CELLS(t, "#address-cells", 3);
+    TREE_CELLS(t, "#interrupt-cells", 1);
+    TREE_CELLS(t, "#size-cells", 2);
+    tree_string(t, "compatible", "pci-host-ecam-generic");
+    tree_string(t, "device_type", "pci");
+    TREE_CELLS(t, "linux,pci-domain", 0);
+    TREE_CELLS(t, "bus-range", 0, 0xff);
+    TREE_FLAG(t, "dma-coherent");
+    tree_reg(t, MEMMAP_PCI_ECAM_GPA, GPEX_ECAM_BYTES);
+    TREE_CELLS(t, "ranges", DEVTREE_PCI_IO, 0, 0, 0, MEMMAP_PCI_IO_GPA, 0, GPEX_IO_BYTES,
+               DEVTREE_PCI_32, 0, MEMMAP_PCI_MMIO_GPA, 0, MEMMAP_PCI_MMIO_GPA, 0, GPEX_MEMORY_BYTES,
+               DEVTREE_PCI_64, (uint32_t)(high_gpa >> 32), (uint32_t)high_gpa,
+               (uint32_t)(high_gpa >> 32), (uint32_t)high_gpa,
+               (uint32_t)(GPEX_MEMORY_HIGH_BYTES >> 32), 0);
+    tree_pci_interrupts(t);
+    tree_end(t);
+}
+
 static void tree_soc(struct tree *t)
 {
     tree_begin(t, "soc");
@@ -276,6 +323,16 @@ static void tree_soc(struct tree *t)
     TREE_CELLS(t, "phandle", tree_test_phandle(t));
     tree_end(t);
 
+    if (t->params->vmgenid) {
+        tree_begin(t, "vmgenid@%x", MEMMAP_VMGENID_GPA);
+        tree_string(t, "compatible", "microsoft,vmgenid");
+        tree_reg(t, MEMMAP_VMGENID_GPA, MEMMAP_VMGENID_BYTES);
+        tree_plic_interrupt(t, MEMMAP_VMGENID_IRQ);
+        tree_end(t);
+    }
+
+    if (t->params->pci)
+        tree_pci(t);
     for (uint32_t slot = 0; slot < CONFIG_VIRTIO_SLOTS; slot++) {
         uint32_t gpa = MEMMAP_VIRTIO_GPA + slot * MEMMAP_VIRTIO_SLOT_BYTES;
 

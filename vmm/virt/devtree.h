@@ -2,6 +2,7 @@
 /* The flattened device tree that the guest is given. The only home of libfdt. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,9 @@ struct devtree_params {
     const char *mmu_type;
     const char *bootargs;                      /* NULL or "": no property */
     uint64_t initrd_start_gpa, initrd_end_gpa; /* equal: no properties */
-    uint8_t rng_seed[DEVTREE_RNG_SEED_BYTES];  /* new at each boot */
+    bool vmgenid;
+    bool pci;                                 /* the PCI Express host */
+    uint8_t rng_seed[DEVTREE_RNG_SEED_BYTES]; /* new at each boot */
 };
 
 /* *ret is to be freed. */

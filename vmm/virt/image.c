@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/image.h"
+#include "vmm/virt/image.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -14,6 +15,8 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "vmm/backend/allow.h"
+#include "vmm/virt/gunzip.h"
+#include "vmm/virt/kernel_format.h"
 
 #define IMAGE_SEAL_TRIES   20
 #define IMAGE_SEALS        (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -49,44 +52,109 @@ static int image_seal(int fd)
     return r;
 }
 
-int image_read(struct image *i, const char *path, uint64_t limit_bytes, struct ferry_err *err)
+/* A FIFO or a device would be waited for, by the main thread. */
+static int image_open(const struct image *i, const char *path, int *ret, struct ferry_err *err)
+{
+    OWN_FD int fd = allow_open(i->allow, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+    struct stat st;
+
+    if (fd < 0)
+        return err_sys(err, -fd, "opening %s \"%s\"%s", i->what, path, allow_hint(-fd));
+    if (fstat(fd, &st) < 0)
+        return err_sys(err, errno, "opening %s \"%s\"", i->what, path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, EINVAL,
+                       "%s \"%s\" is %s, a regular file was expected; copy what it gives into one",
+                       i->what, path,
+                       S_ISDIR(st.st_mode)    ? "a directory"
+                       : S_ISFIFO(st.st_mode) ? "a FIFO"
+                                              : "a device");
+    *ret = take_fd(&fd);
+    return 0;
+}
+
+/* An image while it is read. */
+struct image_copy {
+    const char *what, *path;
+    int fd; /* the memfd; a loan */
+    uint64_t size_bytes, limit_bytes;
+    uint8_t head[KERNEL_HEAD_BYTES];
+};
+
+static int image_keep(void *arg, const uint8_t *data, size_t n, struct ferry_err *err)
+{
+    struct image_copy *c = arg;
+    int rc;
+
+    if (n > c->limit_bytes - c->size_bytes)
+        return err_set(err, EFBIG,
+                       "%s \"%s\" is larger than the guest's memory of %" PRIu64 " MiB; -m gives "
+                       "it more",
+                       c->what, c->path, c->limit_bytes >> 20);
+    rc = image_write_all(c->fd, data, n);
+    if (rc)
+        return err_sys(err, -rc, "keeping %s \"%s\" in memory", c->what, c->path);
+    if (c->size_bytes < sizeof(c->head))
+        memcpy(c->head + c->size_bytes, data, num_min(n, sizeof(c->head) - c->size_bytes));
+    c->size_bytes += n;
+    return 0;
+}
+
+/* unpack: it is a gzip file if it begins as one. */
+static int image_copy_file(struct image_copy *c, int file, bool unpack, struct ferry_err *err)
 {
     OWN_MEM uint8_t *chunk = malloc(IMAGE_CHUNK_BYTES);
-    OWN_FD int file = -1;
-    OWN_FD int fd = -1;
-    uint64_t size_bytes = 0;
+    OWN(gunzip_freep) struct gunzip *gunzip = NULL;
+    bool first = true;
     ssize_t n;
+    int rc = 0;
 
     if (!chunk)
-        return err_set(err, ENOMEM, "no memory to read %s \"%s\"", i->what, path);
-    file = allow_open(i->allow, path, O_RDONLY | O_CLOEXEC, 0);
-    if (file < 0)
-        return err_sys(err, -file, "opening %s \"%s\"%s", i->what, path, allow_hint(-file));
+        return err_set(err, ENOMEM, "no memory to read %s \"%s\"", c->what, c->path);
+    while (!rc && (n = read(file, chunk, IMAGE_CHUNK_BYTES)) != 0) {
+        if (n < 0)
+            return err_sys(err, errno, "reading %s \"%s\"", c->what, c->path);
+        if (first && unpack && gunzip_is_for(chunk, (size_t)n))
+            rc = gunzip_new(&gunzip, image_keep, c, err);
+        first = false;
+        if (!rc && gunzip)
+            rc = gunzip_feed(gunzip, chunk, (size_t)n, err);
+        else if (!rc)
+            rc = image_keep(c, chunk, (size_t)n, err);
+    }
+    if (!rc && gunzip)
+        rc = gunzip_end(gunzip, err);
+    return rc < 0 && gunzip ? err_prefix(err, "unpacking %s \"%s\"", c->what, c->path) : rc;
+}
+
+int image_read(struct image *i, const char *path, uint64_t limit_bytes, struct ferry_err *err)
+{
+    struct image_copy copy = {.what = i->what, .path = path, .limit_bytes = limit_bytes};
+    OWN_FD int file = -1;
+    OWN_FD int fd = -1;
+    int rc = image_open(i, path, &file, err);
+
+    if (rc < 0)
+        return rc;
     fd = memfd_create(i->what, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return err_sys(err, errno, "keeping %s \"%s\" in memory", i->what, path);
-    while ((n = read(file, chunk, IMAGE_CHUNK_BYTES)) > 0) {
-        int rc;
-
-        size_bytes += (uint64_t)n;
-        if (size_bytes > limit_bytes)
-            return err_set(err, EFBIG,
-                           "%s \"%s\" is larger than the guest's memory of %" PRIu64 " MiB; -m "
-                           "gives it more",
-                           i->what, path, limit_bytes >> 20);
-        rc = image_write_all(fd, chunk, (size_t)n);
-        if (rc)
-            return err_sys(err, -rc, "keeping %s \"%s\" in memory", i->what, path);
-    }
-    if (n < 0)
-        return err_sys(err, errno, "reading %s \"%s\"", i->what, path);
-    if (size_bytes == 0)
+    copy.fd = fd;
+    rc = image_copy_file(&copy, file, i->kernel, err);
+    if (rc < 0)
+        return rc;
+    if (copy.size_bytes == 0)
         return err_set(err, EINVAL, "%s \"%s\" is empty", i->what, path);
+    if (i->kernel) {
+        rc = kernel_format_check(copy.head, num_min(copy.size_bytes, sizeof(copy.head)), err);
+        if (rc < 0)
+            return err_prefix(err, "%s \"%s\"", i->what, path);
+    }
     if (image_seal(fd) < 0)
         return err_sys(err, errno, "sealing %s \"%s\"", i->what, path);
     image_close(i);
     i->fd = take_fd(&fd);
-    i->size_bytes = size_bytes;
+    i->size_bytes = copy.size_bytes;
     return 0;
 }
 
@@ -114,8 +182,8 @@ void image_close(struct image *i)
     i->size_bytes = 0;
 }
 
-static int image_copy(const struct image *i, const struct guestmem *mem, uint64_t gpa,
-                      const uint8_t *data, uint64_t n, struct ferry_err *err)
+static int image_put(const struct image *i, const struct guestmem *mem, uint64_t gpa,
+                     const uint8_t *data, uint64_t n, struct ferry_err *err)
 {
     if (guestmem_write(mem, gpa, data, n))
         return err_set(err, ERANGE,
@@ -132,7 +200,7 @@ static int image_clear(const struct image *i, const struct guestmem *mem, uint64
 
     while (n > 0) {
         uint64_t run = num_min(n, sizeof(zeros));
-        int rc = image_copy(i, mem, gpa, zeros, run, err);
+        int rc = image_put(i, mem, gpa, zeros, run, err);
 
         if (rc)
             return rc;
@@ -159,7 +227,7 @@ static int image_place_segment(const struct image *i, const struct guestmem *mem
     if (offset > i->size_bytes || file_bytes > i->size_bytes - offset || file_bytes > mem_bytes ||
         num_add(gpa, mem_bytes, &end_gpa))
         return err_set(err, ENOEXEC, "%s: an ELF segment reaches outside the file", i->what);
-    rc = image_copy(i, mem, gpa, data + offset, file_bytes, err);
+    rc = image_put(i, mem, gpa, data + offset, file_bytes, err);
     if (!rc)
         rc = image_clear(i, mem, gpa + file_bytes, mem_bytes - file_bytes, err);
     if (rc)
@@ -213,7 +281,7 @@ int image_place(const struct image *i, const struct guestmem *mem, uint64_t raw_
     if (i->size_bytes >= SELFMAG && !memcmp(data, ELFMAG, SELFMAG)) {
         rc = image_place_elf(i, mem, data, ret, err);
     } else {
-        rc = image_copy(i, mem, raw_gpa, data, i->size_bytes, err);
+        rc = image_put(i, mem, raw_gpa, data, i->size_bytes, err);
         if (!rc)
             *ret = (struct image_placed){raw_gpa, raw_gpa + i->size_bytes, raw_gpa};
     }

@@ -21,6 +21,7 @@
 #include <ferry/part.h>
 #include <ferry/ram.h>
 
+#include "vmm/backend/net.h"
 #include "vmm/machine/config.h"
 #include "vmm/machine/thread.h"
 
@@ -58,6 +59,10 @@ struct board_params {
     void (*on_flushed)(void *machine);
     /* The host failed a request; main thread. */
     void (*on_disk_error)(void *machine, const struct virtio_blk_error *error);
+    /* The guest's balloon holds more or less than before; main thread. */
+    void (*on_balloon_change)(void *machine);
+    /* Of netdevs; its arg is the machine. Copied. */
+    struct net_host net_host;
     void *machine;
     /* Said by harts' and disks' threads when they begin; NULL = nothing. */
     thread_begin_fn *thread_begin;
@@ -107,8 +112,25 @@ bool board_reset_begin(struct board *b);
 int board_reset(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
 void board_reset_end(struct board *b);
 
+/*
+ * The guest was started from what may be started again: its vmgenid says so, if it has one. The ID
+ * is random, or that of the options, if they are this host's own.
+ */
+int board_change_generation(struct board *b, bool own_options,
+                            struct ferry_err *err) FERRY_MUST_CHECK;
+/* The ID, as its text is written; false: it has none. */
+bool board_generation(struct board *b, uint8_t ret[16]);
+
+/* The guest has gone elsewhere: peers of netdevs that can be had again are free for it. */
+void board_let_go(struct board *b);
 /* The network cards say where they are now. */
 void board_announce(struct board *b);
+/* How much RAM the guest shall have, and has, without what its balloon holds; false: it has no
+ * balloon. */
+bool board_set_balloon(struct board *b, uint64_t ram_bytes);
+bool board_balloon(struct board *b, uint64_t *ret_ram_bytes);
+/* The power keys of its keyboards; false: there is none that a driver listens to. Harts run. */
+bool board_press_power(struct board *b);
 
 /*
  * Clock, harts and devices in the order of QEMU's sections, then backends and boot images, which
@@ -125,4 +147,7 @@ struct hart *board_hart(const struct board *b, size_t index);
 /* In the order of the config; NULL past the end. */
 struct chardev *board_chardev(const struct board *b, size_t index);
 struct chardev *board_find_chardev(const struct board *b, const char *id);
+/* What monitors[index] of the config is on, which it may share (vmm/backend/chardev_mux.h). */
+struct chardev *board_monitor_line(const struct board *b, size_t index);
 struct block *board_block(const struct board *b, size_t index);
+struct net *board_netdev(const struct board *b, size_t index);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/boot.h"
+#include "vmm/virt/boot.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,11 +14,12 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "vmm/backend/allow.h"
+#include "vmm/config/compat.h"
 #include "vmm/cpu/hart.h"
-#include "vmm/main/compat.h"
-#include "vmm/main/devtree.h"
-#include "vmm/main/image.h"
-#include "vmm/main/memmap.h"
+#include "vmm/dev/vmgenid.h"
+#include "vmm/virt/devtree.h"
+#include "vmm/virt/image.h"
+#include "vmm/virt/memmap.h"
 
 #define BOOT_ALIGN_BYTES          (UINT64_C(2) << 20) /* of kernel and device tree */
 #define BOOT_INITRD_GAP_BYTES_MAX (UINT64_C(512) << 20)
@@ -65,7 +66,8 @@ int boot_new(struct boot **ret, const struct vm_config *config, struct ferry_err
     b->wanted[BOOT_KERNEL] = config->kernel != NULL;
     b->wanted[BOOT_INITRD] = config->initrd != NULL;
     for (int i = 0; i < BOOT_IMAGES; i++)
-        b->images[i] = (struct image){.what = boot_image_names[i], .fd = -1};
+        b->images[i] =
+            (struct image){.what = boot_image_names[i], .kernel = i == BOOT_KERNEL, .fd = -1};
     *ret = b;
     return 0;
 }
@@ -191,6 +193,8 @@ static int boot_place_fdt(const struct boot *b, const struct guestmem *mem, stru
         .isa_string = hart_isa_string,
         .mmu_type = b->compat ? b->compat->mmu_type : hart_mmu_type,
         .bootargs = b->config->append,
+        .vmgenid = vmgenid_of(b->config) != NULL,
+        .pci = config_has_pci(b->config),
         .initrd_start_gpa = l->initrd.start_gpa,
         .initrd_end_gpa = l->initrd.end_gpa,
     };

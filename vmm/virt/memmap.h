@@ -4,12 +4,16 @@
 
 #include <stdint.h>
 
+#include "base/num.h"
+
 #define MEMMAP_MROM_GPA          0x1000u
 #define MEMMAP_MROM_BYTES        0xf000u
 #define MEMMAP_TEST_GPA          0x100000u
 #define MEMMAP_TEST_BYTES        0x1000u
 #define MEMMAP_RTC_GPA           0x101000u
-#define MEMMAP_RTC_BYTES         0x1000u /* in the device tree; fewer are decoded */
+#define MEMMAP_RTC_BYTES         0x1000u   /* in the device tree; fewer are decoded */
+#define MEMMAP_VMGENID_GPA       0x102000u /* not in QEMU's machine */
+#define MEMMAP_VMGENID_BYTES     0x1000u
 #define MEMMAP_CLINT_GPA         0x2000000u
 #define MEMMAP_CLINT_BYTES       0x10000u /* MSWI and MTIMER together */
 #define MEMMAP_MTIMER_GPA        0x2004000u
@@ -28,6 +32,13 @@
 #define MEMMAP_PCI_HIGH_ALIGN    0x400000000ull /* the window above RAM begins at such an address */
 #define MEMMAP_RAM_GPA           0x80000000u
 
-#define MEMMAP_VIRTIO_IRQ 1 /* slot n has source 1 + n */
-#define MEMMAP_UART_IRQ   10
-#define MEMMAP_RTC_IRQ    11
+#define MEMMAP_VIRTIO_IRQ  1 /* slot n has source 1 + n */
+#define MEMMAP_UART_IRQ    10
+#define MEMMAP_RTC_IRQ     11
+#define MEMMAP_VMGENID_IRQ 12
+#define MEMMAP_PCI_IRQ     32 /* INTA; INTB to INTD are the next ones */
+
+static inline uint64_t memmap_pci_high_gpa(uint64_t ram_bytes)
+{
+    return num_align_up(MEMMAP_RAM_GPA + ram_bytes, MEMMAP_PCI_HIGH_ALIGN);
+}

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "vmm/machine/config.h"
-#include "vmm/main/devtree.h"
+#include "vmm/virt/devtree.h"
 
 static const struct devtree_params two_harts = {
     .hart_count = 2,
@@ -16,6 +16,8 @@ static const struct devtree_params two_harts = {
     .isa_string = "rv64imafdc_zicntr_zicsr_sstc",
     .mmu_type = "riscv,sv48",
     .bootargs = "console=ttyS0 quiet",
+    .vmgenid = true,
+    .pci = true,
     .initrd_start_gpa = UINT64_C(0x1a0200000),
     .initrd_end_gpa = UINT64_C(0x1a0300123),
     .rng_seed = {1, 2, 3},
@@ -91,6 +93,21 @@ static void check_bytes(const void *fdt, const char *path, const char *name, con
 #define CHECK_STRINGS(path, name, literal) check_bytes(fdt, path, name, literal, sizeof(literal))
 
 /* The numbers of QEMU's tree for two harts. */
+/* As QEMU's: sixteen pins, each with its source of the PLIC. */
+static void check_interrupt_map(const void *fdt)
+{
+    static const uint32_t sources[16] = {32, 33, 34, 35, 33, 34, 35, 32,
+                                         34, 35, 32, 33, 35, 32, 33, 34};
+    uint32_t cells[16 * 6];
+
+    for (uint32_t i = 0; i < 16; i++) {
+        const uint32_t row[6] = {i / 4 << 11, 0, 0, 1 + i % 4, 5, sources[i]};
+
+        memcpy(&cells[i * 6], row, sizeof(row));
+    }
+    check_cells(fdt, "/soc/pci@30000000", "interrupt-map", cells, 16 * 6);
+}
+
 static void addresses_and_wiring_are_those_of_the_virt_board(void **state)
 {
     const void *fdt = *state;
@@ -114,10 +131,20 @@ static void addresses_and_wiring_are_those_of_the_virt_board(void **state)
     CHECK_CELLS("/soc/serial@10000000", "interrupt-parent", 5);
     CHECK_CELLS("/soc/serial@10000000", "clock-frequency", 3686400);
     CHECK_CELLS("/soc/rtc@101000", "interrupts", 11);
+    CHECK_STRINGS("/soc/vmgenid@102000", "compatible", "microsoft,vmgenid");
+    CHECK_CELLS("/soc/vmgenid@102000", "reg", 0, 0x102000, 0, 0x1000);
+    CHECK_CELLS("/soc/vmgenid@102000", "interrupts", 12);
     CHECK_CELLS("/soc/test@100000", "phandle", 6);
     CHECK_CELLS("/soc/virtio_mmio@10001000", "interrupts", 1);
     CHECK_CELLS("/soc/virtio_mmio@10008000", "interrupts", 8);
     CHECK_CELLS("/soc/virtio_mmio@10008000", "reg", 0, 0x10008000, 0, 0x1000);
+    CHECK_CELLS("/soc/pci@30000000", "reg", 0, 0x30000000, 0, 0x10000000);
+    CHECK_CELLS("/soc/pci@30000000", "bus-range", 0, 0xff);
+    /* The window above 6 GiB of RAM. */
+    CHECK_CELLS("/soc/pci@30000000", "ranges", 0x1000000, 0, 0, 0, 0x3000000, 0, 0x10000, 0x2000000,
+                0, 0x40000000, 0, 0x40000000, 0, 0x40000000, 0x3000000, 4, 0, 4, 0, 4, 0);
+    CHECK_CELLS("/soc/pci@30000000", "interrupt-map-mask", 0x1800, 0, 0, 7);
+    check_interrupt_map(fdt);
     CHECK_CELLS("/poweroff", "value", 0x5555);
     CHECK_CELLS("/poweroff", "regmap", 6);
     CHECK_CELLS("/reboot", "value", 0x7777);
@@ -151,11 +178,15 @@ static void what_is_not_given_is_not_there(void **state)
     int chosen;
 
     params.bootargs = "";
+    params.vmgenid = false;
+    params.pci = false;
     params.initrd_end_gpa = params.initrd_start_gpa;
     fdt = make(&params);
     chosen = fdt_path_offset(fdt, "/chosen");
     assert_null(fdt_getprop(fdt, chosen, "bootargs", NULL));
     assert_null(fdt_getprop(fdt, chosen, "linux,initrd-start", NULL));
+    assert_true(fdt_path_offset(fdt, "/soc/vmgenid@102000") < 0);
+    assert_true(fdt_path_offset(fdt, "/soc/pci@30000000") < 0);
     free(fdt);
 }
 

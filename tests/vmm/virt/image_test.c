@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
-#include "vmm/main/image.h"
+#include "vmm/virt/image.h"
 
 #define RAM       UINT64_C(0x80000000)
 #define RAM_BYTES (UINT64_C(1) << 20)
@@ -69,6 +71,106 @@ static const uint8_t *host(const struct fixture *f, uint64_t gpa)
     return ferry_ram_host(f->region) + (gpa - RAM);
 }
 
+static size_t pack(uint8_t *to, size_t room, const void *data, size_t n)
+{
+    z_stream z = {0};
+
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    z.next_in = (uint8_t *)(uintptr_t)data;
+    z.avail_in = (unsigned)n;
+    z.next_out = to;
+    z.avail_out = (unsigned)room;
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&z);
+    return room - z.avail_out;
+}
+
+static void a_packed_kernel_is_unpacked(void **state)
+{
+    static uint8_t kernel[600 << 10], packed[800 << 10];
+    struct fixture *f = *state;
+    struct image_placed placed;
+    size_t n;
+
+    for (size_t i = 0; i < sizeof(kernel); i++)
+        kernel[i] = (uint8_t)(i * i >> 7 | 1);
+    n = pack(packed, sizeof(packed), kernel, sizeof(kernel));
+    f->image.kernel = true;
+    fill(f, packed, n);
+    assert_int_equal(image_read(&f->image, f->path, RAM_BYTES, &f->err), 0);
+    assert_int_equal(f->image.size_bytes, sizeof(kernel));
+    assert_int_equal(image_place(&f->image, &f->mem, RAM, &placed, &f->err), 0);
+    assert_memory_equal(host(f, RAM), kernel, sizeof(kernel));
+    /* Only a kernel: an initial RAM disk is unpacked by the guest. */
+    f->image.kernel = false;
+    assert_int_equal(image_read(&f->image, f->path, RAM_BYTES, &f->err), 0);
+    assert_int_equal(f->image.size_bytes, n);
+
+    f->image.kernel = true;
+    fill(f, packed, n - 20);
+    assert_int_equal(image_read(&f->image, f->path, RAM_BYTES, &f->err), -EBADMSG);
+    says(f, "its gzip data ends too early");
+    packed[n / 2] ^= 0x55;
+    fill(f, packed, n);
+    assert_int_equal(image_read(&f->image, f->path, RAM_BYTES, &f->err), -EBADMSG);
+    says(f, "damaged");
+    /* What unpacks to more than there is room for is not unpacked to its end. */
+    memset(kernel, 1, sizeof(kernel));
+    n = pack(packed, sizeof(packed), kernel, sizeof(kernel));
+    fill(f, packed, n);
+    assert_int_equal(image_read(&f->image, f->path, RAM_BYTES / 2, &f->err), -EFBIG);
+    says(f, "larger than the guest's memory");
+}
+
+static void what_is_no_kernel_is_named(void **state)
+{
+    static const struct {
+        size_t offset;
+        const char *magic;
+        size_t bytes;
+        const char *says; /* NULL: taken */
+    } cases[] = {
+#define AT(offset, magic, says) {offset, magic, sizeof(magic) - 1, says}
+        AT(4, "zimg", "EFI zboot image"),
+        AT(0, "\x28\xb5\x2f\xfd", "packed with zstd; unpack it first"),
+        AT(0,
+           "\xfd"
+           "7zXZ",
+           "packed with xz"),
+        AT(56, "ARM\x64", "a kernel for arm64; a kernel for riscv64 was expected"),
+        AT(514, "HdrS", "a kernel for x86"),
+        AT(0, "QFI\xfb", "a qcow2 disk image; that is a disk: give it to -drive"),
+        AT(0, "070701", "give it to -initrd"),
+        AT(0, "\0\0", "it does not begin with an instruction"),
+        AT(0, "\xff\xff", "it does not begin with an instruction"),
+        AT(56, "RSC\x05", NULL),
+        AT(0, "\x17\x05\0\0", NULL),
+        AT(0,
+           "\x7f"
+           "ELF",
+           NULL),
+#undef AT
+    };
+    struct fixture *f = *state;
+    uint8_t data[2048];
+
+    f->image.kernel = true;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        memset(data, 0x13, sizeof(data));
+        memcpy(data + cases[i].offset, cases[i].magic, cases[i].bytes);
+        fill(f, data, sizeof(data));
+        assert_int_equal(image_read(&f->image, f->path, RAM_BYTES, &f->err),
+                         cases[i].says ? -ENOEXEC : 0);
+        if (cases[i].says)
+            says(f, cases[i].says);
+    }
+    fill(f, "#!/bin/sh\necho\n", 15);
+    assert_int_equal(image_read(&f->image, f->path, RAM_BYTES, &f->err), -ENOEXEC);
+    says(f, "it is text");
+    f->image.kernel = false;
+    assert_int_equal(image_read(&f->image, f->path, RAM_BYTES, &f->err), 0);
+}
+
 static void a_raw_file_goes_where_it_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -97,7 +199,6 @@ static void files_that_cannot_be_are_refused(void **state)
     says(f, "is empty");
     fill(f, "hello", 5);
     assert_int_equal(image_read(&f->image, f->path, 4, &f->err), -EFBIG);
-    assert_int_equal(image_read(&f->image, "/tmp", RAM_BYTES, &f->err), -EISDIR);
     assert_int_equal(f->image.fd, -1);
 }
 
@@ -216,11 +317,33 @@ static void an_unsound_elf_file_is_refused(void **state)
 
 #define IN_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* Nobody waits for a writer, or is told that "it is empty". */
+static void test_what_is_no_file(void **state)
+{
+    struct fixture *f = *state;
+    char path[sizeof(f->path) + 5];
+
+    snprintf(path, sizeof(path), "%s.fifo", f->path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(image_read(&f->image, path, RAM_BYTES, &f->err), -EINVAL);
+    assert_non_null(strstr(f->err.text, ".fifo\" is a FIFO, a regular file was expected"));
+    unlink(path);
+    assert_int_equal(image_read(&f->image, "/dev/null", RAM_BYTES, &f->err), -EINVAL);
+    assert_non_null(strstr(f->err.text, "is a device"));
+    assert_int_equal(image_read(&f->image, "/tmp", RAM_BYTES, &f->err), -EINVAL);
+    assert_non_null(strstr(f->err.text, "is a directory"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FIXTURE(a_raw_file_goes_where_it_is_told), IN_FIXTURE(files_that_cannot_be_are_refused),
-        IN_FIXTURE(only_a_sealed_memfd_is_adopted),   IN_FIXTURE(an_elf_file_goes_where_it_says),
+        IN_FIXTURE(a_packed_kernel_is_unpacked),
+        IN_FIXTURE(what_is_no_kernel_is_named),
+        IN_FIXTURE(a_raw_file_goes_where_it_is_told),
+        IN_FIXTURE(files_that_cannot_be_are_refused),
+        IN_FIXTURE(only_a_sealed_memfd_is_adopted),
+        IN_FIXTURE(an_elf_file_goes_where_it_says),
+        IN_FIXTURE(test_what_is_no_file),
         IN_FIXTURE(an_unsound_elf_file_is_refused),
     };
 

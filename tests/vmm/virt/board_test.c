@@ -18,10 +18,10 @@
 #include "lib/wire/stream_out.h"
 #include "lib/wire/vm_load.h"
 #include "tests/golden/qemu_virt.h"
+#include "vmm/config/options.h"
 #include "vmm/machine/clock.h"
 #include "vmm/machine/loop.h"
-#include "vmm/main/board.h"
-#include "vmm/main/options.h"
+#include "vmm/virt/board.h"
 
 #define RAM UINT64_C(0x80000000)
 #define MS  INT64_C(1000000)
@@ -264,7 +264,7 @@ static void a_reset_starts_the_same_images_anew(void **state)
     uint8_t tree[4096];
 
     BUILD(f, "-m", "64", "-serial", "null", "-bios", path, "-kernel",
-          file(f, "kernel", "kernel!", 7));
+          file(f, "kernel", "\1kernel", 7));
     assert_int_equal(board_open(f->board, &f->err), 0);
     unlink(path);
     resume_parts(f);
@@ -279,7 +279,7 @@ static void a_reset_starts_the_same_images_anew(void **state)
     board_reset_end(f->board);
     assert_int_equal(guest_clock_ns(board_clock(f->board)), 0);
     assert_memory_equal(ram(f), firmware, sizeof(firmware));
-    assert_memory_equal(ram(f) + (2u << 20), "kernel!", 7);
+    assert_memory_equal(ram(f) + (2u << 20), "\1kernel", 7);
     /* The same tree but for the seed of the guest's random numbers. */
     assert_memory_equal(tree, ram(f) + (62u << 20), 40);
     assert_memory_not_equal(tree, ram(f) + (62u << 20), sizeof(tree));
@@ -298,8 +298,9 @@ static void images_that_do_not_fit_are_refused(void **state)
 {
     struct fixture *f = *state;
     const char *fw = firmware_file(f);
-    const char *kernel = file(f, "kernel", NULL, 40u << 20);
+    const char *kernel = file(f, "kernel", "\1kernel", 7);
 
+    assert_int_equal(truncate(kernel, 40 << 20), 0);
     BUILD(f, "-m", "64", "-serial", "null", "-bios", "/nowhere/fw");
     refuses(f, "firmware \"/nowhere/fw\"");
     BUILD(f, "-m", "32", "-serial", "null", "-bios", fw, "-kernel", kernel);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* struct board from the inside: how it is made (board_build.c), what it does then (board.c). Others
+ * include board.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ferry/err.h>
+
+#include "vmm/backend/backends.h"
+#include "vmm/dev/dev.h"
+#include "vmm/dev/vmgenid.h"
+#include "vmm/machine/bus.h"
+#include "vmm/machine/guestmem.h"
+#include "vmm/virt/board.h"
+
+struct board {
+    struct board_params params;
+    const struct vm_config *config;
+    const struct compat *compat; /* NULL: none */
+
+    struct ferry_ram *ram;
+    struct guestmem mem;
+    struct machine_lock lock;
+    struct bus bus;
+    struct guest_clock *clock;
+    struct dev_env env;
+
+    struct hart *harts[CONFIG_HARTS_MAX];
+    size_t hart_count;
+    struct backends backends;
+    struct bell *flushed; /* a worker has flushed an image for a move */
+    struct boot *boot;
+    struct dev **devices; /* owned, and the array; in the order of QEMU's sections */
+    size_t device_count;
+    bool running; /* as far as start and stop are concerned */
+    bool held;    /* ... but a reset is under way */
+};
+
+/* Everything that a board has, by its config; nothing is opened. What there is after a failure
+ * board_free() frees. */
+int board_build(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/* The file of the config's RAM, if it has one. */
+int board_open_file(struct board *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/* As a cold boot finds harts and devices. */
+void board_power_on(struct board *b);
+/* Of a vmgenid: random, or the one that this host's command line gives. */
+int board_choose_guid(const struct board *b, bool own_options, uint8_t guid[VMGENID_BYTES],
+                      struct ferry_err *err) FERRY_MUST_CHECK;

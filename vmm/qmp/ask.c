@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mail.h"
 #include "base/own.h"
@@ -19,6 +20,7 @@ struct ask {
     struct qmp_call *call;
     int mail; /* owned */
     struct loop_watch *watch;
+    struct loop_timer *patience;
     bool heard;        /* who was asked has the words */
     bool words_unread; /* they are in the client's connection until then */
     bool until_opened;
@@ -38,6 +40,8 @@ void ask_free(struct ask *a)
         return;
     if (a->watch)
         loop_watch_free(a->watch);
+    if (a->patience)
+        loop_timer_free(a->patience);
     own_close_fd(&a->mail);
     if (a->free_arg)
         a->free_arg(a->arg);
@@ -65,6 +69,14 @@ static void finish(struct ask *a, const struct ferry_err *why)
         qmp_call_finish(call, rc, NULL, &err);
 }
 
+static void words_done(struct ask *a, enum session_words what)
+{
+    a->heard = true;
+    loop_timer_set(a->patience, INT64_MAX);
+    if (a->words_unread && a->call->session)
+        session_words_done(a->call->session, what);
+}
+
 /* The client's words are used up, or still there. */
 static int hear_of_words(struct ask *a, struct ferry_err *err)
 {
@@ -73,16 +85,29 @@ static int hear_of_words(struct ask *a, struct ferry_err *err)
 
     if (rc == -EAGAIN)
         return rc;
-    a->heard = true;
     if (!rc) {
         rc = m.kind == MAIL_HEARD ? 0 : err_set(err, EPROTO, "the supervisor did not listen");
         mail_free(&m);
     }
-    if (a->words_unread && a->call->session)
-        session_words_done(a->call->session, rc == 0        ? SESSION_WORDS_READ
-                                             : rc == -EPIPE ? SESSION_WORDS_LOST
-                                                            : SESSION_WORDS_UNREAD);
+    words_done(a, rc == 0        ? SESSION_WORDS_READ
+                  : rc == -EPIPE ? SESSION_WORDS_LOST
+                                 : SESSION_WORDS_UNREAD);
     return rc;
+}
+
+/* Hanging up is what keeps it from being done when the supervisor goes on. */
+static void patience_is_over(void *arg)
+{
+    struct ask *a = arg;
+    struct ferry_err err;
+
+    err_set(&err, ETIMEDOUT,
+            "the supervisor of this VM (its first process) has not listened for %d s, and nothing "
+            "was done: if it is stopped, 'kill -CONT' lets it go on",
+            (int)(ASK_PATIENCE_NS / 1000000000));
+    own_close_fd(&a->mail);
+    words_done(a, SESSION_WORDS_UNREAD);
+    finish(a, &err);
 }
 
 static void mail_came(void *arg, short revents)
@@ -144,15 +169,23 @@ int ask_begin(struct qmp_call *call, const struct ask_params *params, struct fer
     if (call->session)
         a->words_unread = session_words(call->session, &client, &words_bytes);
     rc = env->ask(env->ask_arg, words, client, words_bytes, &a->mail, err);
-    if (!rc)
+    if (!rc && a->words_unread)
+        session_words_asked(call->session);
+    if (!rc) {
         rc = loop_watch_new(&a->watch, monitor_loop(call->monitor), a->mail, POLLIN, mail_came, a,
                             err);
+        if (!rc)
+            rc =
+                loop_timer_new(&a->patience, monitor_loop(call->monitor), patience_is_over, a, err);
+        /* Who was asked may read them at any time; nobody would hear of it. */
+        if (rc < 0 && a->words_unread)
+            session_words_done(call->session, SESSION_WORDS_LOST);
+    }
     if (rc < 0) {
         ask_free(a);
         return rc;
     }
-    if (a->words_unread)
-        session_words_asked(call->session);
+    loop_timer_set(a->patience, clock_monotonic_ns() + ASK_PATIENCE_NS);
     call->ask = a;
     return QMP_DEFERRED;
 }

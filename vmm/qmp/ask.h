@@ -8,6 +8,9 @@
 
 #include "vmm/qmp/command.h"
 
+/* Who was asked has to listen in that time; what it then does takes as long as it takes. */
+#define ASK_PATIENCE_NS (INT64_C(10) * 1000000000)
+
 struct ask;
 
 /*

@@ -34,7 +34,8 @@ struct held_message {
 };
 
 struct qmp_client {
-    int fd; /* owned */
+    int fd;        /* owned */
+    int interrupt; /* loan; -1 = none */
     struct json_budget budget;
     struct json_in *json;
     uint8_t in[65536];
@@ -66,16 +67,19 @@ static int poll_ms(int64_t deadline_ns)
                                            : INT32_MAX;
 }
 
-/* Until fd is ready for events; -ETIMEDOUT. */
+/* Until fd is ready for events; -ETIMEDOUT, -EINTR. */
 static int client_wait(struct qmp_client *c, short events, int64_t deadline_ns,
                        struct ferry_err *err)
 {
     for (;;) {
-        struct pollfd p = {.fd = c->fd, .events = events};
-        int n = poll(&p, 1, poll_ms(deadline_ns));
+        struct pollfd p[2] = {{.fd = c->fd, .events = events},
+                              {.fd = c->interrupt, .events = POLLIN}};
+        int n = poll(p, 2, poll_ms(deadline_ns));
 
-        if (n > 0)
+        if (n > 0 && p[0].revents)
             return 0;
+        if (n > 0)
+            return err_set(err, EINTR, "the monitor has not answered yet");
         if (n < 0 && errno != EINTR)
             return err_sys(err, errno, "waiting for the monitor");
         if (n == 0 && clock_monotonic_ns() >= deadline_ns)
@@ -282,7 +286,7 @@ int qmp_client_new(struct qmp_client **ret, const char *path, int64_t timeout_ns
 
     if (!c)
         return err_set(err, ENOMEM, "no memory for a monitor's client");
-    c->fd = -1;
+    c->fd = c->interrupt = -1;
     c->budget.max_bytes = CLIENT_MEMORY_MAX_BYTES;
     c->json = json_in_new(&c->budget);
     rc = c->json ? client_connect(c, path, timeout_ns, err)
@@ -311,6 +315,11 @@ void qmp_client_free(struct qmp_client *c)
     free(c);
 }
 
+void qmp_client_set_interrupt(struct qmp_client *c, int fd)
+{
+    c->interrupt = fd;
+}
+
 struct json_object *qmp_client_greeting(const struct qmp_client *c)
 {
     return c->greeting;
@@ -325,22 +334,13 @@ int qmp_client_request(struct qmp_client *c, struct json_object *request, int64_
     return rc < 0 ? rc : client_reply(c, deadline_ns, ret, err);
 }
 
-int qmp_client_execute(struct qmp_client *c, const char *command, struct json_object *args,
-                       int64_t timeout_ns, struct json_object **ret, struct ferry_err *err)
+static int client_result(struct qmp_client *c, int64_t deadline_ns, struct json_object **ret,
+                         struct ferry_err *err)
 {
-    struct json_object *request = json_object_new_object(), *reply, *error;
-    int64_t deadline_ns = deadline_of(timeout_ns);
+    struct json_object *reply, *error;
     const char *desc;
-    int rc;
+    int rc = client_own_reply(c, deadline_ns, &reply, err);
 
-    json_put_str(request, "execute", command);
-    json_put_int(request, "id", ++c->last_id);
-    if (args)
-        json_put(request, "arguments", json_object_get(args));
-    rc = client_send(c, request, deadline_ns, err);
-    json_object_put(request);
-    if (!rc)
-        rc = client_own_reply(c, deadline_ns, &reply, err);
     if (rc < 0)
         return rc;
     if (json_object_object_get_ex(reply, "return", ret)) {
@@ -353,6 +353,28 @@ int qmp_client_execute(struct qmp_client *c, const char *command, struct json_ob
     }
     json_object_put(reply);
     return rc;
+}
+
+int qmp_client_execute(struct qmp_client *c, const char *command, struct json_object *args,
+                       int64_t timeout_ns, struct json_object **ret, struct ferry_err *err)
+{
+    struct json_object *request = json_object_new_object();
+    int64_t deadline_ns = deadline_of(timeout_ns);
+    int rc;
+
+    json_put_str(request, "execute", command);
+    json_put_int(request, "id", ++c->last_id);
+    if (args)
+        json_put(request, "arguments", json_object_get(args));
+    rc = client_send(c, request, deadline_ns, err);
+    json_object_put(request);
+    return rc < 0 ? rc : client_result(c, deadline_ns, ret, err);
+}
+
+int qmp_client_wait(struct qmp_client *c, int64_t timeout_ns, struct json_object **ret,
+                    struct ferry_err *err)
+{
+    return client_result(c, deadline_of(timeout_ns), ret, err);
 }
 
 int qmp_client_event(struct qmp_client *c, int64_t timeout_ns, struct json_object **ret,

@@ -20,6 +20,8 @@ struct qmp_client;
 int qmp_client_new(struct qmp_client **ret, const char *path, int64_t timeout_ns,
                    struct ferry_err *err) FERRY_MUST_CHECK;
 void qmp_client_free(struct qmp_client *c);
+/* Give up waiting, with -EINTR, while that fd is readable; a loan, -1 = none. */
+void qmp_client_set_interrupt(struct qmp_client *c, int fd);
 /* The greeting's "QMP" member: version and capabilities. A loan. */
 struct json_object *qmp_client_greeting(const struct qmp_client *c);
 
@@ -32,6 +34,9 @@ struct json_object *qmp_client_greeting(const struct qmp_client *c);
 int qmp_client_execute(struct qmp_client *c, const char *command, struct json_object *args,
                        int64_t timeout_ns, struct json_object **ret,
                        struct ferry_err *err) FERRY_MUST_CHECK;
+/* The same, without a command: that of the last one, whose wait was given up with -EINTR. */
+int qmp_client_wait(struct qmp_client *c, int64_t timeout_ns, struct json_object **ret,
+                    struct ferry_err *err) FERRY_MUST_CHECK;
 /* A whole request, as a person writes it; *ret is the whole reply, be it an error. */
 int qmp_client_request(struct qmp_client *c, struct json_object *request, int64_t timeout_ns,
                        struct json_object **ret, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -29,25 +29,41 @@ extern const struct qmp_type qmp_type_status, qmp_type_run_state, qmp_type_shutd
 /* cmd_machine.c: what the VM is. */
 QMP_HANDLER(qmp_run_query_name);
 QMP_HANDLER(qmp_run_query_uuid);
+QMP_HANDLER(qmp_run_query_vm_generation_id);
 QMP_HANDLER(qmp_run_query_target);
 QMP_HANDLER(qmp_run_query_kvm);
 QMP_HANDLER(qmp_run_query_cpus_fast);
 QMP_HANDLER(qmp_run_query_memory_size_summary);
 QMP_HANDLER(qmp_run_query_chardev);
-extern const struct qmp_type qmp_type_name, qmp_type_uuid, qmp_type_target, qmp_type_kvm;
-extern const struct qmp_type qmp_type_cpu_list, qmp_type_memory_size, qmp_type_chardev_list;
+QMP_HANDLER(qmp_run_chardev_disconnect);
+extern const struct qmp_type qmp_type_name, qmp_type_uuid, qmp_type_guid, qmp_type_target,
+    qmp_type_kvm;
+extern const struct qmp_type qmp_type_cpu_list, qmp_type_memory_size, qmp_type_chardev_list,
+    qmp_type_chardev_disconnect_args;
 
 /* cmd_block.c */
 QMP_HANDLER(qmp_run_query_block);
 extern const struct qmp_type qmp_type_block_list, qmp_type_io_error_data;
-struct config_device;
+struct config_disk;
 struct vm_config;
 /* The disk that shows a drive to the guest; NULL: none. */
-const struct config_device *qmp_find_disk(const struct vm_config *config, const char *drive);
+const struct config_disk *qmp_find_disk(const struct vm_config *config, const char *drive);
 /* Its name in QEMU's tree of objects, "" without an id; a string, the caller's. */
-struct json_object *qmp_disk_path(const struct config_device *disk);
+struct json_object *qmp_disk_path(const struct config_disk *disk);
 /* An error can stop the guest: only then there is a status to look at. */
-bool qmp_disk_has_status(const struct config_device *disk);
+bool qmp_disk_has_status(const struct config_disk *disk);
+
+/* cmd_net.c */
+QMP_HANDLER(qmp_run_netdevs);
+QMP_HANDLER(qmp_run_set_link);
+extern const struct qmp_type qmp_type_netdev_list, qmp_type_set_link_args;
+extern const struct qmp_type qmp_type_netdev_connected_data, qmp_type_netdev_disconnected_data;
+
+/* cmd_device.c */
+QMP_HANDLER(qmp_run_device_list_properties);
+QMP_HANDLER(qmp_run_qom_list_types);
+extern const struct qmp_type qmp_type_typename_args, qmp_type_property_list;
+extern const struct qmp_type qmp_type_qom_list_types_args, qmp_type_object_type_list;
 
 /* cmd_hmp.c */
 QMP_HANDLER(qmp_run_human);
@@ -79,6 +95,8 @@ QMP_HANDLER(qmp_run_migrate_pause);
 QMP_HANDLER(qmp_run_migrate_recover);
 extern const struct qmp_type qmp_type_migrate_recover_args;
 extern const struct qmp_type qmp_type_migrate_args, qmp_type_migrate_incoming_args;
+/* Of a command about a migration that may have a name. */
+extern const struct qmp_type qmp_type_job_args;
 extern const struct qmp_type qmp_type_migrate_continue_args, qmp_type_migrate_check_args;
 extern const struct qmp_type qmp_type_socket_address;
 
@@ -96,6 +114,9 @@ QMP_HANDLER(qmp_run_migration_threads);
 extern const struct qmp_type qmp_type_migration_threads;
 QMP_HANDLER(qmp_run_update);
 QMP_HANDLER(qmp_run_ledger);
+/* What qmp_run_update() answers, in the process that runs the VM then. */
+int qmp_report_update(struct qmp_call *call, struct json_object **ret, struct ferry_err *err);
+extern const struct qmp_type qmp_type_updated_data;
 QMP_HANDLER(qmp_run_migrate_ledger);
 extern const struct qmp_type qmp_type_migration_info, qmp_type_migration_status_data;
 extern const struct qmp_type qmp_type_update_args, qmp_type_ledger;
@@ -107,6 +128,17 @@ QMP_HANDLER(qmp_run_calc_dirty_rate);
 QMP_HANDLER(qmp_run_query_dirty_rate);
 extern const struct qmp_type qmp_type_calc_dirty_rate_args, qmp_type_query_dirty_rate_args;
 extern const struct qmp_type qmp_type_dirty_rate;
+
+/* cmd_balloon.c */
+QMP_HANDLER(qmp_run_balloon);
+QMP_HANDLER(qmp_run_query_balloon);
+extern const struct qmp_type qmp_type_balloon_args, qmp_type_balloon_info;
+/* BALLOON_CHANGE, not more than once a second: the last one counts. */
+struct balloon_events;
+int balloon_events_new(struct balloon_events **ret, struct monitor *m,
+                       struct ferry_err *err) FERRY_MUST_CHECK;
+void balloon_events_free(struct balloon_events *b);
+void balloon_events_changed(struct balloon_events *b);
 
 /* What the commands keep between calls: the monitor's state (monitor_state). */
 struct qmp_state;

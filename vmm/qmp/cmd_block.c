@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "vmm/backend/block.h"
+#include "vmm/machine/device_kind.h"
 #include "vmm/machine/vm.h"
 #include "vmm/qmp/cmd.h"
 #include "vmm/qmp/json_build.h"
@@ -90,27 +91,28 @@ static struct json_object *inserted_info(const struct block *b, const struct con
     return info;
 }
 
-const struct config_device *qmp_find_disk(const struct vm_config *config, const char *drive)
+const struct config_disk *qmp_find_disk(const struct vm_config *config, const char *drive)
 {
     for (size_t i = 0; i < config->device_count; i++) {
-        const struct config_device *d = &config->devices[i];
+        const struct config_disk *d = config_disk_of(config->devices[i]);
 
-        if (d->type == CONFIG_DEVICE_BLK && d->backend && !strcmp(d->backend, drive))
+        if (d && !strcmp(d->virtio.device.backend, drive))
             return d;
     }
     return NULL;
 }
 
-struct json_object *qmp_disk_path(const struct config_device *disk)
+struct json_object *qmp_disk_path(const struct config_disk *disk)
 {
     char path[128] = "";
 
-    if (disk && disk->id)
-        snprintf(path, sizeof(path), "/machine/peripheral/%s/virtio-backend", disk->id);
+    if (disk && disk->virtio.device.id)
+        snprintf(path, sizeof(path), "/machine/peripheral/%s/virtio-backend",
+                 disk->virtio.device.id);
     return json_object_new_string(path);
 }
 
-bool qmp_disk_has_status(const struct config_device *disk)
+bool qmp_disk_has_status(const struct config_disk *disk)
 {
     return disk->on_read_error == CONFIG_ON_ERROR_STOP ||
            disk->on_write_error == CONFIG_ON_ERROR_STOP ||
@@ -122,11 +124,11 @@ static struct json_object *drive_info(const struct block *b, const struct vm_con
 {
     static const char *const statuses[] = {
         [BLOCK_IO_OK] = "ok", [BLOCK_IO_FAILED] = "failed", [BLOCK_IO_NOSPACE] = "nospace"};
-    const struct config_device *disk = qmp_find_disk(config, drive->id);
+    const struct config_disk *disk = qmp_find_disk(config, drive->id);
     struct json_object *info = json_object_new_object();
 
     json_put_str(info, "device", drive->id);
-    if (disk && disk->id)
+    if (disk && disk->virtio.device.id)
         json_put(info, "qdev", qmp_disk_path(disk));
     if (disk && qmp_disk_has_status(disk))
         json_put_str(info, "io-status", statuses[block_io_status(b)]);

@@ -112,7 +112,7 @@ QMP_HANDLER(qmp_run_query_fdsets)
             json_put_int(one, "fdset-id", current);
             json_append(*ret, one);
         }
-        json_put_int(info, "fd", member.fd);
+        json_put_int(info, "fd", member.number);
         if (member.opaque)
             json_put_str(info, "opaque", member.opaque);
         json_append(fds, info);

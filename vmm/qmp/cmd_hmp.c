@@ -86,6 +86,48 @@ static int hmp_info_parameters(struct qmp_call *call, const char *const *words, 
     return 0;
 }
 
+static int hmp_info_network(struct qmp_call *call, const char *const *words, struct buf *out,
+                            struct ferry_err *err)
+{
+    hmp_print_network(out, monitor_env(call->monitor));
+    return 0;
+}
+
+static int hmp_info_balloon(struct qmp_call *call, const char *const *words, struct buf *out,
+                            struct ferry_err *err)
+{
+    return hmp_print_balloon(out, monitor_env(call->monitor), err);
+}
+
+static int hmp_balloon(struct qmp_call *call, const char *const *words, struct buf *out,
+                       struct ferry_err *err)
+{
+    OWN(object_free) struct json_object *args = json_object_new_object();
+    uint64_t bytes;
+
+    if (hmp_parse_size(words[0], UINT64_C(1) << 20, &bytes) < 0 || bytes > INT64_MAX) {
+        buf_str(out, "balloon: a size was expected\r\n");
+        return -EINVAL;
+    }
+    json_put_uint(args, "value", bytes);
+    return run_quietly(call, qmp_run_balloon, args, err);
+}
+
+static int hmp_set_link(struct qmp_call *call, const char *const *words, struct buf *out,
+                        struct ferry_err *err)
+{
+    OWN(object_free) struct json_object *args = json_object_new_object();
+    bool up = !strcmp(words[1], "on");
+
+    if (!up && strcmp(words[1], "off")) {
+        buf_str(out, "Expected 'on' or 'off'\r\n");
+        return -EINVAL;
+    }
+    json_put_str(args, "name", words[0]);
+    json_put_bool(args, "up", up);
+    return run_quietly(call, qmp_run_set_link, args, err);
+}
+
 static int hmp_migrate(struct qmp_call *call, const char *const *words, struct buf *out,
                        struct ferry_err *err)
 {
@@ -170,6 +212,10 @@ static const struct hmp_command {
     {"info", "migrate_capabilities", "", "show current migration capabilities",
      hmp_info_capabilities, 0},
     {"info", "migrate_parameters", "", "show current migration parameters", hmp_info_parameters, 0},
+    {"info", "balloon", "", "show balloon information", hmp_info_balloon, 0},
+    {"info", "network", "", "show the network state", hmp_info_network, 0},
+    {NULL, "balloon", "target", "request VM to change its memory allocation (in MB)", hmp_balloon,
+     1},
     {NULL, "cont", "", "resume emulation", hmp_cont, 0},
     {NULL, "migrate", "[-d] [-r] uri", "migrate to URI (-d: do not wait; -r: resume)", hmp_migrate,
      HMP_WORDS_MAX},
@@ -178,6 +224,8 @@ static const struct hmp_command {
      hmp_set_capability, 2},
     {NULL, "migrate_set_parameter", "parameter value", "set a parameter of migrations",
      hmp_set_parameter, 2},
+    {NULL, "set_link", "name on|off", "change the link status of a network adapter", hmp_set_link,
+     2},
     {NULL, "stop", "", "stop emulation", hmp_stop, 0},
 };
 #define HMP_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -69,10 +69,25 @@ static const struct qmp_type channel = {
     QMP_MEMBERS({"channel-type", &channel_type}, {"addr", &migration_address})};
 static const struct qmp_type channel_list = {.kind = QMP_KIND_ARRAY, .element = &channel};
 
+/* For more than one client: what it wants of a move is not changed, and not asked for, by another.
+ */
+static const struct qmp_type settings = {
+    .name = "FerryMigrationSettings",
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"capabilities", &qmp_type_capability_list, true},
+                {"parameters", &qmp_type_parameters, true})};
+#define JOB_MEMBERS                       \
+    {"ferry-job", &qmp_str, true},        \
+    {                                     \
+        "ferry-settings", &settings, true \
+    }
+
 const struct qmp_type qmp_type_migrate_args = {
     .kind = QMP_KIND_OBJECT,
     QMP_MEMBERS({"uri", &qmp_str, true}, {"channels", &channel_list, true},
-                {"detach", &qmp_bool, true}, {"resume", &qmp_bool, true})};
+                {"detach", &qmp_bool, true}, {"resume", &qmp_bool, true}, JOB_MEMBERS)};
+const struct qmp_type qmp_type_job_args = {.kind = QMP_KIND_OBJECT,
+                                           QMP_MEMBERS({"ferry-job", &qmp_str, true})};
 const struct qmp_type qmp_type_migrate_incoming_args = {
     .kind = QMP_KIND_OBJECT,
     QMP_MEMBERS({"uri", &qmp_str, true}, {"channels", &channel_list, true},
@@ -84,14 +99,9 @@ const struct qmp_type qmp_type_migrate_recover_args = {.kind = QMP_KIND_OBJECT,
                                                        QMP_MEMBERS({"uri", &qmp_str})};
 const struct qmp_type qmp_type_migrate_check_args = {
     .kind = QMP_KIND_OBJECT,
-    QMP_MEMBERS({"uri", &qmp_str, true}, {"channels", &channel_list, true})};
+    QMP_MEMBERS({"uri", &qmp_str, true}, {"channels", &channel_list, true}, JOB_MEMBERS)};
 
 /* --- Addresses --- */
-
-static void address_freep(struct ferry_address **a)
-{
-    ferry_address_free(*a);
-}
 
 /* What an InetSocketAddress can ask for and a connection of ferry's does not do. */
 static int check_inet(struct json_object *addr, struct ferry_err *err)
@@ -285,21 +295,57 @@ static int journey_begin(struct qmp_call *call, const char *command, struct json
     return ask_begin(call, &params, err);
 }
 
+/* --- Jobs --- */
+
+/* Nothing of them is changed while another one runs. */
+static int apply_settings(struct qmp_call *call, struct json_object *args, struct ferry_err *err)
+{
+    struct json_object *wanted = qmp_get(args, "ferry-settings"), *ignored = NULL;
+    struct json_object *parameters = qmp_get(wanted, "parameters");
+    int rc = 0;
+
+    if (wanted)
+        rc = migration_may_start(monitor_env(call->monitor)->migration, err);
+    if (!rc && qmp_get(wanted, "capabilities"))
+        rc = qmp_run_set_capabilities(call, wanted, &ignored, err);
+    if (!rc && parameters)
+        rc = qmp_run_set_parameters(call, parameters, &ignored, err);
+    json_object_put(ignored);
+    return rc;
+}
+
+/* rc: of its beginning. */
+static int name_job(struct qmp_call *call, struct json_object *args, int rc)
+{
+    const char *name = qmp_get_str(args, "ferry-job");
+
+    if (!rc && name)
+        migration_name_job(monitor_env(call->monitor)->migration, name);
+    return rc;
+}
+
 /* --- Commands --- */
 
+/* Again, as somebody may have changed them while this one's way was opened. */
 static int go_migrate(struct qmp_call *call, struct json_object *args,
                       struct ferry_address *address, struct ferry_err *err)
 {
-    return migration_start(monitor_env(call->monitor)->migration, address,
-                           qmp_get_bool(args, "resume", false), err);
+    int rc = apply_settings(call, args, err);
+
+    if (!rc)
+        rc = migration_start(monitor_env(call->monitor)->migration, address,
+                             qmp_get_bool(args, "resume", false), err);
+    return name_job(call, args, rc);
 }
 
 QMP_HANDLER(qmp_run_migrate)
 {
     struct migration *m = monitor_env(call->monitor)->migration;
-    OWN(address_freep) struct ferry_address *address = NULL;
+    OWN(ferry_address_freep) struct ferry_address *address = NULL;
     int rc = call_address(args, false, &address, err);
 
+    if (!rc)
+        rc = apply_settings(call, args, err);
     if (!rc)
         rc = migration_may_go(m, address, qmp_get_bool(args, "resume", false), false, err);
     return rc < 0 ? rc : journey_begin(call, "migrate", args, &address, true, go_migrate, err);
@@ -319,7 +365,7 @@ static int go_incoming(struct qmp_call *call, struct json_object *args,
 QMP_HANDLER(qmp_run_migrate_incoming)
 {
     struct migration *m = monitor_env(call->monitor)->migration;
-    OWN(address_freep) struct ferry_address *address = NULL;
+    OWN(ferry_address_freep) struct ferry_address *address = NULL;
     int rc = migration_may_listen(m, err);
 
     if (!rc)
@@ -343,17 +389,21 @@ static void check_done(void *arg, int result, const struct ferry_err *err)
 static int go_check(struct qmp_call *call, struct json_object *args, struct ferry_address *address,
                     struct ferry_err *err)
 {
-    int rc = migration_check(monitor_env(call->monitor)->migration, address, check_done, call, err);
+    int rc = apply_settings(call, args, err);
 
+    if (!rc)
+        rc = migration_check(monitor_env(call->monitor)->migration, address, check_done, call, err);
     return rc < 0 ? rc : QMP_DEFERRED;
 }
 
 QMP_HANDLER(qmp_run_migrate_check)
 {
     struct migration *m = monitor_env(call->monitor)->migration;
-    OWN(address_freep) struct ferry_address *address = NULL;
+    OWN(ferry_address_freep) struct ferry_address *address = NULL;
     int rc = call_address(args, false, &address, err);
 
+    if (!rc)
+        rc = apply_settings(call, args, err);
     if (!rc)
         rc = migration_may_go(m, address, false, true, err);
     return rc < 0 ? rc
@@ -363,15 +413,21 @@ QMP_HANDLER(qmp_run_migrate_check)
 static int go_snapshot(struct qmp_call *call, struct json_object *args,
                        struct ferry_address *address, struct ferry_err *err)
 {
-    return migration_snapshot(monitor_env(call->monitor)->migration, address, err);
+    int rc = apply_settings(call, args, err);
+
+    if (!rc)
+        rc = migration_snapshot(monitor_env(call->monitor)->migration, address, err);
+    return name_job(call, args, rc);
 }
 
 QMP_HANDLER(qmp_run_snapshot)
 {
     struct migration *m = monitor_env(call->monitor)->migration;
-    OWN(address_freep) struct ferry_address *address = NULL;
+    OWN(ferry_address_freep) struct ferry_address *address = NULL;
     int rc = call_address(args, false, &address, err);
 
+    if (!rc)
+        rc = apply_settings(call, args, err);
     if (!rc)
         rc = migration_may_go(m, address, false, false, err);
     return rc < 0 ? rc
@@ -385,7 +441,12 @@ QMP_HANDLER(qmp_run_override_fence)
 
 QMP_HANDLER(qmp_run_migrate_cancel)
 {
-    return migration_cancel(monitor_env(call->monitor)->migration, err);
+    struct migration *m = monitor_env(call->monitor)->migration;
+    const char *wanted = qmp_get_str(args, "ferry-job"), *name = migration_job_name(m);
+
+    if (wanted && (!name || strcmp(name, wanted) != 0))
+        return err_set(err, ENOENT, "that one is over, or has not begun");
+    return migration_cancel(m, err);
 }
 
 /* --- Postcopy, which is not served: refused as without the capability that cannot be set --- */

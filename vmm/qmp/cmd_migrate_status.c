@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/build.h"
 #include "base/err.h"
 #include "vmm/machine/migration.h"
 #include "vmm/qmp/ask.h"
@@ -40,6 +41,9 @@ static const struct qmp_type xbzrle = {
                 {"encoding-rate", &qmp_number}, {"overflow", &qmp_int})};
 static const struct qmp_type socket_list = {.kind = QMP_KIND_ARRAY,
                                             .element = &qmp_type_socket_address};
+static const struct qmp_type what = {.name = "FerryMigrationWhat",
+                                     .kind = QMP_KIND_ENUM,
+                                     QMP_VALUES("update", "migration", "snapshot", "restore")};
 const struct qmp_type qmp_type_migration_info = {
     .name = "MigrationInfo",
     .kind = QMP_KIND_OBJECT,
@@ -47,7 +51,8 @@ const struct qmp_type qmp_type_migration_info = {
                 {"total-time", &qmp_int, true}, {"expected-downtime", &qmp_int, true},
                 {"downtime", &qmp_int, true}, {"setup-time", &qmp_int, true},
                 {"error-desc", &qmp_str, true}, {"socket-address", &socket_list, true},
-                {"xbzrle-cache", &xbzrle, true}, {"cpu-throttle-percentage", &qmp_int, true})};
+                {"xbzrle-cache", &xbzrle, true}, {"cpu-throttle-percentage", &qmp_int, true},
+                {"ferry-what", &what, true}, {"ferry-job", &qmp_str, true})};
 const struct qmp_type qmp_type_migration_status_data = {
     .kind = QMP_KIND_OBJECT, QMP_MEMBERS({"status", &qmp_type_migration_status})};
 
@@ -74,12 +79,14 @@ static const struct qmp_type part_list = {.kind = QMP_KIND_ARRAY, .element = &pa
 const struct qmp_type qmp_type_ledger = {
     .name = "FerryLedger",
     .kind = QMP_KIND_OBJECT,
-    QMP_MEMBERS({"pid", &qmp_int}, {"total-ns", &qmp_int}, {"quiesce-ns", &qmp_int},
-                {"prepare-ns", &qmp_int}, {"state-bytes", &qmp_uint64}, {"fds", &qmp_int},
+    QMP_MEMBERS({"pid", &qmp_int}, {"from", &qmp_str}, {"to", &qmp_str}, {"total-ns", &qmp_int},
+                {"quiesce-ns", &qmp_int}, {"prepare-ns", &qmp_int}, {"state-bytes", &qmp_uint64},
+                {"fds", &qmp_int}, {"source-urgency", &qmp_str}, {"target-urgency", &qmp_str},
                 {"phases", &phase_list}, {"parts", &part_list})};
-const struct qmp_type qmp_type_update_args = {
-    .kind = QMP_KIND_OBJECT,
-    QMP_MEMBERS({"binary", &qmp_str, true}, {"timeout-ms", &qmp_uint64, true})};
+const struct qmp_type qmp_type_update_args = {.kind = QMP_KIND_OBJECT,
+                                              QMP_MEMBERS({"binary", &qmp_str, true},
+                                                          {"timeout-ms", &qmp_uint64, true},
+                                                          {"ferry-job", &qmp_str, true})};
 
 const struct qmp_type qmp_type_migration_pass_data = {.kind = QMP_KIND_OBJECT,
                                                       QMP_MEMBERS({"pass", &qmp_int})};
@@ -90,7 +97,7 @@ const struct qmp_type qmp_type_migrate_ledger = {
                 {"stop-ns", &qmp_int}, {"save-ns", &qmp_int}, {"send-ns", &qmp_int},
                 {"wait-ns", &qmp_int}, {"commit-ns", &qmp_int}, {"target-load-ns", &qmp_int},
                 {"target-start-ns", &qmp_int}, {"state-bytes", &qmp_uint64},
-                {"last-ram-bytes", &qmp_uint64})};
+                {"last-ram-bytes", &qmp_uint64}, {"ferry-job", &qmp_str, true})};
 
 /* --- query-migrate --- */
 
@@ -215,18 +222,44 @@ static void put_outgoing(struct json_object *info, struct migration *m,
         json_put_uint(info, "cpu-throttle-percentage", now->net.throttle_percent);
 }
 
+static void put_status(struct json_object *info, enum migration_status status, const char *error)
+{
+    json_put_str(info, "status", migration_status_name(status));
+    if (error)
+        json_put_str(info, "error-desc", error);
+}
+
+/* One that has been followed by others: without its numbers. Nothing, if it is not known. */
+static void put_old_job(struct json_object *info, const struct migration *m, const char *name)
+{
+    enum migration_status status;
+    const char *error;
+
+    if (!migration_job(m, name, &status, &error))
+        return;
+    put_status(info, status, error);
+    json_put_str(info, "ferry-job", name);
+}
+
 QMP_HANDLER(qmp_run_query_migrate)
 {
     struct migration *m = monitor_env(call->monitor)->migration;
+    const char *wanted = qmp_get_str(args, "ferry-job"), *name = migration_job_name(m);
     struct migration_info now;
 
     *ret = json_object_new_object();
+    if (wanted && (!name || strcmp(name, wanted) != 0)) {
+        put_old_job(*ret, m, wanted);
+        return 0;
+    }
     migration_info(m, &now);
     if (now.status == MIGRATION_NONE)
         return 0;
-    json_put_str(*ret, "status", migration_status_name(now.status));
-    if (now.error_desc)
-        json_put_str(*ret, "error-desc", now.error_desc);
+    put_status(*ret, now.status, now.error_desc);
+    if (now.what)
+        json_put_str(*ret, "ferry-what", now.what);
+    if (name)
+        json_put_str(*ret, "ferry-job", name);
     if (!now.incoming)
         put_outgoing(*ret, m, &now);
     else if (now.listening)
@@ -284,12 +317,15 @@ static struct json_object *net_ledger_info(const struct ferry_migrate_ledger *l)
 
 QMP_HANDLER(qmp_run_migrate_ledger)
 {
+    struct migration *m = monitor_env(call->monitor)->migration;
     struct migration_info now;
 
-    migration_info(monitor_env(call->monitor)->migration, &now);
+    migration_info(m, &now);
     if (!now.net_ledger)
         return err_set(err, ENOENT, "this process has not taken part in a migration yet");
     *ret = net_ledger_info(now.net_ledger);
+    if (migration_job_name(m))
+        json_put_str(*ret, "ferry-job", migration_job_name(m));
     return 0;
 }
 
@@ -326,12 +362,14 @@ static int64_t ledger_origin_ns(const struct ferry_ledger *ledger)
 }
 
 /* Phases in the order they happened, parts by what they cost. */
-static struct json_object *ledger_info(const struct ferry_ledger *ledger, int runner_pid)
+static struct json_object *ledger_info(const struct migration_info *now)
 {
+    const struct ferry_ledger *ledger = now->ledger;
     struct json_object *info = json_object_new_object();
     struct json_object *phases = json_object_new_array(), *parts = json_object_new_array();
     const struct ferry_ledger_entry *sorted[FERRY_LEDGER_ENTRIES];
     int64_t origin_ns = ledger_origin_ns(ledger);
+    char own[BUILD_TEXT_BYTES];
     size_t count = 0;
 
     for (uint32_t i = 0; i < ledger->count && i < FERRY_LEDGER_ENTRIES; i++) {
@@ -345,12 +383,16 @@ static struct json_object *ledger_info(const struct ferry_ledger *ledger, int ru
     qsort(sorted, count, sizeof(sorted[0]), by_duration);
     for (size_t i = 0; i < count; i++)
         json_append(parts, entry_info(sorted[i], origin_ns));
-    json_put_int(info, "pid", runner_pid);
+    json_put_int(info, "pid", now->runner_pid);
+    json_put_str(info, "from", now->incoming ? now->peer_build : build_text(own));
+    json_put_str(info, "to", now->incoming ? build_text(own) : now->peer_build);
     json_put_int(info, "total-ns", ledger->total_ns);
     json_put_int(info, "quiesce-ns", ledger->quiesce_ns);
     json_put_int(info, "prepare-ns", ledger->prepare_ns);
     json_put_uint(info, "state-bytes", ledger->state_bytes);
     json_put_int(info, "fds", ledger->fd_count);
+    json_put_str(info, "source-urgency", ferry_urgency_name(ledger->source_urgency));
+    json_put_str(info, "target-urgency", ferry_urgency_name(ledger->target_urgency));
     json_put(info, "phases", phases);
     json_put(info, "parts", parts);
     return info;
@@ -363,7 +405,7 @@ static int last_ledger(struct migration *m, struct json_object **ret, struct fer
     migration_info(m, &now);
     if (!now.ledger)
         return err_set(err, ENOENT, "this process has not taken part in a live update yet");
-    *ret = ledger_info(now.ledger, now.runner_pid);
+    *ret = ledger_info(&now);
     return 0;
 }
 
@@ -371,6 +413,15 @@ QMP_HANDLER(qmp_run_ledger)
 {
     return last_ledger(monitor_env(call->monitor)->migration, ret, err);
 }
+
+int qmp_report_update(struct qmp_call *call, struct json_object **ret, struct ferry_err *err)
+{
+    return last_ledger(monitor_env(call->monitor)->migration, ret, err);
+}
+
+const struct qmp_type qmp_type_updated_data = {
+    .kind = QMP_KIND_OBJECT,
+    QMP_MEMBERS({"from", &qmp_str}, {"to", &qmp_str}, {"pause-ns", &qmp_int}, {"pid", &qmp_int})};
 
 static void update_done(void *arg, int result, const struct ferry_err *err)
 {
@@ -388,10 +439,14 @@ static void update_done(void *arg, int result, const struct ferry_err *err)
 
 static int update_goes(struct qmp_call *call, void *args, int *mail, struct ferry_err *err)
 {
-    int rc = migration_update(monitor_env(call->monitor)->migration, mail,
-                              (int64_t)qmp_get_uint(args, "timeout-ms", 0) * NS_PER_MS, update_done,
-                              call, err);
+    struct migration *m = monitor_env(call->monitor)->migration;
+    const char *name = qmp_get_str(args, "ferry-job");
+    int rc = migration_update(m, mail, (int64_t)qmp_get_uint(args, "timeout-ms", 0) * NS_PER_MS,
+                              update_done, call, err);
 
+    if (!rc && name)
+        migration_name_job(m, name);
+    call->updated = QMP_UPDATED_REPORTS;
     return rc < 0 ? rc : QMP_DEFERRED;
 }
 

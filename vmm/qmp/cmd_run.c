@@ -48,6 +48,8 @@ QMP_HANDLER(qmp_run_stop)
 
     if (rc < 0)
         return rc;
+    /* An update waits for the disks, too. */
+    call->updated = QMP_UPDATED_DONE;
     return vm_settles(call_vm(call), disks_have_settled, call) ? QMP_DEFERRED : 0;
 }
 
@@ -58,20 +60,17 @@ QMP_HANDLER(qmp_run_cont)
 
 QMP_HANDLER(qmp_run_quit)
 {
-    vm_request_shutdown(call_vm(call), SHUTDOWN_CAUSE_HOST_QMP_QUIT, 0);
-    return 0;
+    return vm_quit(call_vm(call), err);
 }
 
 QMP_HANDLER(qmp_run_system_reset)
 {
-    vm_request_reset(call_vm(call), SHUTDOWN_CAUSE_HOST_QMP_SYSTEM_RESET);
-    return 0;
+    return vm_reset(call_vm(call), err);
 }
 
 QMP_HANDLER(qmp_run_system_powerdown)
 {
-    vm_powerdown(call_vm(call));
-    return 0;
+    return vm_powerdown(call_vm(call), err);
 }
 
 QMP_HANDLER(qmp_run_system_wakeup)

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <unistd.h>
+
+#include "base/build.h"
 #include "vmm/qmp/cmd.h"
 #include "vmm/qmp/dispatch.h"
 #include "vmm/qmp/json_build.h"
@@ -24,14 +27,23 @@ static const struct qmp_type version_triple = {
     .name = "VersionTriple",
     .kind = QMP_KIND_OBJECT,
     QMP_MEMBERS({"major", &qmp_int}, {"minor", &qmp_int}, {"micro", &qmp_int})};
+static const struct qmp_type ferry_build = {.name = "FerryBuild",
+                                            .kind = QMP_KIND_OBJECT,
+                                            QMP_MEMBERS({"build", &qmp_str}, {"pid", &qmp_int})};
 const struct qmp_type qmp_type_version = {
     .name = "VersionInfo",
     .kind = QMP_KIND_OBJECT,
-    QMP_MEMBERS({"qemu", &version_triple}, {"package", &qmp_str})};
+    QMP_MEMBERS({"qemu", &version_triple}, {"package", &qmp_str}, {"ferry", &ferry_build})};
 
 QMP_HANDLER(qmp_run_query_version)
 {
+    struct json_object *ferry = json_object_new_object();
+    char build[BUILD_TEXT_BYTES];
+
     *ret = qmp_version();
+    json_put_str(ferry, "build", build_text(build));
+    json_put_int(ferry, "pid", getpid());
+    json_put(*ret, "ferry", ferry);
     return 0;
 }
 

@@ -27,6 +27,17 @@ enum qmp_error_class {
     QMP_KVM_MISSING_CAP,
 };
 
+/*
+ * What a deferred call answers in the process that takes this one's place before it is finished,
+ * in an update: what it waited for does not go over.
+ */
+enum qmp_updated {
+    QMP_UPDATED_FAILS = 0, /* nobody knows what has come of it */
+    QMP_UPDATED_DONE,      /* what it waited for is so */
+    QMP_UPDATED_REPORTS,   /* the table's updated() */
+};
+#define QMP_UPDATED_LAST QMP_UPDATED_REPORTS
+
 /* One command under way. */
 struct qmp_call {
     struct monitor *monitor;
@@ -35,7 +46,8 @@ struct qmp_call {
     bool has_id;
     enum qmp_error_class error_class; /* of the error that the handler returns */
     bool human;                       /* the answer is text: HMP's */
-    struct ask *ask;                  /* owned: what another process was asked for (ask.h) */
+    enum qmp_updated updated;
+    struct ask *ask; /* owned: what another process was asked for (ask.h) */
     struct qmp_call *next_deferred;
 };
 
@@ -78,6 +90,9 @@ struct qmp_table {
     /* May be NULL: state that commands keep between calls, observers that make events. */
     int (*start)(struct monitor *m, void **state, struct ferry_err *err);
     void (*stop)(void *state);
+    /* May be NULL: what whoever asked for an update is told when it is done, as a qmp_handler_fn
+     * without arguments. */
+    int (*updated)(struct qmp_call *call, struct json_object **ret, struct ferry_err *err);
 };
 
 extern const struct qmp_table qmp_ferry_table;

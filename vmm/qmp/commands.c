@@ -6,7 +6,8 @@
 static const struct qmp_command commands[] = {
     {"qmp_capabilities", "Begin the session and choose its capabilities.",
      qmp_run_capabilities, &qmp_type_capabilities_args},
-    {"query-version", "The version of QEMU whose interface this is, and of ferry.",
+    {"query-version", "The version of QEMU whose interface this is; of ferry, the build and the "
+     "process that answers.",
      qmp_run_query_version, .ret = &qmp_type_version},
     {"query-commands", "The names of all commands.",
      qmp_run_query_commands, .ret = &qmp_type_command_list},
@@ -22,13 +23,16 @@ static const struct qmp_command commands[] = {
     {"cont", "Let a stopped VM go on.", qmp_run_cont},
     {"quit", "End the VM and its process.", qmp_run_quit},
     {"system_reset", "Reset the machine, as its reset button would.", qmp_run_system_reset},
-    {"system_powerdown", "Ask the guest to power off; this machine has no line for it, so only "
-     "the event is sent.", qmp_run_system_powerdown},
+    {"system_powerdown", "Ask the guest to power off: presses the power key of its "
+     "virtio-keyboard-device, and fails where no driver listens to one.", qmp_run_system_powerdown},
     {"system_wakeup", "Wake a suspended guest; this machine cannot suspend.",
      qmp_run_system_wakeup},
 
     {"query-name", "The VM's name.", qmp_run_query_name, .ret = &qmp_type_name},
     {"query-uuid", "The VM's UUID.", qmp_run_query_uuid, .ret = &qmp_type_uuid},
+    {"query-vm-generation-id",
+     "The ID of the guest's generation, which changes when it is restored from a file.",
+     qmp_run_query_vm_generation_id, .ret = &qmp_type_guid},
     {"query-target", "The guest's architecture.", qmp_run_query_target, .ret = &qmp_type_target},
     {"query-kvm", "Whether KVM is used.", qmp_run_query_kvm, .ret = &qmp_type_kvm},
     {"query-cpus-fast", "The harts and the host threads that run them.",
@@ -38,6 +42,18 @@ static const struct qmp_command commands[] = {
     {"query-chardev", "The chardevs and what they are connected to.",
      qmp_run_query_chardev, .ret = &qmp_type_chardev_list},
     {"query-block", "The drives.", qmp_run_query_block, .ret = &qmp_type_block_list},
+    {"balloon", "How much RAM the guest shall have: the rest is in its balloon. Answered at once; "
+     "how far the guest is, BALLOON_CHANGE and query-balloon say.", qmp_run_balloon,
+     &qmp_type_balloon_args},
+    {"query-balloon", "How much RAM the guest has, without what its balloon holds.",
+     qmp_run_query_balloon, .ret = &qmp_type_balloon_info},
+    {"set_link", "Take the link of a netdev, or of the card that uses it, down or up; the guest's "
+     "driver sees it.", qmp_run_set_link, &qmp_type_set_link_args},
+
+    {"device-list-properties", "What can be said of a kind of device, and its defaults.",
+     qmp_run_device_list_properties, &qmp_type_typename_args, &qmp_type_property_list},
+    {"qom-list-types", "The kinds of devices there are.",
+     qmp_run_qom_list_types, &qmp_type_qom_list_types_args, &qmp_type_object_type_list},
 
     {"human-monitor-command", "What a person would type at QEMU's monitor, about migrations; the "
      "answer is what would be read.", qmp_run_human, &qmp_type_human_args, &qmp_str, .host = true},
@@ -57,7 +73,7 @@ static const struct qmp_command commands[] = {
     {"migrate-incoming", "Begin to listen for a VM.",
      qmp_run_migrate_incoming, &qmp_type_migrate_incoming_args, .host = true},
     {"migrate_cancel", "Give up the migration under way, if there is one.",
-     qmp_run_migrate_cancel, .oob = true},
+     qmp_run_migrate_cancel, &qmp_type_job_args, .oob = true},
     {"migrate-continue", "End the pause before the switchover.",
      qmp_run_migrate_continue, &qmp_type_migrate_continue_args},
     {"migrate-start-postcopy", "Postcopy is not served by this version.",
@@ -66,8 +82,9 @@ static const struct qmp_command commands[] = {
      qmp_run_migrate_pause, .oob = true},
     {"migrate-recover", "Listen again for a postcopy migration that broke; not served by this "
      "version.", qmp_run_migrate_recover, &qmp_type_migrate_recover_args, .oob = true},
-    {"query-migrate", "How the last migration goes or went.",
-     qmp_run_query_migrate, .ret = &qmp_type_migration_info},
+    {"query-migrate", "How the last migration goes or went; or that which was given the name "
+     "`ferry-job`, if it is known here.",
+     qmp_run_query_migrate, &qmp_type_job_args, .ret = &qmp_type_migration_info},
     {"query-migrationthreads", "The threads that send a migration, while it runs.",
      qmp_run_migration_threads, .ret = &qmp_type_migration_threads},
     {"migrate-set-capabilities", "Switch migration capabilities on and off.",
@@ -97,6 +114,11 @@ static const struct qmp_command commands[] = {
     {"ferry-override-fence", "The guest of this VM, which was migrated away, runs nowhere else: "
      "allow `cont` here. If it does run elsewhere, both copies destroy its disks.",
      qmp_run_override_fence},
+    {"ferry-netdevs", "The netdevs: what they are connected to, since when, and the guest's links.",
+     qmp_run_netdevs, .ret = &qmp_type_netdev_list},
+    {"ferry-chardev-disconnect", "Close the connection of whoever is connected to a chardev; the "
+     "next one that waits is served.", qmp_run_chardev_disconnect,
+     &qmp_type_chardev_disconnect_args},
     {"ferry-ledger", "Where the pause of the last live update went.",
      qmp_run_ledger, .ret = &qmp_type_ledger},
     {0},
@@ -110,6 +132,15 @@ static const struct qmp_event events[] = {
     {"POWERDOWN", "The guest was asked to power off."},
     {"BLOCK_IO_ERROR", "The host could not do what the guest asked of a disk. Not more than once a "
      "second for a disk, unless the guest stops.", &qmp_type_io_error_data},
+    {"BALLOON_CHANGE", "The guest's balloon holds more or less than before. Not more than once a "
+     "second.", &qmp_type_balloon_info},
+    {"FERRY_UPDATED", "Another process runs the VM now, and this connection is its: an update from "
+     "one ferry to another, which paused the guest for so long. STOP, RESUME and MIGRATION are not "
+     "told of it.", &qmp_type_updated_data},
+    {"NETDEV_STREAM_CONNECTED", "A stream netdev has a peer now.",
+     &qmp_type_netdev_connected_data},
+    {"NETDEV_STREAM_DISCONNECTED", "A stream netdev has lost its peer.",
+     &qmp_type_netdev_disconnected_data},
     {"MIGRATION", "The status of a migration changed (with capability `events`).",
      &qmp_type_migration_status_data},
     {"MIGRATION_PASS", "A migration begins to go through RAM once more (with capability `events`).",
@@ -123,4 +154,5 @@ const struct qmp_table qmp_ferry_table = {
     .events = events,
     .start = qmp_state_new,
     .stop = qmp_state_free,
+    .updated = qmp_report_update,
 };

@@ -33,6 +33,9 @@ struct json_object *qmp_version(void);
 void monitor_add_deferred(struct monitor *m, struct qmp_call *call);
 void monitor_remove_deferred(struct monitor *m, struct qmp_call *call);
 void monitor_reap(struct monitor *m);
+/* An update waits for what is asked for already: nobody begins to ask for more. */
+bool monitor_is_quiesced(const struct monitor *m);
+void monitor_words_done(struct monitor *m);
 /* What its sessions share. */
 struct json_budget *monitor_budget(struct monitor *m);
 /* File descriptors of all its clients that no command has taken yet. */

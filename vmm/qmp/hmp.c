@@ -218,8 +218,7 @@ static uint64_t suffix_factor(const char *suffix, uint64_t otherwise)
     return at ? UINT64_C(1) << 10 * (unsigned)(at - letters + 1) : 0;
 }
 
-/* "64k", "1.5M", "0x10". */
-static int parse_size(const char *text, uint64_t otherwise, uint64_t *ret)
+int hmp_parse_size(const char *text, uint64_t otherwise, uint64_t *ret)
 {
     uint64_t whole, factor;
     double fraction = 0;
@@ -252,7 +251,7 @@ static int parse_uint(const struct migration_param *p, const char *text, uint64_
 {
     bool is_rate = strstr(p->name, "bandwidth") != NULL;
     bool is_max_rate = is_rate && strncmp(p->name, "max-postcopy", 12);
-    int rc = parse_size(text, is_max_rate ? 1u << 20 : 1, ret);
+    int rc = hmp_parse_size(text, is_max_rate ? 1u << 20 : 1, ret);
 
     if (rc < 0 && is_max_rate)
         return err_set(err, EINVAL, "Invalid size %.100s", text);

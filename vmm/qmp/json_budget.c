@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/qmp/json_budget.h"
 
+#include <errno.h>
+
+#include "base/err.h"
+
 static size_t beyond_own(const struct json_budget *b, size_t held_bytes)
 {
     return held_bytes > b->own_bytes ? held_bytes - b->own_bytes : 0;
@@ -17,6 +21,18 @@ bool json_budget_take(struct json_budget *b, size_t bytes)
         return false;
     b->held_bytes += bytes;
     return true;
+}
+
+int json_budget_charge(struct json_budget *b, size_t bytes, struct ferry_err *err)
+{
+    if (json_budget_take(b, bytes))
+        return 0;
+    return err_set(err, E2BIG,
+                   "JSON memory limit exceeded: what one client sends may hold %zu KiB%s",
+                   b->max_bytes >> 10,
+                   b->max_bytes - b->held_bytes < bytes
+                       ? "; send less at once"
+                       : ", and all clients hold as much as they may; send it again later");
 }
 
 void json_budget_return(struct json_budget *b, size_t bytes)

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <ferry/err.h>
+
 /* Of json-c's values with what malloc adds: at least what they really take. */
 #define JSON_OBJECT_BYTES  800u /* its table has 16 entries from the start */
 #define JSON_MEMBER_BYTES  144u /* its part of a table that grew, but for the name's text */
@@ -28,5 +30,7 @@ struct json_budget {
 
 /* False, and nothing taken, if it is too much. */
 bool json_budget_take(struct json_budget *b, size_t bytes);
+/* The same, with a sentence for the client: -E2BIG. */
+int json_budget_charge(struct json_budget *b, size_t bytes, struct ferry_err *err) FERRY_MUST_CHECK;
 /* bytes that were taken. */
 void json_budget_return(struct json_budget *b, size_t bytes);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tokens to values, with a stack of containers under construction instead of recursion.
- *
  * A value ends when its braces and brackets are balanced (or one closes that was never opened), so
  * an error inside it costs exactly this value and one answer. After a limit was exceeded, all is
  * passed over up to the matching closer. After a byte that cannot be JSON nothing is certain: an
@@ -11,35 +9,19 @@
 #include "vmm/qmp/json_in.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/num.h"
-#include "base/own.h"
+#include "base/text.h"
 #include "vmm/qmp/json_budget.h"
 #include "vmm/qmp/json_lex.h"
-#include "vmm/qmp/json_string.h"
+#include "vmm/qmp/json_parse.h"
 
 /* Between two looks at the budget. */
 #define IN_PIECE_BYTES 4096u
-
-enum json_expect {
-    EXPECT_VALUE = 0,
-    EXPECT_VALUE_OR_END, /* just after '[' */
-    EXPECT_KEY,
-    EXPECT_KEY_OR_END, /* just after '{' */
-    EXPECT_COLON,
-    EXPECT_COMMA_OR_END,
-};
-
-struct json_frame {
-    struct json_object *container; /* owned */
-    bool is_object;
-    char *key; /* owned; of the member whose value comes next */
-    enum json_expect expect;
-};
+#define TOO_MANY_BYTES "JSON token size limit exceeded"
 
 struct json_in {
     struct json_budget *budget; /* loan */
@@ -47,13 +29,11 @@ struct json_in {
     size_t text_held_bytes; /* of the budget: the lexer's text */
 
     /* The value under way. */
-    struct json_frame *frames; /* owned */
-    size_t depth, frame_cap;
-    struct json_object *done; /* owned; when depth is 0 again */
-    long braces, brackets;    /* open ones; negative: one closed that was never opened */
+    struct json_parse parse;
+    long braces, brackets; /* open ones; negative: one closed that was never opened */
     size_t token_count, token_bytes;
-    size_t held_bytes; /* of the budget: what was created */
-    bool over_budget;
+    struct buf kept;        /* its tokens, for json_in_save() */
+    size_t kept_held_bytes; /* of the budget: kept */
     bool failed;
     struct ferry_err err; /* of the first failure */
 
@@ -68,273 +48,37 @@ struct json_in *json_in_new(struct json_budget *budget)
     if (!j)
         return NULL;
     j->budget = budget;
+    j->parse.budget = budget;
     j->lex.text_max_bytes = JSON_IN_BYTES_MAX;
     return j;
 }
 
-static void in_drop_frames(struct json_in *j)
+static void in_drop_kept(struct json_in *j)
 {
-    while (j->depth > 0) {
-        struct json_frame *f = &j->frames[--j->depth];
-
-        json_object_put(f->container);
-        free(f->key);
-    }
-    json_object_put(j->done);
-    j->done = NULL;
-    json_budget_return(j->budget, j->held_bytes);
-    j->held_bytes = 0;
+    buf_free(&j->kept);
+    json_budget_return(j->budget, j->kept_held_bytes);
+    j->kept_held_bytes = 0;
 }
 
 static void in_reset(struct json_in *j)
 {
-    in_drop_frames(j);
+    json_parse_drop(&j->parse);
+    in_drop_kept(j);
     j->braces = j->brackets = 0;
     j->token_count = j->token_bytes = 0;
     j->lex.text_max_bytes = JSON_IN_BYTES_MAX;
-    j->failed = j->over_budget = false;
+    j->failed = false;
 }
 
 void json_in_free(struct json_in *j)
 {
     if (!j)
         return;
-    in_drop_frames(j);
-    free(j->frames);
+    json_parse_free(&j->parse);
+    in_drop_kept(j);
     json_lex_free(&j->lex);
     json_budget_return(j->budget, j->text_held_bytes);
     free(j);
-}
-
-/* --- Grammar --- */
-
-static int in_error(struct json_in *j, const char *what)
-{
-    return err_set(&j->err, EINVAL, "JSON parse error, %s", what);
-}
-
-/* Before something is created that takes this much. */
-static int in_take(struct json_in *j, size_t bytes)
-{
-    const struct json_budget *b = j->budget;
-
-    if (json_budget_take(j->budget, bytes)) {
-        j->held_bytes += bytes;
-        return 0;
-    }
-    j->over_budget = true;
-    return err_set(&j->err, E2BIG,
-                   "JSON memory limit exceeded: what one client sends may hold %zu KiB%s",
-                   b->max_bytes >> 10,
-                   b->max_bytes - b->held_bytes < bytes
-                       ? "; send less at once"
-                       : ", and all clients hold as much as they may; send it again later");
-}
-
-/* A complete value goes where it belongs. Takes it. */
-static int in_attach(struct json_in *j, struct json_object *value)
-{
-    struct json_frame *f = j->depth ? &j->frames[j->depth - 1] : NULL;
-    int rc = 0;
-
-    if (!f) {
-        j->done = value;
-        return 0;
-    }
-    f->expect = EXPECT_COMMA_OR_END;
-    if (!f->is_object) {
-        rc = json_object_array_add(f->container, value);
-    } else if (json_object_object_get_ex(f->container, f->key, NULL)) {
-        json_object_put(value);
-        return in_error(j, "duplicate key");
-    } else {
-        rc = json_object_object_add_ex(f->container, f->key, value, JSON_C_OBJECT_ADD_KEY_IS_NEW);
-        free(TAKE_PTR(f->key));
-    }
-    if (rc == 0)
-        return 0;
-    json_object_put(value);
-    return in_error(j, "out of memory");
-}
-
-static int in_push(struct json_in *j, bool is_object)
-{
-    struct json_object *container;
-    int rc = in_take(j, JSON_ELEMENT_BYTES + (is_object ? JSON_OBJECT_BYTES : JSON_ARRAY_BYTES));
-
-    if (rc < 0)
-        return rc;
-    if (j->depth == j->frame_cap) {
-        size_t cap = j->frame_cap ? j->frame_cap * 2 : 16;
-        struct json_frame *frames = realloc(j->frames, cap * sizeof(*frames));
-
-        if (!frames)
-            return in_error(j, "out of memory");
-        j->frames = frames;
-        j->frame_cap = cap;
-    }
-    container = is_object ? json_object_new_object() : json_object_new_array();
-    if (!container)
-        return in_error(j, "out of memory");
-    j->frames[j->depth++] = (struct json_frame){
-        .container = container,
-        .is_object = is_object,
-        .expect = is_object ? EXPECT_KEY_OR_END : EXPECT_VALUE_OR_END,
-    };
-    return 0;
-}
-
-static int in_pop(struct json_in *j)
-{
-    struct json_frame *f = &j->frames[--j->depth];
-
-    free(f->key);
-    return in_attach(j, f->container);
-}
-
-/* The string token, decoded and NUL terminated. */
-static int in_string(struct json_in *j, struct buf *out)
-{
-    int rc = json_string_decode(out, (const char *)j->lex.text.data + 1, j->lex.text.len_bytes - 3,
-                                &j->err);
-
-    if (rc < 0)
-        return rc;
-    buf_u8(out, 0);
-    return out->failed || out->len_bytes > INT32_MAX ? in_error(j, "out of memory") : 0;
-}
-
-static struct json_object *in_integer(const char *text)
-{
-    char *end;
-    int64_t i;
-    uint64_t u;
-
-    errno = 0;
-    i = strtoll(text, &end, 10);
-    if (!errno)
-        return json_object_new_int64(i);
-    errno = 0;
-    u = strtoull(text, &end, 10);
-    if (!errno && text[0] != '-')
-        return json_object_new_uint64(u);
-    return NULL;
-}
-
-/* A scalar token to *ret; NULL is a valid value. */
-static int in_scalar(struct json_in *j, enum json_token token, struct json_object **ret)
-{
-    OWN(buf_free) struct buf string = {0};
-    const char *text = (const char *)j->lex.text.data;
-    double number;
-    int rc;
-
-    *ret = NULL;
-    rc = in_take(j, JSON_ELEMENT_BYTES + JSON_SCALAR_BYTES + j->lex.text.len_bytes);
-    if (rc < 0)
-        return rc;
-    if (token == JSON_TOKEN_KEYWORD) {
-        if (!strcmp(text, "null"))
-            return 0;
-        if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
-            return err_set(&j->err, EINVAL, "JSON parse error, invalid keyword '%.100s'", text);
-        *ret = json_object_new_boolean(text[0] == 't');
-    } else if (token == JSON_TOKEN_STRING) {
-        rc = in_string(j, &string);
-        if (rc < 0)
-            return rc;
-        *ret = json_object_new_string_len((const char *)string.data, (int)string.len_bytes - 1);
-    } else {
-        if (token == JSON_TOKEN_INTEGER)
-            *ret = in_integer(text);
-        if (!*ret) {
-            number = strtod(text, NULL);
-            if (!isfinite(number))
-                return err_set(&j->err, ERANGE,
-                               "JSON parse error, number '%.100s' is beyond what a double can hold",
-                               text);
-            *ret = json_object_new_double(number);
-        }
-    }
-    return *ret ? 0 : in_error(j, "out of memory");
-}
-
-static int in_value(struct json_in *j, enum json_token token)
-{
-    struct json_object *value;
-    int rc;
-
-    switch (token) {
-    case JSON_TOKEN_OBJECT_BEGIN:
-    case JSON_TOKEN_ARRAY_BEGIN:
-        return in_push(j, token == JSON_TOKEN_OBJECT_BEGIN);
-    case JSON_TOKEN_STRING:
-    case JSON_TOKEN_INTEGER:
-    case JSON_TOKEN_FLOAT:
-    case JSON_TOKEN_KEYWORD:
-        rc = in_scalar(j, token, &value);
-        return rc < 0 ? rc : in_attach(j, value);
-    default:
-        return in_error(j, "expecting value");
-    }
-}
-
-static int in_key(struct json_in *j, struct json_frame *f, enum json_token token)
-{
-    OWN(buf_free) struct buf key = {0};
-    struct json_object *ignored = NULL;
-    int rc;
-
-    if (token == JSON_TOKEN_STRING) {
-        rc = in_take(j, JSON_MEMBER_BYTES + j->lex.text.len_bytes);
-        if (!rc)
-            rc = in_string(j, &key);
-        if (rc < 0)
-            return rc;
-        f->key = (char *)TAKE_PTR(key.data);
-        f->expect = EXPECT_COLON;
-        return 0;
-    }
-    if (token == JSON_TOKEN_KEYWORD || token == JSON_TOKEN_INTEGER || token == JSON_TOKEN_FLOAT) {
-        rc = in_scalar(j, token, &ignored);
-        json_object_put(ignored);
-        if (rc < 0)
-            return rc;
-    } else if (token != JSON_TOKEN_OBJECT_BEGIN && token != JSON_TOKEN_ARRAY_BEGIN) {
-        return in_error(j, "expecting value");
-    }
-    return in_error(j, "key is not a string in object");
-}
-
-static int in_parse(struct json_in *j, enum json_token token)
-{
-    struct json_frame *f = j->depth ? &j->frames[j->depth - 1] : NULL;
-    bool ends = f && token == (f->is_object ? JSON_TOKEN_OBJECT_END : JSON_TOKEN_ARRAY_END);
-
-    switch (f ? f->expect : EXPECT_VALUE) {
-    case EXPECT_KEY_OR_END:
-    case EXPECT_KEY:
-        return ends && f->expect == EXPECT_KEY_OR_END ? in_pop(j) : in_key(j, f, token);
-    case EXPECT_COLON:
-        if (token != JSON_TOKEN_COLON)
-            return in_error(j, "missing : in object pair");
-        f->expect = EXPECT_VALUE;
-        return 0;
-    case EXPECT_COMMA_OR_END:
-        if (ends)
-            return in_pop(j);
-        if (token != JSON_TOKEN_COMMA)
-            return in_error(j, f->is_object ? "expected separator in dict"
-                                            : "expected separator in list");
-        f->expect = f->is_object ? EXPECT_KEY : EXPECT_VALUE;
-        return 0;
-    case EXPECT_VALUE_OR_END:
-        if (ends)
-            return in_pop(j);
-        return in_value(j, token);
-    default:
-        return in_value(j, token);
-    }
 }
 
 /* --- Where values begin and end --- */
@@ -344,10 +88,12 @@ static size_t in_open(const struct json_in *j)
     return (size_t)(j->braces + j->brackets);
 }
 
-static void in_limit(struct json_in *j, const char *what, struct json_in_result *ret)
+/* Up to the end of the value that is under way. */
+static void in_pass_over(struct json_in *j, int errnum, const char *what,
+                         struct json_in_result *ret)
 {
     ret->kind = JSON_IN_ERROR;
-    err_set(&ret->err, E2BIG, "%s", what);
+    err_set(&ret->err, errnum, "%s", what);
     j->skip = in_open(j);
     in_reset(j);
 }
@@ -373,11 +119,24 @@ static void in_finish(struct json_in *j, struct json_in_result *ret)
         ret->err = j->err;
     } else {
         ret->kind = JSON_IN_VALUE;
-        ret->value = TAKE_PTR(j->done);
-        ret->held_bytes = j->held_bytes;
-        j->held_bytes = 0;
+        ret->value = json_parse_take(&j->parse, &ret->held_bytes);
     }
     in_reset(j);
+}
+
+/* The token is of a value that goes on. */
+static int in_keep(struct json_in *j)
+{
+    int rc;
+
+    buf_put(&j->kept, j->lex.text.data, j->lex.text.len_bytes - 1);
+    buf_u8(&j->kept, ' ');
+    if (j->kept.failed)
+        return err_set(&j->err, EINVAL, "JSON parse error, out of memory");
+    rc = json_budget_charge(j->budget, j->kept.cap_bytes - j->kept_held_bytes, &j->err);
+    if (!rc)
+        j->kept_held_bytes = j->kept.cap_bytes;
+    return rc;
 }
 
 static void in_count(struct json_in *j, enum json_token token)
@@ -388,10 +147,24 @@ static void in_count(struct json_in *j, enum json_token token)
     j->token_bytes += j->lex.text.len_bytes - 1;
 }
 
+/* The limit that the value under way exceeds, or NULL. */
+static const char *in_limit(const struct json_in *j)
+{
+    if (j->token_bytes > JSON_IN_BYTES_MAX)
+        return TOO_MANY_BYTES;
+    if (j->token_count > JSON_IN_TOKEN_MAX)
+        return "JSON token count limit exceeded";
+    if (j->braces + j->brackets > (long)JSON_IN_DEPTH_MAX)
+        return "JSON nesting depth limit exceeded";
+    return NULL;
+}
+
 static void in_token(struct json_in *j, enum json_token token, struct json_in_result *ret)
 {
     bool opens = token == JSON_TOKEN_OBJECT_BEGIN || token == JSON_TOKEN_ARRAY_BEGIN;
     bool closes = token == JSON_TOKEN_OBJECT_END || token == JSON_TOKEN_ARRAY_END;
+    const char *limit;
+    int rc;
 
     if (token == JSON_TOKEN_STRAY) {
         in_stray(j, ret);
@@ -403,7 +176,7 @@ static void in_token(struct json_in *j, enum json_token token, struct json_in_re
         return;
     }
     if (token == JSON_TOKEN_TOO_LONG) {
-        in_limit(j, "JSON token size limit exceeded", ret);
+        in_pass_over(j, E2BIG, TOO_MANY_BYTES, ret);
         return;
     }
     if (j->debt > 0 && in_open(j) == 0 && !opens) {
@@ -411,26 +184,23 @@ static void in_token(struct json_in *j, enum json_token token, struct json_in_re
         return;
     }
     in_count(j, token);
-    if (j->token_bytes > JSON_IN_BYTES_MAX) {
-        in_limit(j, "JSON token size limit exceeded", ret);
-        return;
-    }
-    if (j->token_count > JSON_IN_TOKEN_MAX) {
-        in_limit(j, "JSON token count limit exceeded", ret);
-        return;
-    }
-    if (j->braces + j->brackets > (long)JSON_IN_DEPTH_MAX) {
-        in_limit(j, "JSON nesting depth limit exceeded", ret);
+    limit = in_limit(j);
+    if (limit) {
+        in_pass_over(j, E2BIG, limit, ret);
         return;
     }
     j->lex.text_max_bytes = JSON_IN_BYTES_MAX - j->token_bytes;
-    if (!j->failed && in_parse(j, token) < 0) {
-        if (j->over_budget) {
-            in_limit(j, j->err.text, ret);
-            return;
-        }
+    rc = j->failed ? 0 : json_parse_token(&j->parse, token, &j->lex.text, &j->err);
+    if (!rc && !j->failed && in_open(j) > 0)
+        rc = in_keep(j);
+    if (rc == -E2BIG) {
+        in_pass_over(j, E2BIG, j->err.text, ret);
+        return;
+    }
+    if (rc < 0) {
         j->failed = true;
-        in_drop_frames(j);
+        json_parse_drop(&j->parse);
+        in_drop_kept(j);
     }
     if (j->braces < 0 || j->brackets < 0 || in_open(j) == 0)
         in_finish(j, ret);
@@ -441,10 +211,7 @@ static bool in_no_memory(struct json_in *j, struct json_in_result *ret)
 {
     if (!j->lex.text.failed)
         return false;
-    ret->kind = JSON_IN_ERROR;
-    err_set(&ret->err, ENOMEM, "JSON parse error, out of memory");
-    j->skip = in_open(j);
-    in_reset(j);
+    in_pass_over(j, ENOMEM, "JSON parse error, out of memory", ret);
     return true;
 }
 
@@ -503,7 +270,7 @@ void json_in_end(struct json_in *j, struct json_in_result *ret)
     if (ret->kind != JSON_IN_NOTHING || in_open(j) == 0)
         return;
     if (!j->failed)
-        in_error(j, "premature EOI");
+        err_set(&j->err, EINVAL, "JSON parse error, premature EOI");
     j->failed = true;
     in_finish(j, ret);
 }
@@ -511,6 +278,104 @@ void json_in_end(struct json_in *j, struct json_in_result *ret)
 bool json_in_idle(const struct json_in *j)
 {
     return in_open(j) == 0 && j->skip == 0 && j->debt == 0;
+}
+
+/* --- To another process --- */
+
+/*
+ *     u64 skip   u64 debt
+ *     u8 the value under way has failed; if so:
+ *         u32 errno   u16 length, text   u32 braces   u32 brackets   u32 tokens   u32 their bytes
+ *     u8 state of the lexer, if it passes over bytes; else 0      u8 quote    u8 drops a token
+ *     u32 length, text: tokens of the value under way, if it has not failed; the token under way
+ */
+void json_in_save(const struct json_in *j, struct buf *out)
+{
+    const struct json_lex *lex = &j->lex;
+    bool passes = lex->state == JSON_LEX_RECOVERY || lex->dropping;
+    size_t token_bytes = passes || lex->state == JSON_LEX_START ? 0 : lex->text.len_bytes;
+
+    buf_be64(out, j->skip);
+    buf_be64(out, j->debt);
+    buf_u8(out, j->failed);
+    if (j->failed) {
+        buf_be32(out, (uint32_t)j->err.errnum);
+        buf_be16(out, (uint16_t)strlen(j->err.text));
+        buf_str(out, j->err.text);
+        buf_be32(out, (uint32_t)j->braces);
+        buf_be32(out, (uint32_t)j->brackets);
+        buf_be32(out, (uint32_t)j->token_count);
+        buf_be32(out, (uint32_t)j->token_bytes);
+    }
+    buf_u8(out, passes ? (uint8_t)lex->state : 0);
+    buf_u8(out, passes ? lex->quote : 0);
+    buf_u8(out, passes && lex->dropping);
+    buf_be32(out, (uint32_t)(j->kept.len_bytes + token_bytes));
+    buf_put(out, j->kept.data, j->kept.len_bytes);
+    buf_put(out, lex->text.data, token_bytes);
+}
+
+static bool in_load_failure(struct json_in *j, struct rd *in)
+{
+    uint32_t errnum = rd_be32(in), numbers[4];
+    size_t n = rd_be16(in);
+    const uint8_t *text = rd_take(in, n);
+
+    for (size_t i = 0; i < 4; i++)
+        numbers[i] = rd_be32(in);
+    if (in->failed || n >= sizeof(j->err.text) || numbers[0] > JSON_IN_DEPTH_MAX ||
+        numbers[1] > JSON_IN_DEPTH_MAX || numbers[2] > JSON_IN_TOKEN_MAX ||
+        numbers[3] > JSON_IN_BYTES_MAX || numbers[0] + numbers[1] == 0)
+        return false;
+    j->err.errnum = errnum && errnum < 4096 ? (int)errnum : EINVAL;
+    text_copy(j->err.text, sizeof(j->err.text), text, n);
+    j->failed = true;
+    j->braces = (long)numbers[0];
+    j->brackets = (long)numbers[1];
+    j->token_count = numbers[2];
+    j->token_bytes = numbers[3];
+    return true;
+}
+
+/* The same way that it came; a whole value or an error would be none that is under way. */
+static bool in_replay(struct json_in *j, const uint8_t *text, size_t n)
+{
+    bool was_failed = j->failed;
+    struct json_in_result r;
+
+    if (json_in_feed(j, text, n, &r) == n && r.kind == JSON_IN_NOTHING)
+        return j->failed == was_failed;
+    json_object_put(r.value);
+    json_budget_return(j->budget, r.held_bytes);
+    return false;
+}
+
+int json_in_load(struct json_in *j, struct rd *in, struct ferry_err *err)
+{
+    uint64_t skip = rd_be64(in), debt = rd_be64(in);
+    uint8_t failed = rd_u8(in), state, quote, dropping;
+    bool good = failed <= 1 && (!failed || in_load_failure(j, in));
+    const uint8_t *text;
+    size_t n;
+
+    state = rd_u8(in);
+    quote = rd_u8(in);
+    dropping = rd_u8(in);
+    n = rd_be32(in);
+    text = rd_take(in, n);
+    if (!good || in->failed || skip > INT64_MAX || debt > INT64_MAX || dropping > 1 ||
+        state > JSON_LEX_RECOVERY || (!state && dropping) ||
+        (state && !dropping && state != JSON_LEX_RECOVERY) || !in_replay(j, text, n))
+        return err_set(err, EPROTO, "the state of a client's input is malformed");
+    if (state) {
+        buf_reset(&j->lex.text);
+        j->lex.state = (enum json_lex_state)state;
+        j->lex.quote = quote;
+        j->lex.dropping = dropping;
+    }
+    j->skip = (size_t)skip;
+    j->debt = (size_t)debt;
+    return 0;
 }
 
 int json_in_text(const char *text, struct json_object **ret, struct ferry_err *err)

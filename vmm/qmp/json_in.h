@@ -21,6 +21,8 @@
 
 #include <ferry/err.h>
 
+#include "base/buf.h"
+
 #define JSON_IN_DEPTH_MAX 1024u
 #define JSON_IN_BYTES_MAX (64u << 20) /* text of all tokens of one value */
 #define JSON_IN_TOKEN_MAX (2u << 20)  /* tokens of one value */
@@ -54,6 +56,13 @@ void json_in_end(struct json_in *j, struct json_in_result *ret);
 
 /* Between two values: nothing of one was read that is not complete. */
 bool json_in_idle(const struct json_in *j);
+
+/*
+ * What json_in_feed() came to, for another process: a new one that has loaded it goes on as this
+ * one would. The loader believes nothing of it.
+ */
+void json_in_save(const struct json_in *j, struct buf *out);
+int json_in_load(struct json_in *j, struct rd *in, struct ferry_err *err) FERRY_MUST_CHECK;
 
 /* One whole text. */
 int json_in_text(const char *text, struct json_object **ret,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/qmp/json_lex.h"
 
+#include <string.h>
+
 void json_lex_free(struct json_lex *l)
 {
     buf_free(&l->text);
@@ -16,26 +18,32 @@ static bool is_digit(uint8_t byte)
     return byte >= '0' && byte <= '9';
 }
 
-static bool is_structural(uint8_t byte)
-{
-    return byte == '{' || byte == '}' || byte == '[' || byte == ']' || byte == ':' || byte == ',';
-}
-
+/* NONE: the byte is not structural. */
 static enum json_token structural_token(uint8_t byte)
 {
-    switch (byte) {
-    case '{':
-        return JSON_TOKEN_OBJECT_BEGIN;
-    case '}':
-        return JSON_TOKEN_OBJECT_END;
-    case '[':
-        return JSON_TOKEN_ARRAY_BEGIN;
-    case ']':
-        return JSON_TOKEN_ARRAY_END;
-    case ':':
-        return JSON_TOKEN_COLON;
+    static const char bytes[] = "{}[]:,"; /* in the order of their tokens */
+    const char *at = byte ? strchr(bytes, byte) : NULL;
+
+    return at ? (enum json_token)(JSON_TOKEN_OBJECT_BEGIN + (at - bytes)) : JSON_TOKEN_NONE;
+}
+
+/* What there is if the token ends here; STRAY: it cannot. */
+static enum json_token token_so_far(enum json_lex_state state)
+{
+    switch (state) {
+    case JSON_LEX_START:
+    case JSON_LEX_RECOVERY:
+        return JSON_TOKEN_NONE;
+    case JSON_LEX_ZERO:
+    case JSON_LEX_DIGITS:
+        return JSON_TOKEN_INTEGER;
+    case JSON_LEX_FRACTION:
+    case JSON_LEX_E_DIGITS:
+        return JSON_TOKEN_FLOAT;
+    case JSON_LEX_KEYWORD:
+        return JSON_TOKEN_KEYWORD;
     default:
-        return JSON_TOKEN_COMMA;
+        return JSON_TOKEN_STRAY;
     }
 }
 
@@ -73,6 +81,8 @@ static enum json_token lex_stray(struct json_lex *l, uint8_t byte)
 
 static enum json_token lex_start(struct json_lex *l, uint8_t byte)
 {
+    enum json_token structural = structural_token(byte);
+
     /* Memory is kept for the next token, but not that of a giant. */
     if (l->text.cap_bytes > 65536)
         buf_free(&l->text);
@@ -81,9 +91,9 @@ static enum json_token lex_start(struct json_lex *l, uint8_t byte)
 
     if (byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r')
         return JSON_TOKEN_NONE;
-    if (is_structural(byte)) {
+    if (structural != JSON_TOKEN_NONE) {
         buf_u8(&l->text, byte);
-        return lex_finish(l, structural_token(byte));
+        return lex_finish(l, structural);
     }
     if (byte == '"' || byte == '\'') {
         l->quote = byte;
@@ -120,51 +130,46 @@ static enum json_token lex_string(struct json_lex *l, uint8_t byte)
     return lex_take(l, byte, JSON_LEX_STRING);
 }
 
+/* Where the byte leads a number; RECOVERY: nowhere. */
+static enum json_lex_state number_next(enum json_lex_state state, uint8_t byte)
+{
+    static const enum json_lex_state after_digit[] = {
+        [JSON_LEX_SIGN] = JSON_LEX_DIGITS,
+        [JSON_LEX_ZERO] = JSON_LEX_RECOVERY, /* no leading zeros */
+        [JSON_LEX_DIGITS] = JSON_LEX_DIGITS,
+        [JSON_LEX_POINT] = JSON_LEX_FRACTION,
+        [JSON_LEX_FRACTION] = JSON_LEX_FRACTION,
+        [JSON_LEX_E] = JSON_LEX_E_DIGITS,
+        [JSON_LEX_E_SIGN] = JSON_LEX_E_DIGITS,
+        [JSON_LEX_E_DIGITS] = JSON_LEX_E_DIGITS,
+    };
+    bool integer = state == JSON_LEX_ZERO || state == JSON_LEX_DIGITS;
+
+    if (byte == '0' && state == JSON_LEX_SIGN)
+        return JSON_LEX_ZERO;
+    if (is_digit(byte))
+        return after_digit[state];
+    if (byte == '.' && integer)
+        return JSON_LEX_POINT;
+    if ((byte == 'e' || byte == 'E') && (integer || state == JSON_LEX_FRACTION))
+        return JSON_LEX_E;
+    if ((byte == '+' || byte == '-') && state == JSON_LEX_E)
+        return JSON_LEX_E_SIGN;
+    return JSON_LEX_RECOVERY;
+}
+
 /* A number ends at the byte behind it, which is looked at again. */
 static enum json_token lex_number(struct json_lex *l, uint8_t byte, bool *used)
 {
-    bool digit = is_digit(byte), e = byte == 'e' || byte == 'E';
+    enum json_lex_state next = number_next(l->state, byte);
+    enum json_token ended = token_so_far(l->state);
 
-    switch (l->state) {
-    case JSON_LEX_SIGN:
-        if (digit)
-            return lex_take(l, byte, byte == '0' ? JSON_LEX_ZERO : JSON_LEX_DIGITS);
-        break;
-    case JSON_LEX_POINT:
-        if (digit)
-            return lex_take(l, byte, JSON_LEX_FRACTION);
-        break;
-    case JSON_LEX_E:
-        if (byte == '+' || byte == '-')
-            return lex_take(l, byte, JSON_LEX_E_SIGN);
-        if (digit)
-            return lex_take(l, byte, JSON_LEX_E_DIGITS);
-        break;
-    case JSON_LEX_E_SIGN:
-        if (digit)
-            return lex_take(l, byte, JSON_LEX_E_DIGITS);
-        break;
-    case JSON_LEX_ZERO:
-    case JSON_LEX_DIGITS:
-        if (digit && l->state == JSON_LEX_ZERO)
-            break; /* no leading zeros */
-        if (digit)
-            return lex_take(l, byte, JSON_LEX_DIGITS);
-        if (byte == '.')
-            return lex_take(l, byte, JSON_LEX_POINT);
-        if (e)
-            return lex_take(l, byte, JSON_LEX_E);
-        *used = false;
-        return lex_finish(l, JSON_TOKEN_INTEGER);
-    default: /* FRACTION, E_DIGITS */
-        if (digit)
-            return lex_take(l, byte, l->state);
-        if (e && l->state == JSON_LEX_FRACTION)
-            return lex_take(l, byte, JSON_LEX_E);
-        *used = false;
-        return lex_finish(l, JSON_TOKEN_FLOAT);
-    }
-    return lex_stray(l, byte);
+    if (next != JSON_LEX_RECOVERY)
+        return lex_take(l, byte, next);
+    if (ended == JSON_TOKEN_STRAY || is_digit(byte))
+        return lex_stray(l, byte);
+    *used = false;
+    return lex_finish(l, ended);
 }
 
 enum json_token json_lex_byte(struct json_lex *l, uint8_t byte, bool *used)
@@ -182,7 +187,8 @@ enum json_token json_lex_byte(struct json_lex *l, uint8_t byte, bool *used)
         *used = false;
         return lex_finish(l, JSON_TOKEN_KEYWORD);
     case JSON_LEX_RECOVERY:
-        if (is_structural(byte) || byte >= 0xfe || (byte < 0x20 && byte != '\t')) {
+        if (structural_token(byte) != JSON_TOKEN_NONE || byte >= 0xfe ||
+            (byte < 0x20 && byte != '\t')) {
             l->state = JSON_LEX_START;
             *used = false;
         }
@@ -194,20 +200,10 @@ enum json_token json_lex_byte(struct json_lex *l, uint8_t byte, bool *used)
 
 enum json_token json_lex_end(struct json_lex *l)
 {
-    switch (l->state) {
-    case JSON_LEX_START:
-    case JSON_LEX_RECOVERY:
-        l->state = JSON_LEX_START;
-        return JSON_TOKEN_NONE;
-    case JSON_LEX_ZERO:
-    case JSON_LEX_DIGITS:
-        return lex_finish(l, JSON_TOKEN_INTEGER);
-    case JSON_LEX_FRACTION:
-    case JSON_LEX_E_DIGITS:
-        return lex_finish(l, JSON_TOKEN_FLOAT);
-    case JSON_LEX_KEYWORD:
-        return lex_finish(l, JSON_TOKEN_KEYWORD);
-    default:
-        return lex_finish(l, JSON_TOKEN_STRAY);
-    }
+    enum json_token token = token_so_far(l->state);
+
+    if (token != JSON_TOKEN_NONE)
+        return lex_finish(l, token);
+    l->state = JSON_LEX_START;
+    return JSON_TOKEN_NONE;
 }

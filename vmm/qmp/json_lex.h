@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes to JSON tokens, one byte at a time. The first half of json_in. */
+/* Bytes to JSON tokens, one byte at a time. What json_in reads first. */
 #pragma once
 
 #include <stdbool.h>

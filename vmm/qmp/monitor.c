@@ -10,42 +10,13 @@
 #include "vmm/backend/chardev.h"
 #include "vmm/machine/loop.h"
 #include "vmm/qmp/dispatch.h"
-#include "vmm/qmp/json_budget.h"
 #include "vmm/qmp/json_build.h"
+#include "vmm/qmp/monitor_struct.h"
 #include "vmm/qmp/session.h"
-
-/* A chardev that clients come from: one at a time, or, if it listens, many. */
-struct listener {
-    struct listener *next;
-    struct monitor *monitor;
-    struct chardev *chardev; /* loan */
-    bool pretty;
-};
-
-/* Why sessions are listed apart from who uses them: one may die while somebody is inside it. */
-struct client {
-    struct client *next;
-    struct session *session; /* owned */
-    struct listener *from;
-    bool is_link; /* its link is the listener's chardev itself */
-};
-
-struct monitor {
-    struct loop *loop;
-    const struct qmp_table *table;
-    void *state;
-    struct monitor_env env;
-    struct listener *listeners; /* owned */
-    struct client *clients;     /* owned */
-    size_t client_count;
-    struct json_budget budget; /* what sessions share */
-    struct qmp_call *deferred; /* owned until they finish */
-    struct loop_timer *reaper; /* frees dead sessions, from the loop */
-};
 
 /* --- Sessions --- */
 
-static struct session *monitor_new_session(struct listener *l, struct chardev *link, bool owns_link)
+struct session *monitor_new_session(struct listener *l, struct chardev *link, bool owns_link)
 {
     struct monitor *m = l->monitor;
     struct client *c = calloc(1, sizeof(*c));
@@ -56,6 +27,8 @@ static struct session *monitor_new_session(struct listener *l, struct chardev *l
         free(c);
         return NULL;
     }
+    if (l->human)
+        session_is_human(c->session, chardev_is_raw(l->chardev));
     c->from = l;
     c->is_link = !owns_link;
     c->next = m->clients;
@@ -138,11 +111,11 @@ static void client_event(void *arg, enum chardev_event event)
 {
     if (event == CHARDEV_OPENED)
         session_opened(arg);
-    else
+    else if (event == CHARDEV_CLOSED)
         session_end_of_input(arg);
 }
 
-static const struct chardev_frontend client_frontend = {
+const struct chardev_frontend monitor_client_frontend = {
     .can_receive = client_can_receive,
     .receive = client_receive,
     .look = client_look,
@@ -201,7 +174,10 @@ static void listener_event(void *arg, enum chardev_event event)
 
     if (event == CHARDEV_CLOSED && s)
         session_end_of_input(s);
-    if (event != CHARDEV_OPENED || s)
+    if ((event == CHARDEV_MUX_IN || event == CHARDEV_MUX_OUT) && s)
+        session_focus(s, event == CHARDEV_MUX_IN);
+    /* On a mux it begins when somebody looks at it for the first time. */
+    if ((event != CHARDEV_OPENED && event != CHARDEV_MUX_IN) || s)
         return;
     s = monitor_new_session(l, l->chardev, false);
     if (s)
@@ -225,7 +201,7 @@ static void listener_accept(void *arg, struct chardev *link)
         return;
     }
     /* Cannot be busy: nobody else knows this chardev. */
-    if (chardev_set_frontend(link, &client_frontend, s, &err) < 0)
+    if (chardev_set_frontend(link, &monitor_client_frontend, s, &err) < 0)
         session_end_of_input(s);
 }
 
@@ -253,6 +229,7 @@ int monitor_new(struct monitor **ret, struct loop *loop, const struct qmp_table 
     m->loop = loop;
     m->table = table;
     m->env = *env;
+    extras_init(&m->move.extras, &monitor_move_kind);
     m->budget.max_bytes = MONITOR_MEMORY_MAX_BYTES;
     rc = loop_timer_new(&m->reaper, loop, monitor_free_dead, m, err);
     if (!rc && table->start)
@@ -269,6 +246,7 @@ void monitor_free(struct monitor *m)
 {
     if (!m)
         return;
+    monitor_say_left_behind(m);
     while (m->clients) {
         struct client *c = m->clients;
 
@@ -291,6 +269,7 @@ void monitor_free(struct monitor *m)
     if (m->table->stop && m->state)
         m->table->stop(m->state);
     loop_timer_free(m->reaper);
+    extras_free(&m->move.extras);
     free(m);
 }
 
@@ -319,14 +298,15 @@ void *monitor_state(const struct monitor *m)
     return m->state;
 }
 
-int monitor_attach(struct monitor *m, struct chardev *c, bool pretty, struct ferry_err *err)
+static int attach(struct monitor *m, struct chardev *c, bool pretty, bool human,
+                  struct ferry_err *err)
 {
     struct listener *l = calloc(1, sizeof(*l));
     int rc;
 
     if (!l)
         return err_set(err, ENOMEM, "no memory for a monitor");
-    *l = (struct listener){.monitor = m, .chardev = c, .pretty = pretty};
+    *l = (struct listener){.monitor = m, .chardev = c, .pretty = pretty, .human = human};
     rc = chardev_set_frontend(c, &listener_frontend, l, err);
     if (rc < 0) {
         free(l);
@@ -335,6 +315,25 @@ int monitor_attach(struct monitor *m, struct chardev *c, bool pretty, struct fer
     l->next = m->listeners;
     m->listeners = l;
     return 0;
+}
+
+int monitor_attach(struct monitor *m, struct chardev *c, bool pretty, struct ferry_err *err)
+{
+    return attach(m, c, pretty, false, err);
+}
+
+int monitor_attach_human(struct monitor *m, struct chardev *c, struct ferry_err *err)
+{
+    return attach(m, c, false, true, err);
+}
+
+void monitor_resume_chardevs(struct monitor *m)
+{
+    for (const struct listener *l = m->listeners; l; l = l->next) {
+        struct ferry_part part = chardev_part(l->chardev);
+
+        part.ops->resume(part.obj);
+    }
 }
 
 /* --- Events and deferred calls --- */

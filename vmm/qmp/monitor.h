@@ -17,6 +17,7 @@
 #include <stddef.h>
 
 #include <ferry/err.h>
+#include <ferry/part.h>
 #include <ferry/ram.h>
 
 #define MONITOR_OUT_MAX_BYTES    (4u << 20)
@@ -26,6 +27,7 @@
 
 struct block;
 struct chardev;
+struct device_kind;
 struct fd_table;
 struct loop;
 struct migration;
@@ -42,7 +44,10 @@ struct monitor_env {
     /* In the order of the description; NULL past the end. */
     struct chardev *(*chardev_at)(void *arg, size_t index);
     struct block *(*block_at)(void *arg, size_t index);
+    struct net *(*netdev_at)(void *arg, size_t index);
     void *arg;
+    /* The kinds of devices there are; NULL past the end. The function NULL: none. */
+    const struct device_kind *(*kind_at)(size_t index);
     /*
      * Who does what this process may not: start, connect, listen, open. NULL: it does it itself.
      * The words of the command are the next words_bytes of the client's connection, or, if client
@@ -51,6 +56,11 @@ struct monitor_env {
     int (*ask)(void *arg, const char *words, int client, size_t words_bytes, int *ret_mail,
                struct ferry_err *err);
     void *ask_arg;
+    /* The VM goes to a process that takes this one's place, and its clients with it. NULL: no. */
+    bool (*is_replaced)(void *arg);
+    /* What the monitor's part answered 1 to quiesce for is done. */
+    void (*drained)(void *arg);
+    void *update_arg;
 };
 
 /* Observes env's vm and migration, which outlive it. table: &qmp_ferry_table. */
@@ -67,6 +77,23 @@ struct loop *monitor_loop(const struct monitor *m);
 /* Serve on a chardev, which is a loan until monitor_free(). */
 int monitor_attach(struct monitor *m, struct chardev *c, bool pretty,
                    struct ferry_err *err) FERRY_MUST_CHECK;
+/* The same for people: each line is a human-monitor-command. */
+int monitor_attach_human(struct monitor *m, struct chardev *c,
+                         struct ferry_err *err) FERRY_MUST_CHECK;
+
+/* The chardevs that it serves on run, whatever else of the machine stands. */
+void monitor_resume_chardevs(struct monitor *m);
+
+/*
+ * Its part: clients are extras of a handover (<ferry/part.h>), if the VM's process is replaced. A
+ * target's monitor, attached to chardevs of the same ids, serves them from monitor_arrived() on as
+ * if nothing had been: half a request, answers that wait, and what they have negotiated.
+ */
+struct ferry_part monitor_part(struct monitor *m);
+/* The VM runs here: take up its clients. */
+void monitor_arrived(struct monitor *m);
+/* And answer those of them who waited while it came. */
+void monitor_answer_arrived(struct monitor *m);
 
 /* To every session that has negotiated; takes data, which may be NULL. */
 void monitor_event(struct monitor *m, const char *name, struct json_object *data);

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/qmp/session.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,63 +7,13 @@
 #include "base/own.h"
 #include "vmm/backend/chardev.h"
 #include "vmm/qmp/dispatch.h"
-#include "vmm/qmp/json_budget.h"
-#include "vmm/qmp/json_in.h"
 #include "vmm/qmp/json_out.h"
 #include "vmm/qmp/monitor.h"
 #include "vmm/qmp/request.h"
+#include "vmm/qmp/session_struct.h"
 
-#define SESSION_READ_BYTES      4096u
 /* A client that does not read its answers is not asked for more commands. */
 #define SESSION_OUT_PAUSE_BYTES 65536u
-
-/* A message in the queue, or the error that took its place. */
-struct queued {
-    struct json_object *message; /* owned */
-    size_t held_bytes;           /* of the budget */
-    bool is_error;
-    struct ferry_err err;
-};
-
-/* A file descriptor that no command has taken yet. */
-struct sent_fd {
-    int fd;     /* owned */
-    bool first; /* of its message */
-};
-
-struct session {
-    struct monitor *monitor;
-    struct chardev *link;
-    bool owns_link;
-    bool pretty;
-
-    struct json_budget budget; /* for all that it sent and all that it does not read */
-    struct json_in *json;
-    uint8_t in[SESSION_READ_BYTES]; /* read, not yet parsed */
-    size_t in_pos, in_end;
-    bool input_over;
-    struct sent_fd fds[SESSION_FDS_MAX]; /* [0] is the oldest */
-    size_t fd_count;
-
-    /* Of a command whose words are in the link still. */
-    enum { WORDS_NONE, WORDS_HERE, WORDS_ASKED } words;
-    size_t words_bytes;
-    size_t pass_over_bytes; /* words that nobody read, to be read and forgotten */
-
-    bool serving;
-    bool oob;
-    struct queued queue[SESSION_QUEUE_MAX]; /* [0] is next */
-    size_t queue_count;
-    struct qmp_call *deferred; /* loan; what is queued waits for it */
-    size_t deferred_held_bytes;
-    bool running; /* inside session_run */
-    bool stalled; /* the link was told that there is no room */
-
-    struct buf out; /* what the link has not taken */
-    size_t out_held_bytes;
-    struct json_object *late; /* owned, NULL: none; name to event that waits for out to be empty */
-    bool dead;
-};
 
 struct session *session_new(struct monitor *m, struct chardev *link, bool owns_link, bool pretty)
 {
@@ -121,6 +69,7 @@ void session_close(struct session *s)
         chardev_free(s->link);
     json_in_free(s->json);
     buf_free(&s->out);
+    buf_free(&s->line);
     json_object_put(s->late);
     json_budget_return(&s->budget, s->budget.held_bytes);
     free(s);
@@ -128,7 +77,7 @@ void session_close(struct session *s)
 
 bool session_serving(const struct session *s)
 {
-    return s->serving && !s->dead;
+    return s->serving && !s->human && !s->dead;
 }
 
 bool session_dead(const struct session *s)
@@ -140,12 +89,14 @@ bool session_dead(const struct session *s)
 
 static void session_write(struct session *s)
 {
-    if (s->out.len_bytes > 0)
+    if (s->out.len_bytes > 0 && !s->frozen)
         buf_consume(&s->out, chardev_write(s->link, s->out.data, s->out.len_bytes));
 }
 
-static void session_flush(struct session *s)
+void session_flush(struct session *s)
 {
+    if (s->dead)
+        return;
     session_write(s);
     if (s->out.len_bytes == 0 && s->late) {
         json_object_object_foreach(s->late, name, event)
@@ -164,8 +115,7 @@ static void session_flush(struct session *s)
     }
 }
 
-/* False: it leaves more unread than it may. */
-static bool session_hold_out(struct session *s)
+bool session_hold_out(struct session *s)
 {
     size_t more = s->out.cap_bytes - s->out_held_bytes;
 
@@ -175,20 +125,35 @@ static bool session_hold_out(struct session *s)
     return true;
 }
 
+/* out has grown. */
+static void session_account_out(struct session *s)
+{
+    if (session_hold_out(s))
+        return;
+    /* It reads too slowly for what it asked to hear, or memory is out: a message that is cut would
+     * be worse than none. */
+    s->dead = true;
+    monitor_reap(s->monitor);
+}
+
 void session_send(struct session *s, struct json_object *message)
 {
-    if (!s->dead)
+    if (!s->dead && s->human)
+        session_human_print(s, message);
+    else if (!s->dead)
         json_out_line(&s->out, message, s->pretty);
     json_object_put(message);
-    if (!s->dead && !session_hold_out(s)) {
-        /* It reads too slowly for what it asked to hear, or memory is out: a message that is cut
-         * would be worse than none. */
-        s->dead = true;
-        monitor_reap(s->monitor);
-        return;
-    }
     if (!s->dead)
-        session_flush(s);
+        session_account_out(s);
+    session_flush(s);
+}
+
+void session_put(struct session *s, const char *text, size_t n)
+{
+    if (s->dead)
+        return;
+    buf_put(&s->out, text, n);
+    session_account_out(s);
 }
 
 void session_send_event(struct session *s, const char *name, struct json_object *event)
@@ -259,7 +224,7 @@ static size_t session_queue_room(const struct session *s)
     return used < max ? max - used : 0;
 }
 
-static void session_enqueue(struct session *s, struct json_in_result *r)
+void session_enqueue(struct session *s, struct json_in_result *r)
 {
     if (r->kind == JSON_IN_VALUE && s->serving && s->oob && qmp_request_is_oob(r->value)) {
         session_execute(s, r->value, r->held_bytes);
@@ -278,6 +243,8 @@ static bool session_parse(struct session *s)
 {
     struct json_in_result r;
 
+    if (s->human)
+        return session_human_parse(s);
     if (s->in_pos == s->in_end)
         return false;
     s->in_pos += json_in_feed(s->json, s->in + s->in_pos, s->in_end - s->in_pos, &r);
@@ -312,7 +279,7 @@ static void session_next(struct session *s)
 /* Do what can be done now. */
 static void session_run(struct session *s)
 {
-    if (s->running) /* a handler's event or reply came back here */
+    if (s->frozen || s->running) /* a handler's event or reply came back here */
         return;
     s->running = true;
     for (;;) {
@@ -345,16 +312,26 @@ void session_deferred_done(struct session *s)
 
 size_t session_can_receive(struct session *s)
 {
-    bool room = !s->dead && s->words == WORDS_NONE && s->in_pos == s->in_end &&
-                s->out.len_bytes <= SESSION_OUT_PAUSE_BYTES && session_queue_room(s) > 0;
+    bool room = !s->dead && !s->frozen && !s->waits && s->words == WORDS_NONE &&
+                s->in_pos == s->in_end && s->out.len_bytes <= SESSION_OUT_PAUSE_BYTES &&
+                session_queue_room(s) > 0;
 
     s->stalled |= !room;
     return room ? sizeof(s->in) : 0;
 }
 
+void session_is_human(struct session *s, bool edits)
+{
+    s->human = s->serving = true;
+    s->edits = edits;
+}
+
 void session_opened(struct session *s)
 {
-    session_send(s, qmp_greeting());
+    if (s->greeted)
+        return;
+    s->greeted = true;
+    session_send(s, s->human ? NULL : qmp_greeting());
 }
 
 void session_receive(struct session *s, const uint8_t *data, size_t n)
@@ -400,6 +377,8 @@ size_t session_look(struct session *s, const uint8_t *data, size_t n)
     struct json_in_result r;
     size_t bytes;
 
+    if (s->human)
+        return n;
     if (s->pass_over_bytes)
         return n < s->pass_over_bytes ? n : s->pass_over_bytes;
     if (!s->serving || s->queue_count || s->deferred || !json_in_idle(s->json) ||
@@ -415,6 +394,12 @@ size_t session_look(struct session *s, const uint8_t *data, size_t n)
         json_object_put(r.value);
         json_budget_return(&s->budget, r.held_bytes);
         return r.kind == JSON_IN_VALUE ? bytes : n;
+    }
+    if (monitor_is_quiesced(s->monitor)) {
+        s->waits = true;
+        json_object_put(r.value);
+        json_budget_return(&s->budget, r.held_bytes);
+        return 0;
     }
     s->words = WORDS_HERE;
     s->words_bytes = bytes;
@@ -446,7 +431,47 @@ void session_words_done(struct session *s, enum session_words what)
         s->dead = true;
         monitor_reap(s->monitor);
     }
+    monitor_words_done(s->monitor);
     session_run(s);
+}
+
+int session_connection(const struct session *s)
+{
+    return chardev_input_socket(s->link);
+}
+
+void session_drop(struct session *s)
+{
+    s->dead = true;
+    monitor_reap(s->monitor);
+}
+
+bool session_asks(const struct session *s)
+{
+    return s->words == WORDS_ASKED && !s->dead;
+}
+
+/* --- Around an update --- */
+
+void session_freeze(struct session *s)
+{
+    struct ferry_part link = chardev_part(s->link);
+
+    s->frozen = true;
+    if (s->owns_link)
+        link.ops->pause(link.obj);
+}
+
+void session_thaw(struct session *s)
+{
+    struct ferry_part link = chardev_part(s->link);
+
+    s->frozen = s->waits = false;
+    /* What waited goes on when the link says that it can be written to. */
+    if (s->owns_link)
+        link.ops->resume(link.obj);
+    else
+        chardev_input_ready(s->link);
 }
 
 size_t session_fd_count(const struct session *s)
@@ -490,10 +515,9 @@ int session_take_fd(struct session *s)
 
 void session_writable(struct session *s)
 {
-    if (s->dead)
-        return;
     session_flush(s);
-    session_run(s);
+    if (!s->dead)
+        session_run(s);
 }
 
 void session_end_of_input(struct session *s)

@@ -36,6 +36,11 @@ struct session;
 
 /* link is a loan, or taken if owns_link; the session is not its frontend yet. NULL: no memory. */
 struct session *session_new(struct monitor *m, struct chardev *link, bool owns_link, bool pretty);
+/*
+ * It is a person: lines of HMP in, text out, and no events. edits: what is typed is sent back, and
+ * can be corrected. Before it is opened.
+ */
+void session_is_human(struct session *s, bool edits);
 /* Does not tell the monitor. A deferred call loses its session and goes on. */
 void session_close(struct session *s);
 
@@ -47,6 +52,8 @@ void session_receive_fds(struct session *s, const int *fds, size_t count);
 void session_writable(struct session *s);
 void session_opened(struct session *s);
 void session_end_of_input(struct session *s);
+/* It shares its link with others (chardev_mux.h): what is typed comes here now, or no longer. */
+void session_focus(struct session *s, bool here);
 
 /*
  * The words of a command that needs the host (qmp_command.host) stay in the client's connection,
@@ -69,7 +76,7 @@ void session_words_done(struct session *s, enum session_words what);
 void session_send(struct session *s, struct json_object *message);
 /* The same for an event. For a client that does not read, the latest of each name is kept. */
 void session_send_event(struct session *s, const char *name, struct json_object *event);
-bool session_serving(const struct session *s); /* has negotiated */
+bool session_serving(const struct session *s); /* has negotiated; no person */
 bool session_dead(const struct session *s);    /* to be freed when nobody is inside it */
 /* qmp_capabilities. */
 int session_negotiate(struct session *s, bool oob, struct qmp_call *call, struct ferry_err *err);
@@ -79,5 +86,17 @@ int session_negotiate(struct session *s, bool oob, struct qmp_call *call, struct
  */
 int session_take_fd(struct session *s);
 size_t session_fd_count(const struct session *s); /* that wait */
+/*
+ * Frozen it reads, executes and writes nothing: what is sent to it waits. For an update, which
+ * takes it along (session_state.h) or lets it go on.
+ */
+void session_freeze(struct session *s);
+void session_thaw(struct session *s);
+/* Its link's socket, a loan; -1: none. */
+int session_connection(const struct session *s);
+/* Disconnect its client. */
+void session_drop(struct session *s);
+/* Somebody else reads its words right now. */
+bool session_asks(const struct session *s);
 /* After the reply of its deferred call: the queue goes on. */
 void session_deferred_done(struct session *s);

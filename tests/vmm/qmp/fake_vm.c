@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,6 +37,11 @@ int vm_observe(struct vm *vm, vm_observer_fn *fn, void *arg, struct ferry_err *e
 const struct vm_io_error *vm_io_error(const struct vm *vm)
 {
     return vm->io_error;
+}
+
+const struct vm_netdev *vm_netdev(const struct vm *vm)
+{
+    return vm->netdev;
 }
 
 void fake_vm_tell(struct vm *vm, enum vm_event event, enum shutdown_cause cause)
@@ -80,19 +86,35 @@ int vm_cont(struct vm *vm, struct ferry_err *err)
     return 0;
 }
 
-void vm_request_reset(struct vm *vm, enum shutdown_cause cause)
+int vm_reset(struct vm *vm, struct ferry_err *err)
 {
-    vm->reset = cause;
+    vm->reset = SHUTDOWN_CAUSE_HOST_QMP_SYSTEM_RESET;
+    return 0;
 }
 
-void vm_request_shutdown(struct vm *vm, enum shutdown_cause cause, int exit_code)
+int vm_quit(struct vm *vm, struct ferry_err *err)
 {
-    vm->shutdown = cause;
+    vm->shutdown = SHUTDOWN_CAUSE_HOST_QMP_QUIT;
+    return 0;
 }
 
-void vm_powerdown(struct vm *vm)
+int vm_powerdown(struct vm *vm, struct ferry_err *err)
 {
     fake_vm_tell(vm, VM_EVENT_POWERDOWN, 0);
+    return 0;
+}
+
+bool vm_set_balloon(struct vm *vm, uint64_t ram_bytes)
+{
+    vm->balloon_bytes = ram_bytes;
+    fake_vm_tell(vm, VM_EVENT_BALLOON, 0);
+    return true;
+}
+
+bool vm_balloon(struct vm *vm, uint64_t *ret_ram_bytes)
+{
+    *ret_ram_bytes = vm->balloon_bytes;
+    return vm->balloon_bytes != 0;
 }
 
 int vm_override_fence(struct vm *vm, struct ferry_err *err)
@@ -105,12 +127,37 @@ size_t vm_hart_count(const struct vm *vm)
     return vm->config.harts;
 }
 
+bool vm_generation(struct vm *vm, uint8_t ret[16])
+{
+    for (uint8_t i = 0; i < 16; i++)
+        ret[i] = (uint8_t)(i * 0x11);
+    return vm->generation;
+}
+
 int vm_hart_thread_id(const struct vm *vm, size_t index)
 {
     return 1000 + (int)index;
 }
 
 /* --- Migration --- */
+
+void migration_name_job(struct migration *m, const char *name)
+{
+    snprintf(m->job, sizeof(m->job), "%s", name);
+}
+
+bool migration_job(const struct migration *m, const char *name, enum migration_status *ret,
+                   const char **ret_error_desc)
+{
+    *ret = MIGRATION_FAILED;
+    *ret_error_desc = "it was old";
+    return !strcmp(name, "old");
+}
+
+const char *migration_job_name(const struct migration *m)
+{
+    return *m->job ? m->job : NULL;
+}
 
 const char *migration_status_name(enum migration_status status)
 {
@@ -126,6 +173,11 @@ const char *migration_status_name(enum migration_status status)
 void migration_info(const struct migration *m, struct migration_info *ret)
 {
     *ret = m->info;
+}
+
+bool migration_is_update(const struct migration *m)
+{
+    return m->update;
 }
 
 int migration_observe(struct migration *m, migration_observer_fn *fn, migration_pass_fn *pass,
@@ -258,6 +310,11 @@ int fake_ask(void *arg, const char *words, int client, size_t words_bytes, int *
         mail_send(pair[1], MAIL_OPENED, 0, "", &pair[1], 1) < 0)
         rc = err_set(err, EIO, "no mail");
     close(pair[1]);
+    /* No loop can watch a file. */
+    if (m->unwatchable) {
+        close(pair[0]);
+        pair[0] = memfd_create("mail", MFD_CLOEXEC);
+    }
     *ret_mail = pair[0];
     return rc;
 }

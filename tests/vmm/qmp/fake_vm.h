@@ -8,16 +8,19 @@
 #include "vmm/machine/loop.h"
 #include "vmm/machine/migration.h"
 #include "vmm/machine/vm.h"
-#include "vmm/main/migration_params.h"
+#include "vmm/move/migration_params.h"
 
 struct vm {
     struct vm_config config;
+    bool generation; /* it has an ID of one */
     struct loop *loop;
     enum run_state state;
     vm_observer_fn *observer;
     void *observer_arg;
     enum shutdown_cause reset, shutdown; /* asked for */
     const struct vm_io_error *io_error;  /* of the event being told */
+    const struct vm_netdev *netdev;      /* the same */
+    uint64_t balloon_bytes;              /* 0: there is no balloon */
     struct loop *busy;                   /* the disk is, until this loop's next turn */
 };
 
@@ -27,9 +30,12 @@ struct migration {
     migration_observer_fn *observer;
     void *observer_arg;
     char uri[256]; /* of the last start or incoming */
+    char job[MIGRATION_JOB_NAME_BYTES];
+    bool update;
     bool incoming, cancelled, exit_on_error;
-    char words[256]; /* of the last command that asked for something */
-    int asked;       /* how often */
+    char words[256];  /* of the last command that asked for something */
+    int asked;        /* how often */
+    bool unwatchable; /* what it answers on */
     int64_t prepare_timeout_ns;
     migration_done_fn *done;
     void *done_arg;

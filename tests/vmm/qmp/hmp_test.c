@@ -86,7 +86,9 @@ static void lines_that_are_none(void **state)
          "info status  -- show the current VM status (running|paused)\r\n"
          "info migrate  -- show migration status\r\n"
          "info migrate_capabilities  -- show current migration capabilities\r\n"
-         "info migrate_parameters  -- show current migration parameters\r\n");
+         "info migrate_parameters  -- show current migration parameters\r\n"
+         "info balloon  -- show balloon information\r\n"
+         "info network  -- show the network state\r\n");
 }
 
 static void a_migration(void **state)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +12,32 @@
 #include "vmm/qmp/json_in.h"
 #include "vmm/qmp/json_out.h"
 
-/* Everything that a piece of input gives: "value;" and "!error;" one after the other. */
-static void run_pieces(struct json_in *j, const char *data, size_t n, size_t piece, struct buf *out)
+/* Another one goes on for *j. */
+static void replace(struct json_in **j, struct json_budget *budget)
+{
+    OWN(buf_free) struct buf saved = {0};
+    struct json_in *next = json_in_new(budget);
+    struct ferry_err err;
+    struct rd rd;
+
+    json_in_save(*j, &saved);
+    rd = rd_make(saved.data, saved.len_bytes);
+    assert_int_equal(json_in_load(next, &rd, &err), 0);
+    assert_int_equal(rd_left(&rd), 0);
+    assert_int_equal(json_in_idle(next), json_in_idle(*j));
+    json_in_free(*j);
+    *j = next;
+}
+
+/*
+ * Everything that a piece of input gives: "value;" and "!error;" one after the other. replacer: of
+ * the budget of *j, which is another one for each piece; NULL: it stays.
+ */
+static void run_pieces(struct json_in **replaced, const char *data, size_t n, size_t piece,
+                       struct json_budget *replacer, struct buf *out)
 {
     for (size_t pos = 0; pos < n;) {
+        struct json_in *j = *replaced;
         size_t end = pos + piece < n ? pos + piece : n;
 
         while (pos < end) {
@@ -29,20 +52,24 @@ static void run_pieces(struct json_in *j, const char *data, size_t n, size_t pie
             buf_u8(out, ';');
             json_object_put(r.value);
         }
+        if (replacer)
+            replace(replaced, replacer);
     }
 }
 
 static void expect(const char *data, size_t n, const char *wanted)
 {
     for (size_t piece = 1; piece <= n; piece += piece < 40 ? 1 : 997) {
-        struct json_budget budget = {.max_bytes = SIZE_MAX};
-        struct json_in *j = json_in_new(&budget);
-        OWN(buf_free) struct buf out = {0};
+        for (int replaced = 0; replaced < (n < 512 ? 2 : 1); replaced++) {
+            struct json_budget budget = {.max_bytes = SIZE_MAX};
+            struct json_in *j = json_in_new(&budget);
+            OWN(buf_free) struct buf out = {0};
 
-        run_pieces(j, data, n, piece, &out);
-        buf_u8(&out, 0);
-        assert_string_equal(out.data, wanted);
-        json_in_free(j);
+            run_pieces(&j, data, n, piece, replaced ? &budget : NULL, &out);
+            buf_u8(&out, 0);
+            assert_string_equal(out.data, wanted);
+            json_in_free(j);
+        }
     }
 }
 
@@ -204,7 +231,7 @@ static void run_whole(const char *data, size_t n, const char *wanted)
     struct json_in *j = json_in_new(&budget);
     OWN(buf_free) struct buf out = {0};
 
-    run_pieces(j, data, n, 65536, &out);
+    run_pieces(&j, data, n, 65536, NULL, &out);
     buf_u8(&out, 0);
     assert_string_equal(out.data, wanted);
     json_in_free(j);
@@ -340,6 +367,47 @@ static void a_token_that_is_kept_counts(void **state)
     assert_int_equal(budget.held_bytes, 0);
 }
 
+/* Cut anywhere or with a bit flipped, it is refused, or is what can be gone on with. */
+static void what_is_not_a_saved_state_is_refused(void **state)
+{
+    static const char after[] = "\"]}, {\"b\": 2}";
+    static const char *const begun[] = {"{\"a\": [1, 'b", "{\"a\" 1, [", "[1, \001 {", "x"};
+
+    for (size_t i = 0; i < sizeof(begun) / sizeof(begun[0]); i++) {
+        struct json_budget budget = {.max_bytes = 1 << 20};
+        struct json_in *j = json_in_new(&budget);
+        OWN(buf_free) struct buf saved = {0};
+        struct json_in_result r;
+
+        for (size_t pos = 0; pos < strlen(begun[i]);)
+            pos += json_in_feed(j, begun[i] + pos, strlen(begun[i]) - pos, &r);
+        json_in_save(j, &saved);
+        json_in_free(j);
+        for (size_t bit = 0; bit < 9 * saved.len_bytes; bit++) {
+            bool cut = bit >= 8 * saved.len_bytes;
+            size_t n = cut ? bit - 8 * saved.len_bytes : saved.len_bytes;
+            struct rd rd = rd_make(saved.data, n);
+            struct ferry_err err;
+            int rc;
+
+            if (!cut)
+                saved.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            j = json_in_new(&budget);
+            rc = json_in_load(j, &rd, &err);
+            assert_true(rc == 0 ? !cut : rc == -EPROTO);
+            for (size_t k = 0; rc == 0 && k < 64; k++) {
+                json_in_feed(j, &after[k % 14], 1, &r);
+                json_object_put(r.value);
+                json_budget_return(&budget, r.held_bytes);
+            }
+            json_in_free(j);
+            assert_int_equal(budget.held_bytes, 0);
+            if (!cut)
+                saved.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        }
+    }
+}
+
 static void a_text_is_one_value(void **state)
 {
     struct json_object *value = NULL;
@@ -410,6 +478,7 @@ int main(void)
         cmocka_unit_test(what_is_created_takes_no_more_than_was_counted),
         cmocka_unit_test(nobody_takes_what_is_anothers_own),
         cmocka_unit_test(a_token_that_is_kept_counts),
+        cmocka_unit_test(what_is_not_a_saved_state_is_refused),
         cmocka_unit_test(a_text_is_one_value),
         cmocka_unit_test(lines_are_written_as_qmp_writes_them),
     };

@@ -1,28 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/qmp/json_string.h"
+#include "vmm/qmp/json_scalar.h"
 
 #include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
+#include "base/own.h"
 #include "base/utf8.h"
 
 static void put_code_point(struct buf *out, uint32_t c)
 {
-    if (c != 0 && c < 0x80) {
-        buf_u8(out, (uint8_t)c);
-    } else if (c < 0x800) { /* U+0000 is C0 80 */
-        buf_u8(out, (uint8_t)(0xc0 | c >> 6));
-        buf_u8(out, (uint8_t)(0x80 | (c & 0x3f)));
-    } else if (c < 0x10000) {
-        buf_u8(out, (uint8_t)(0xe0 | c >> 12));
-        buf_u8(out, (uint8_t)(0x80 | (c >> 6 & 0x3f)));
-        buf_u8(out, (uint8_t)(0x80 | (c & 0x3f)));
-    } else {
-        buf_u8(out, (uint8_t)(0xf0 | c >> 18));
-        buf_u8(out, (uint8_t)(0x80 | (c >> 12 & 0x3f)));
-        buf_u8(out, (uint8_t)(0x80 | (c >> 6 & 0x3f)));
-        buf_u8(out, (uint8_t)(0x80 | (c & 0x3f)));
-    }
+    static const uint8_t lead[] = {0, 0xc0, 0xe0, 0xf0};
+    /* U+0000 is C0 80. */
+    size_t more = c != 0 && c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+
+    buf_u8(out, (uint8_t)(lead[more] | c >> 6 * more));
+    while (more-- > 0)
+        buf_u8(out, (uint8_t)(0x80 | (c >> 6 * more & 0x3f)));
 }
 
 /* Four hexadecimal digits, or -EINVAL. */
@@ -87,9 +83,15 @@ static int decode_escape(struct buf *out, const uint8_t *at, size_t n, struct fe
     return err_set(err, EINVAL, "JSON parse error, invalid escape sequence in string");
 }
 
-int json_string_decode(struct buf *out, const char *text, size_t n, struct ferry_err *err)
+static int out_of_memory(struct ferry_err *err)
 {
-    const uint8_t *at = (const uint8_t *)text;
+    return err_set(err, ENOMEM, "JSON parse error, out of memory");
+}
+
+int json_scalar_string(const struct buf *text, struct buf *out, struct ferry_err *err)
+{
+    const uint8_t *at = text->data + 1;
+    size_t n = text->len_bytes - 3; /* without the quotes and the NUL */
 
     while (n > 0) {
         const uint8_t *begin = at;
@@ -108,5 +110,59 @@ int json_string_decode(struct buf *out, const char *text, size_t n, struct ferry
             return err_set(err, EINVAL, "JSON parse error, invalid UTF-8 sequence in string");
         buf_put(out, begin, (size_t)(at - begin));
     }
-    return out->failed ? err_set(err, out->failed, "JSON parse error, out of memory") : 0;
+    buf_u8(out, 0);
+    return out->failed ? out_of_memory(err) : 0;
+}
+
+/* An integer of 64 bits, or NULL. */
+static struct json_object *integer(const char *text)
+{
+    int64_t i;
+    uint64_t u;
+
+    errno = 0;
+    i = strtoll(text, NULL, 10);
+    if (!errno)
+        return json_object_new_int64(i);
+    errno = 0;
+    u = strtoull(text, NULL, 10);
+    return !errno && text[0] != '-' ? json_object_new_uint64(u) : NULL;
+}
+
+int json_scalar(enum json_token token, const struct buf *text, struct json_object **ret,
+                struct ferry_err *err)
+{
+    OWN(buf_free) struct buf string = {0};
+    const char *word = (const char *)text->data;
+    double number;
+    int rc;
+
+    *ret = NULL;
+    switch (token) {
+    case JSON_TOKEN_STRING:
+        rc = json_scalar_string(text, &string, err);
+        if (rc < 0)
+            return rc;
+        /* Never longer than the token, which JSON_IN_BYTES_MAX bounds. */
+        *ret = json_object_new_string_len((const char *)string.data, (int)string.len_bytes - 1);
+        break;
+    case JSON_TOKEN_KEYWORD:
+        if (!strcmp(word, "null"))
+            return 0;
+        if (strcmp(word, "true") != 0 && strcmp(word, "false") != 0)
+            return err_set(err, EINVAL, "JSON parse error, invalid keyword '%.100s'", word);
+        *ret = json_object_new_boolean(word[0] == 't');
+        break;
+    default: /* a number */
+        *ret = token == JSON_TOKEN_INTEGER ? integer(word) : NULL;
+        if (*ret)
+            break;
+        number = strtod(word, NULL);
+        if (!isfinite(number))
+            return err_set(err, ERANGE,
+                           "JSON parse error, number '%.100s' is beyond what a double can hold",
+                           word);
+        *ret = json_object_new_double(number);
+    }
+    return *ret ? 0 : out_of_memory(err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/settle.h"
+#include "vmm/vm/settle.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "vmm/backend/bell.h"
-#include "vmm/main/board.h"
+#include "vmm/virt/board.h"
 
 struct waiter {
     loop_fn *fn;

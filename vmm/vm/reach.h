@@ -10,7 +10,7 @@
 
 #include <ferry/err.h>
 
-#include "vmm/main/this_host.h"
+#include "vmm/config/this_host.h"
 #include "vmm/sandbox/sandbox.h"
 
 #define REACH_MAX 128

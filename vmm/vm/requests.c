@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/requests.h"
+#include "vmm/vm/requests.h"
 
 #include "vmm/machine/vm.h"
 

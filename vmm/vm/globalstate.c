@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/globalstate.h"
+#include "vmm/vm/globalstate.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,14 +14,19 @@ void globalstate_set(struct globalstate *g, enum run_state state)
     memcpy(g->runstate, name, g->size);
 }
 
-bool globalstate_ran(const struct globalstate *g)
+enum run_state globalstate_get(const struct globalstate *g)
 {
-    return !g->runstate[0] || !strcmp(g->runstate, run_state_name(RUN_STATE_RUNNING));
-}
+    static const enum run_state arrive[] = {
+        RUN_STATE_RUNNING,  RUN_STATE_PRELAUNCH,      RUN_STATE_PAUSED,
+        RUN_STATE_SHUTDOWN, RUN_STATE_INTERNAL_ERROR, RUN_STATE_IO_ERROR,
+    };
 
-bool globalstate_io_error(const struct globalstate *g)
-{
-    return !strcmp(g->runstate, run_state_name(RUN_STATE_IO_ERROR));
+    if (!g->runstate[0])
+        return RUN_STATE_RUNNING;
+    for (size_t i = 0; i < sizeof(arrive) / sizeof(arrive[0]); i++)
+        if (!strcmp(g->runstate, run_state_name(arrive[i])))
+            return arrive[i];
+    return RUN_STATE_PAUSED;
 }
 
 static int globalstate_check(const void *scratch, struct ferry_err *err)

@@ -3,8 +3,8 @@
 #include <errno.h>
 
 #include "base/err.h"
-#include "vmm/main/settle.h"
-#include "vmm/main/vm_struct.h"
+#include "vmm/vm/settle.h"
+#include "vmm/vm/vm_struct.h"
 
 /* --- names --- */
 
@@ -60,6 +60,10 @@ void vm_set_run_state(struct vm *vm, enum run_state state)
     enum run_state before = vm->state;
 
     vm->state = state;
+    if (vm->untold) {
+        vm->untold = vm->stop_untold = false;
+        return;
+    }
     if (vm->stop_untold || (before == RUN_STATE_RUNNING && state != RUN_STATE_RUNNING)) {
         vm->stop_untold = false;
         vm_tell(vm, VM_EVENT_STOP, 0);
@@ -68,10 +72,45 @@ void vm_set_run_state(struct vm *vm, enum run_state state)
         vm_tell(vm, VM_EVENT_RESUME, 0);
 }
 
-/* --- stop, cont --- */
+/* --- stop, cont, reset, quit --- */
+
+/* Its state is saved: what changes the guest here and now, the other side would not know. */
+static int check_guest_is_here(const struct vm *vm, struct ferry_err *err)
+{
+    if (vm->state != RUN_STATE_FINISH_MIGRATE && !vm_is_handed_over(vm))
+        return 0;
+    return err_set(err, EBUSY,
+                   "the guest is on its way elsewhere just now, and takes no order before it is "
+                   "there, or here again; ask again, and where it will be");
+}
+
+int vm_reset(struct vm *vm, struct ferry_err *err)
+{
+    int rc = check_guest_is_here(vm, err);
+
+    if (!rc)
+        vm_request_reset(vm, SHUTDOWN_CAUSE_HOST_QMP_SYSTEM_RESET);
+    return rc;
+}
+
+int vm_quit(struct vm *vm, struct ferry_err *err)
+{
+    int rc = vm_is_handed_over(vm) ? check_guest_is_here(vm, err) : 0;
+
+    /* Now, not when the request is served: what is acknowledged here must not be too late then. */
+    if (!rc && vm->state == RUN_STATE_FINISH_MIGRATE)
+        rc = vm->mover->cancel(vm->migration, err);
+    if (!rc)
+        vm_request_shutdown(vm, SHUTDOWN_CAUSE_HOST_QMP_QUIT, 0);
+    return rc;
+}
 
 int vm_stop(struct vm *vm, struct ferry_err *err)
 {
+    int rc = check_guest_is_here(vm, err);
+
+    if (rc < 0)
+        return rc;
     if (vm->state == RUN_STATE_INMIGRATE)
         vm->on_arrival = ARRIVAL_STAY;
     vm->starts_with_client = false;

@@ -8,16 +8,20 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "base/priority.h"
+#include "base/thread.h"
 #include "vmm/backend/bell.h"
 #include "vmm/backend/fd_table.h"
 #include "vmm/cpu/hart.h"
-#include "vmm/main/migration.h"
-#include "vmm/main/monitors.h"
-#include "vmm/main/reach.h"
-#include "vmm/main/rundir.h"
-#include "vmm/main/settle.h"
-#include "vmm/main/supervisor_link.h"
-#include "vmm/main/vm_struct.h"
+#include "vmm/gdb/gdb.h"
+#include "vmm/process/rundir.h"
+#include "vmm/process/title.h"
+#include "vmm/supervisor/supervisor_link.h"
+#include "vmm/supervisor/urgency.h"
+#include "vmm/vm/monitors.h"
+#include "vmm/vm/reach.h"
+#include "vmm/vm/settle.h"
+#include "vmm/vm/vm_struct.h"
 
 static bool is_sandboxed(const struct vm *vm)
 {
@@ -49,15 +53,18 @@ int vm_confine(struct vm *vm, enum sandbox_role role, const struct reach *reach,
     return 0;
 }
 
-int vm_new(struct vm **ret, struct ferry_err *err)
+int vm_new(struct vm **ret, const struct vm_mover *mover, struct ferry_err *err)
 {
     struct vm *vm = calloc(1, sizeof(*vm));
     int rc;
 
     if (!vm)
         return err_set(err, ENOMEM, "out of memory");
+    vm->mover = mover;
+    vm->startup = startup_none;
     vm->state = RUN_STATE_INMIGRATE;
-    pthread_mutex_init(&vm->requests.mutex, NULL);
+    bequest_init(&vm->bequest, vm);
+    thread_mutex_init(&vm->requests.mutex);
     rc = loop_new(&vm->loop, err);
     if (!rc)
         rc = bell_new(&vm->requested, vm->loop, vm_serve_requests, vm, err);
@@ -65,10 +72,14 @@ int vm_new(struct vm **ret, struct ferry_err *err)
         rc = fd_table_new(&vm->fds, err);
     if (!rc)
         rc = supervisor_link_new(&vm->supervisor, vm->loop, err);
+    if (!rc)
+        startup_take(&vm->startup, vm->supervisor);
+    if (!rc)
+        rc = urgency_new(&vm->urgency, vm->loop, vm->supervisor, vm_drained, vm, err);
     if (!rc && is_sandboxed(vm))
         rc = sandbox_begin(err);
     if (!rc)
-        rc = migration_new(&vm->migration, vm, err);
+        rc = mover->create(&vm->migration, vm, err);
     if (!rc)
         rc = monitors_new(&vm->monitors, vm, vm->migration, err);
     if (rc < 0) {
@@ -85,14 +96,21 @@ void vm_free(struct vm *vm)
 
     if (!vm)
         return;
-    migration_free(vm->migration);
+    /* Its guest runs elsewhere, perhaps on this very processor. */
+    if (vm->state == RUN_STATE_POSTMIGRATE)
+        priority_last();
+    vm->mover->free(vm->migration);
+    gdb_free(vm->gdb);
     monitors_free(vm->monitors);
     ferry_vm_free(vm->parts);
     whole = board_free(vm->board);
+    bequest_free(&vm->bequest);
     fd_table_free(vm->fds);
+    urgency_free(vm->urgency);
     supervisor_link_free(vm->supervisor);
     rundir_claim_free(vm->claim);
     ferry_owner_free(vm->owner);
+    startup_end(&vm->startup);
     if (!whole)
         return;
     settle_free(vm->settle);
@@ -103,6 +121,22 @@ void vm_free(struct vm *vm)
     options_free(&vm->options);
     pthread_mutex_destroy(&vm->requests.mutex);
     free(vm);
+}
+
+static int serve_gdb(struct vm *vm, struct ferry_err *err)
+{
+    struct hart *harts[CONFIG_HARTS_MAX];
+    struct gdb_params params = {
+        .vm = vm,
+        .loop = vm->loop,
+        .chardev = board_find_chardev(vm->board, vm->config.gdb_chardev),
+        .harts = harts,
+        .hart_count = board_hart_count(vm->board),
+    };
+
+    for (size_t i = 0; i < params.hart_count; i++)
+        harts[i] = board_hart(vm->board, i);
+    return gdb_new(&vm->gdb, &params, err);
 }
 
 static int build_parts(struct vm *vm, struct ferry_err *err)
@@ -118,9 +152,19 @@ static int build_parts(struct vm *vm, struct ferry_err *err)
         rundir_claim_part(vm->claim),
         requests_part(&vm->requests),
         globalstate_part(&vm->globalstate),
+        urgency_part(vm->urgency),
+        monitors_part(vm->monitors),
+        startup_part(&vm->startup),
+        bequest_part(&vm->bequest, BEQUEST_SETTINGS),
+        bequest_part(&vm->bequest, BEQUEST_FDS),
     };
     int rc = ferry_vm_new(&vm->parts, &params, err);
 
+    if (!rc && vm->gdb) {
+        struct ferry_part part = gdb_part(vm->gdb);
+
+        rc = ferry_vm_add_part(vm->parts, &part, err);
+    }
     if (!rc)
         rc = board_add_parts(vm->board, vm->parts, err);
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]) && !rc; i++)
@@ -156,11 +200,14 @@ int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
     vm->options = *o;
     o->count = 0;
     confine(&vm->config, arrived ? arrived->allow : NULL);
+    title_set(vm->config.name, arrived ? "target" : "VMM");
     rc = rundir_claim_new(&vm->claim, vm->config.name, err);
     if (!rc)
         rc = board_new(&vm->board, &params, err);
     if (!rc)
         rc = settle_new(&vm->settle, vm->loop, vm->board, err);
+    if (!rc && vm->config.gdb_chardev)
+        rc = serve_gdb(vm, err);
     if (!rc)
         rc = build_parts(vm, err);
     if (!rc)
@@ -168,16 +215,27 @@ int vm_build(struct vm *vm, struct options *o, const struct vm_arrived *arrived,
     return rc;
 }
 
-int vm_open(struct vm *vm, struct ferry_err *err)
+/* The supervisor hears of it now, and tidies up behind it: until then it is what a stranger says.
+ */
+static int take_name(struct vm *vm, struct ferry_err *err)
 {
     int rc = rundir_claim_take(vm->claim, err);
+
+    if (!rc)
+        supervisor_link_name(vm->supervisor, vm->config.name);
+    return rc;
+}
+
+int vm_open(struct vm *vm, struct ferry_err *err)
+{
+    int rc = take_name(vm, err);
 
     return rc < 0 ? rc : board_open(vm->board, err);
 }
 
 int vm_open_incoming(struct vm *vm, struct ferry_err *err)
 {
-    int rc = rundir_claim_take(vm->claim, err);
+    int rc = take_name(vm, err);
 
     if (!rc)
         rc = board_open_incoming(vm->board, err);
@@ -190,7 +248,9 @@ int vm_open_incoming(struct vm *vm, struct ferry_err *err)
 
 int vm_look(struct vm *vm, struct ferry_err *err)
 {
-    return board_look(vm->board, err);
+    int rc = rundir_claim_look(vm->claim, err);
+
+    return rc < 0 ? rc : board_look(vm->board, err);
 }
 
 int vm_launch(struct vm *vm, struct ferry_err *err)
@@ -199,20 +259,20 @@ int vm_launch(struct vm *vm, struct ferry_err *err)
 
     if (rc < 0)
         return rc;
-    supervisor_link_has_guest(vm->supervisor);
+    supervisor_link_has_guest(vm->supervisor, true);
     vm->state = RUN_STATE_PRELAUNCH;
-    for (size_t i = 0; i < ferry_vm_part_count(vm->parts); i++) {
-        const struct ferry_part *part = ferry_vm_part(vm->parts, i);
-
-        if (part->ops && part->ops->resume)
-            part->ops->resume(part->obj);
-    }
+    ferry_vm_resume(vm->parts);
     if (vm->config.start_paused)
         return 0;
     vm->starts_with_client = board_awaits_client(vm->board);
     if (!vm->starts_with_client)
         vm_start_harts(vm);
     return 0;
+}
+
+void vm_is_up(struct vm *vm)
+{
+    startup_is_up(&vm->startup);
 }
 
 int vm_run(struct vm *vm)
@@ -256,14 +316,29 @@ size_t vm_hart_count(const struct vm *vm)
     return vm->board ? board_hart_count(vm->board) : 0;
 }
 
+bool vm_generation(struct vm *vm, uint8_t ret[16])
+{
+    return vm->board && board_generation(vm->board, ret);
+}
+
 int vm_hart_thread_id(const struct vm *vm, size_t index)
 {
     return hart_thread_id(board_hart(vm->board, index));
 }
 
+struct urgency *vm_urgency(struct vm *vm)
+{
+    return vm->urgency;
+}
+
 struct supervisor_link *vm_supervisor(struct vm *vm)
 {
     return vm->supervisor;
+}
+
+const struct vm_mover *vm_mover(const struct vm *vm)
+{
+    return vm->mover;
 }
 
 struct migration *vm_migration(struct vm *vm)
@@ -279,6 +354,11 @@ struct monitors *vm_monitors(struct vm *vm)
 struct fd_table *vm_fds(struct vm *vm)
 {
     return vm->fds;
+}
+
+const struct bequest *vm_bequest(const struct vm *vm)
+{
+    return &vm->bequest;
 }
 
 struct ferry_vm *vm_parts(struct vm *vm)
@@ -300,4 +380,9 @@ void vm_set_owner(struct vm *vm, struct ferry_owner *owner)
 const struct options *vm_options(const struct vm *vm)
 {
     return &vm->options;
+}
+
+bool vm_holds_pidfile(const struct vm *vm)
+{
+    return vm->startup.pidfile >= 0;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/hole.h"
+#include "vmm/vm/hole.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,8 +23,9 @@
 #include "base/mail.h"
 #include "base/own.h"
 #include "vmm/machine/loop.h"
-#include "vmm/main/supervisor_link.h"
-#include "vmm/main/vm_internal.h"
+#include "vmm/supervisor/supervisor_channel.h"
+#include "vmm/supervisor/supervisor_link.h"
+#include "vmm/vm/vm_internal.h"
 
 static void say(const char *who, const char *what, long result)
 {
@@ -40,6 +42,7 @@ static void try_system(const char *who, const char *victim, const char *mark)
     /* Where it is not refused it must not succeed, or the rest would not be tried. */
     char *const argv[] = {NULL};
     struct rlimit more = {4096, 4096};
+    const struct sched_param first = {.sched_priority = 1};
     char word[16];
     long pid;
     struct iovec local = {word, sizeof(word)}, remote = {(void *)(uintptr_t)word, sizeof(word)};
@@ -65,6 +68,7 @@ static void try_system(const char *who, const char *victim, const char *mark)
         (long)(intptr_t)mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     say(who, "raise a limit", syscall(SYS_prlimit64, 0, RLIMIT_CORE, &more, NULL));
+    say(who, "come before everybody", syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &first));
     say(who, "mount", mount("none", "/nonexistent", "tmpfs", 0, NULL));
     say(who, "become root again", syscall(SYS_setuid, 0));
 }
@@ -170,6 +174,7 @@ static void try_main(void *arg)
     ask(vm, "connect", "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"tcp:127.0.0.1:1\"}}", -1);
     ask(vm, "open a file",
         "{\"execute\":\"migrate-incoming\",\"arguments\":{\"uri\":\"file:/etc/passwd\"}}", -1);
+    ask(vm, "connect to a peer that is none", SUPERVISOR_CONNECT "/run/systemd/private", -1);
     ask_in_disguise(vm);
     fprintf(stderr, "hole: over\n");
     vm_exit(vm, 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/reach.h"
+#include "vmm/vm/reach.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,9 +13,9 @@
 #include "base/own.h"
 #include "vmm/backend/allow.h"
 #include "vmm/backend/net.h"
-#include "vmm/main/boot.h"
-#include "vmm/main/options.h"
-#include "vmm/main/rundir.h"
+#include "vmm/config/option_table.h"
+#include "vmm/process/rundir.h"
+#include "vmm/virt/boot.h"
 
 static int add(struct reach *r, const char *path, enum sandbox_access access_,
                struct ferry_err *err)
@@ -35,9 +35,9 @@ static int add(struct reach *r, const char *path, enum sandbox_access access_,
 
 /* A name in a folder that is kept open would be every name there: the file itself is made. What
  * fails here fails again, with its sentence, where it is opened. */
-static int add_made(struct reach *r, const char *path, mode_t mode, struct ferry_err *err)
+static int add_made(struct reach *r, const char *path, struct ferry_err *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     own_close_fd(&fd);
     return add(r, path, SANDBOX_WRITE, err);
@@ -58,64 +58,94 @@ static int add_chardevs(struct reach *r, const struct vm_config *c, struct ferry
 {
     int rc = 0;
 
-    for (size_t i = 0; i < c->chardev_count && !rc; i++)
+    for (size_t i = 0; i < c->chardev_count && !rc; i++) {
         if (c->chardevs[i].type == CONFIG_CHARDEV_FILE)
-            rc = add_made(r, c->chardevs[i].path, 0666, err);
+            rc = add_made(r, c->chardevs[i].path, err);
         else if (c->chardevs[i].type == CONFIG_CHARDEV_SOCKET)
             rc = add_socket(r, c->chardevs[i].path, err);
+        if (!rc && c->chardevs[i].logfile)
+            rc = add_made(r, c->chardevs[i].logfile, err);
+    }
     return rc;
 }
 
-static int add_serial(struct reach *r, const char *value, struct ferry_err *err)
+/* As the option itself is decoded. A word that is none is refused where it is used, as always. */
+static int add_char_option(struct reach *r, option_apply_fn *apply, const char *value,
+                           struct ferry_err *err)
 {
     struct vm_config config = {0};
-    int rc = option_serial(&config, value, err);
+    int rc = apply(&config, value, err);
 
-    /* A word that is none is refused where it is used, as always. */
     rc = rc < 0 ? 0 : add_chardevs(r, &config, err);
     config_free(&config);
     return rc;
 }
 
-static int add_part(struct reach *r, const struct keyval *kv, const struct keyval_pair *pair,
-                    struct ferry_err *err)
+static int add_chardev(struct reach *r, const struct keyval *kv, struct ferry_err *err)
 {
-    const struct keyval_pair *backend = keyval_find(kv, "backend");
+    OWN_MEM char *words = keyval_text(kv);
+    OWN_MEM char *text = NULL;
 
-    if (!strcmp(pair->key, "file") || !strcmp(pair->key, "filename"))
-        return add(r, pair->value, SANDBOX_WRITE, err);
-    if (!strcmp(pair->key, "mem-path"))
-        return add_made(r, pair->value, 0600, err);
-    if (!strcmp(pair->key, "ifname"))
+    /* What is given for an ID does not repeat it. */
+    if (!words || asprintf(&text, "id=it,%s", words) < 0) {
+        text = NULL;
+        return err_set(err, ENOMEM, "out of memory");
+    }
+    return add_char_option(r, option_chardev, text, err);
+}
+
+/* The option's own table says what each of its words names. */
+static int add_part(struct reach *r, const struct option_def *def, const struct keyval *kv,
+                    const struct keyval_pair *pair, struct ferry_err *err)
+{
+    /* What is given for an object says no type: it is RAM (--memory). */
+    const struct prop *props = def->syntax == &object_syntax ? object_syntax.variants[0].props
+                                                             : option_props(def->syntax, kv);
+    const struct prop *p = props ? props_find(props, pair->key) : NULL;
+
+    switch (p ? p->whose : OF_NOBODY) {
+    case OF_HOST_FILE:
+        /* Of those that are files RAM's alone is made where there is none. */
+        return def->syntax == &object_syntax ? add_made(r, pair->value, err)
+                                             : add(r, pair->value, SANDBOX_WRITE, err);
+    case OF_HOST_TAP:
         return add(r, NET_TAP_PATH, SANDBOX_WRITE, err);
-    /* To connect to one takes no right to its name. */
-    if (!strcmp(pair->key, "addr.path"))
-        return keyval_find(kv, "server") ? add_socket(r, pair->value, err) : 0;
-    if (strcmp(pair->key, "path") || !backend)
+    case OF_HOST_OBJECT:
+        /* To connect to a socket takes no right to its name; a number is an open one. */
+        return p->kind == PROP_PATH && keyval_find(kv, "server") ? add_socket(r, pair->value, err)
+                                                                 : 0;
+    default:
         return 0;
-    return !strcmp(backend->value, "socket") ? add_socket(r, pair->value, err)
-                                             : add_made(r, pair->value, 0666, err);
+    }
+}
+
+static int add_parts(struct reach *r, const struct option_def *def, const struct given *g,
+                     struct ferry_err *err)
+{
+    struct keyval kv;
+    int rc = given_parts(g, given_key(g), &kv, err);
+
+    if (rc < 0)
+        return rc;
+    if (def->syntax == &chardev_syntax)
+        rc = add_chardev(r, &kv, err);
+    for (size_t i = 0; i < kv.count && !rc; i++)
+        rc = add_part(r, def, &kv, &kv.pairs[i], err);
+    keyval_free(&kv);
+    return rc;
 }
 
 static int add_given(struct reach *r, const struct given *g, struct ferry_err *err)
 {
-    const char *option = given_option(g);
-    struct keyval kv;
-    int rc;
+    const struct option_def *def = option_find(given_option(g), err);
 
-    if (!strcmp(option, "serial"))
-        return add_serial(r, given_word(g), err);
-    if (!strcmp(option, "bios") || !strcmp(option, "kernel") || !strcmp(option, "initrd"))
-        return add(r, given_word(g), SANDBOX_READ, err);
-    if (!this_host_id_key(option))
-        return 0;
-    rc = given_parts(g, given_key(g), &kv, err);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; i < kv.count && !rc; i++)
-        rc = add_part(r, &kv, &kv.pairs[i], err);
-    keyval_free(&kv);
-    return rc;
+    if (!def)
+        return -err->errnum;
+    if (def->apply == option_serial)
+        return add_char_option(r, option_serial, given_word(g), err);
+    if (!this_host_id_key(def->name))
+        return def->whose == OF_HOST_FILE ? add(r, given_word(g), SANDBOX_READ, err) : 0;
+    return add_parts(r, def, g, err);
 }
 
 static int add_all(struct reach *r, const struct this_host *host, struct ferry_err *err)

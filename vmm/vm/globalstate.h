@@ -18,8 +18,7 @@ struct globalstate {
 
 /* Before a save. */
 void globalstate_set(struct globalstate *g, enum run_state state);
-/* Did the guest run in the source? One that says nothing of it did. */
-bool globalstate_ran(const struct globalstate *g);
-/* Did the source stop it because of a disk? */
-bool globalstate_io_error(const struct globalstate *g);
+/* What it was in in the source; a source that says nothing of it ran it. Of a state that is none to
+ * arrive in, as those of a move, nothing is left but that the guest stood. */
+enum run_state globalstate_get(const struct globalstate *g);
 struct ferry_part globalstate_part(struct globalstate *g);

@@ -6,15 +6,20 @@
  */
 #pragma once
 
-#include "vmm/main/board.h"
-#include "vmm/main/globalstate.h"
-#include "vmm/main/requests.h"
-#include "vmm/main/vm_internal.h"
+#include "vmm/supervisor/startup.h"
+#include "vmm/virt/board.h"
+#include "vmm/vm/bequest.h"
+#include "vmm/vm/globalstate.h"
+#include "vmm/vm/mover.h"
+#include "vmm/vm/requests.h"
+#include "vmm/vm/vm_internal.h"
 
 struct bell;
+struct gdb;
 struct rundir_claim;
 struct settle;
 struct supervisor_link;
+struct urgency;
 
 #define VM_OBSERVERS_MAX 4
 
@@ -27,10 +32,15 @@ struct vm {
     struct ferry_vm *parts;
     struct ferry_owner *owner;
     struct rundir_claim *claim;
+    const struct vm_mover *mover;
     struct migration *migration;
     struct monitors *monitors;
+    struct gdb *gdb; /* NULL: not served */
     struct fd_table *fds;
+    struct bequest bequest;
     struct supervisor_link *supervisor;
+    struct urgency *urgency;
+    struct startup startup;
     enum sandbox_role confined; /* 0 = not yet */
     struct requests requests;
     struct bell *requested; /* a guest can ask a million times: one is heard in a turn */
@@ -39,6 +49,7 @@ struct vm {
     enum run_state state;
     /* A handover stopped the harts; whoever ends it decides what the observers hear. */
     bool stop_untold;
+    bool untold;   /* the pause of an update: they hear nothing of it at all */
     bool fenced;   /* in postmigrate: the guest may run elsewhere */
     bool left;     /* as a stream: everything of it is still here, paused */
     bool inactive; /* the locks of disk images are not held */
@@ -51,6 +62,7 @@ struct vm {
     size_t observer_count;
     bool starts_with_client;            /* launched, and a chardev with wait=on has none yet */
     const struct vm_io_error *io_error; /* while observers are told of it */
+    const struct vm_netdev *netdev;     /* the same */
     int exit_status;
 };
 
@@ -67,6 +79,12 @@ void vm_serve_requests(void *vm);
 /* What the board calls, of this VM. */
 void vm_listen_to_board(struct vm *vm, struct board_params *params);
 
+/* Its part that waited has not any more: the move looks again. */
+void vm_drained(void *vm);
+
 /* --- vm_move.c --- */
+
+/* To another process: it runs there, or may, and what is left here is about to end. */
+bool vm_is_handed_over(const struct vm *vm);
 
 extern const struct ferry_vm_ops vm_move_ops;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/callers.h"
+#include "vmm/move/callers.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -96,6 +96,8 @@ int migration_params_check_address(const struct migration_params *p, enum ferry_
 /* What is set that a stream to any address cannot be, although each alone is fine. */
 int migration_params_check_stream(const struct migration_params *p,
                                   struct ferry_err *err) FERRY_MUST_CHECK;
+/* What multifd-compression can be; NULL terminated. */
+const char *const *migration_compressions(void);
 /* fixed: a migration is under way; what has no effect on it any more is refused. */
 int migration_params_set_values(struct migration_params *p, const size_t *indexes,
                                 const struct migration_value *values, size_t count, bool fixed,

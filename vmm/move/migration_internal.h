@@ -20,13 +20,17 @@
 #include <ferry/migrate.h>
 
 #include "base/own.h"
+#include "vmm/machine/clock.h"
 #include "vmm/machine/vm.h"
-#include "vmm/main/migration.h"
-#include "vmm/main/migration_driver.h"
-#include "vmm/main/migration_params.h"
+#include "vmm/move/migration.h"
+#include "vmm/move/migration_driver.h"
+#include "vmm/move/migration_jobs.h"
+#include "vmm/move/migration_params.h"
+#include "vmm/process/host_id.h"
 
 #define MIGRATION_OBSERVERS_MAX 4
 #define MIGRATION_ADDRESS_BYTES 256
+#define MIGRATION_BUILD_BYTES   256
 
 struct announcer;
 struct callers;
@@ -40,8 +44,11 @@ struct migration {
     struct fault fault;
     const struct this_host *this_host; /* loan; of who takes a machine that is described */
     bool exit_on_error;
+    bool again; /* what is refused may be followed by something else */
+    char host[HOST_ID_BYTES];
     bool insecure;               /* others than this host may describe a machine */
     bool any_file;               /* a file may be mapped-ram or not */
+    bool catch_up;               /* the clock of a guest that comes as a stream */
     bool unopened;               /* the machine was described by the source, and is not open yet */
     struct announcer *announcer; /* owned */
 
@@ -53,7 +60,9 @@ struct migration {
     size_t observer_count;
 
     enum migration_status status;
+    struct migration_jobs jobs;
     bool incoming;
+    bool handover; /* not a stream */
     struct ferry_err error;
     int64_t start_ns, setup_end_ns, end_ns;
     enum run_state before; /* run state to go back to */
@@ -67,9 +76,12 @@ struct migration {
     struct ferry_live_target *target;
     struct ferry_ledger ledger;
     bool have_ledger;
-    pid_t child; /* that was started for it; 0 = none */
-    int mail;    /* where its end is told, owned; -1 */
-    bool let_go; /* of the guest: the child may have it */
+    bool update;                            /* for migration_update() */
+    char peer_build[MIGRATION_BUILD_BYTES]; /* of the ferry on the other side, as it says */
+    pid_t child;                            /* that was started for it; 0 = none */
+    int mail;                               /* where its end is told, owned; -1 */
+    bool let_go;                            /* of the guest: the other process may have it */
+    bool answered;                          /* it speaks the protocol */
     struct reaper *reaper;
 
     /* --- stream --- */
@@ -80,7 +92,8 @@ struct migration {
     uint64_t passes_told; /* to observers */
     struct ferry_migrate_ledger net_ledger;
     bool have_net_ledger;
-    bool one_way;      /* nobody acknowledges: a file, a command */
+    bool turned_away;  /* a target that is told to end, and tells its source */
+    bool one_way;      /* nobody acknowledges: a file, a command; read, it can be read again */
     bool stays;        /* the guest runs on here when it is done */
     bool images_out;   /* the locks of disk images were given up, and are not back */
     bool images_leave; /* ... will be when they are on stable storage */
@@ -132,7 +145,7 @@ void migration_finish(struct migration *m, enum migration_status status);
 #define MIGRATION_TARGET(api, member) MIGRATION_SIDE(target, api, member)
 
 /* A source's requests have ended, the pause comes next. */
-void migration_pausing(struct migration *m);
+void migration_pausing(struct migration *m, enum guest_clock_reader reader);
 /* A source's guest runs on here, or stays paused as it was. */
 void migration_back(struct migration *m);
 /* Finish a failed (or cancelled) outgoing one; the error is in m->error. */

@@ -8,7 +8,7 @@
 
 #include "base/own.h"
 #include "vmm/backend/unix_socket.h"
-#include "vmm/main/callers.h"
+#include "vmm/move/callers.h"
 
 struct fixture {
     struct loop *loop;

@@ -8,27 +8,54 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/own.h"
-#include "vmm/main/announce.h"
-#include "vmm/main/compare.h"
-#include "vmm/main/control.h"
-#include "vmm/main/foreign.h"
-#include "vmm/main/hole.h"
-#include "vmm/main/migration_internal.h"
-#include "vmm/main/vm_internal.h"
+#include "vmm/config/compare.h"
+#include "vmm/config/control.h"
+#include "vmm/config/foreign.h"
+#include "vmm/move/announce.h"
+#include "vmm/move/migration_internal.h"
+#include "vmm/vm/hole.h"
+#include "vmm/vm/vm_internal.h"
+
+/* To what the description is compared; free it with config_free(). */
+static int describe(const char *description, struct vm_config *theirs, struct ferry_err *err)
+{
+    struct options o = {0};
+    int rc = options_from_json(&o, description, err);
+
+    if (!rc)
+        rc = config_from_options(theirs, &o, err);
+    options_free(&o);
+    return rc;
+}
 
 /* The machine of this side's own options. What it looks like in the stream the library compares. */
 static int target_compare(struct migration *m, const char *description, struct ferry_err *err)
 {
-    struct options o = {0};
     struct vm_config theirs = {0};
-    int rc = options_from_json(&o, description, err);
+    int rc = describe(description, &theirs, err);
 
-    if (!rc)
-        rc = config_from_options(&theirs, &o, err);
-    options_free(&o);
     if (rc < 0)
         return rc;
     rc = config_compare(&theirs, vm_config(m->vm), err);
+    if (!rc && ferry_migrate_target_is_local(m->net_target))
+        rc = config_compare_peers(&theirs, vm_config(m->vm), err);
+    config_free(&theirs);
+    return rc;
+}
+
+/* Of a machine that is made of the description: what the two cannot both have. */
+static int check_peers(const struct migration *m, const char *description,
+                       const struct vm_config *ours, struct ferry_err *err)
+{
+    struct vm_config theirs = {0};
+    int rc;
+
+    if (!ferry_migrate_target_is_local(m->net_target))
+        return 0;
+    rc = describe(description, &theirs, err);
+    if (rc < 0)
+        return rc;
+    rc = config_compare_peers(&theirs, ours, err);
     config_free(&theirs);
     return rc;
 }
@@ -49,6 +76,8 @@ static int target_options(const struct migration *m, const char *description, st
     if (rc < 0)
         return rc;
     rc = foreign_check(&config, m->this_host, err);
+    if (!rc)
+        rc = check_peers(m, description, &config, err);
     if (!rc)
         rc = control_add(o, config.name, err);
     config_free(&config);
@@ -103,9 +132,19 @@ static void target_deactivate(void *opaque)
     vm_deactivate(((struct migration *)opaque)->vm, false);
 }
 
+/* The state is loaded, and no hart has run yet. */
 static bool target_run(void *opaque)
 {
-    return vm_shall_run(((struct migration *)opaque)->vm);
+    struct migration *m = opaque;
+    struct ferry_err err;
+
+    vm_set_clock_policy(m->vm, m->catch_up);
+    /* No source has seen to it that the guest runs only here. */
+    if (m->one_way && vm_change_generation(m->vm, &err) < 0) {
+        log_error("%s; the guest stays paused", err.text);
+        return false;
+    }
+    return vm_shall_run(m->vm);
 }
 
 static void target_trace(void *opaque, enum ferry_migrate_point point)
@@ -120,7 +159,23 @@ static void target_trace(void *opaque, enum ferry_migrate_point point)
 static void target_failed(struct migration *m)
 {
     migration_driver_stop(&m->driver);
-    migration_target_failed(m);
+    if (!m->turned_away) {
+        migration_target_failed(m);
+        return;
+    }
+    migration_finish(m, MIGRATION_CANCELLED);
+    vm_exit(m->vm, 0);
+}
+
+bool migration_turn_away(struct migration *m)
+{
+    struct ferry_err err;
+
+    if (!m->net_target || ferry_migrate_target_cancel(m->net_target, &err) < 0)
+        return false;
+    m->turned_away = true;
+    migration_driver_kick(&m->driver);
+    return true;
 }
 
 /* A paused guest too: whoever looks for it shall look here. */
@@ -137,6 +192,21 @@ static void announce(struct migration *m)
     announcer_start(m->announcer, &params);
 }
 
+/* Whoever received or restored it may expect that it runs. */
+static void say_that_it_stands(struct migration *m)
+{
+    enum run_state state = vm_run_state(m->vm);
+    const char *name = vm_config(m->vm)->name;
+
+    if (state == RUN_STATE_SHUTDOWN || state == RUN_STATE_INTERNAL_ERROR)
+        log_warn("the guest is here and stands, as it left (%s): it has to be reset before it can "
+                 "run, with 'ferry qmp %s system_reset'",
+                 run_state_name(state), name);
+    else if (state != RUN_STATE_RUNNING)
+        log_warn("the guest is here and stands, as it left (%s); 'ferry cont %s' runs it",
+                 run_state_name(state), name);
+}
+
 static void target_done(struct migration *m)
 {
     bool running = ferry_migrate_target_running(m->net_target);
@@ -151,6 +221,8 @@ static void target_done(struct migration *m)
         log_error("%s", err.text);
     vm_set_owner(m->vm, owner);
     vm_arrived(m->vm, running);
+    if (m->this_host)
+        say_that_it_stands(m);
     announce(m);
     migration_finish(m, MIGRATION_COMPLETED);
 }
@@ -166,8 +238,7 @@ static int target_step(void *obj)
         target_done(m);
         return 1;
     case FERRY_MIGRATE_CHECKED:
-        err_set(&m->error, ECANCELED,
-                "that was a dry run: this VM would be taken; start this again to have it");
+        err_set(&m->error, ECANCELED, "that was a dry run: this VM would be taken");
         target_failed(m);
         return 1;
     default:
@@ -203,6 +274,7 @@ int migration_net_incoming(struct migration *m, struct ferry_listener **listener
         .deactivate = target_deactivate,
         .run = target_run,
         .opaque = m,
+        .host = m->host[0] ? m->host : NULL,
     };
     int rc = ferry_migrate_target_new(&m->net_target, &params, listener, chan, err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/migration_driver.h"
+#include "vmm/move/migration_driver.h"
 
 #include <poll.h>
 #include <stddef.h>

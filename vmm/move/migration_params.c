@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/migration_params.h"
+#include "vmm/move/migration_params.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -50,6 +50,12 @@ struct param_def {
 };
 
 static const char *const compressions[] = {"none", "zlib", "zstd", NULL};
+
+const char *const *migration_compressions(void)
+{
+    return compressions;
+}
+
 /* The first one is served, the others are refused by name. */
 static const char *const modes[] = {"normal", "cpr-reboot", "cpr-transfer", "cpr-exec", NULL};
 static const char *const zero_pages[] = {"none", "legacy", "multifd", NULL};

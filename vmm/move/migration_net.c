@@ -10,8 +10,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/own.h"
-#include "vmm/main/migration_internal.h"
-#include "vmm/main/vm_internal.h"
+#include "vmm/move/migration_internal.h"
+#include "vmm/vm/vm_internal.h"
 
 void migration_net_set_parameters(struct migration *m)
 {
@@ -124,6 +124,7 @@ static void source_done(struct migration *m)
         vm_stayed(m->vm, m->before);
     else
         source_left(m, !m->one_way);
+    vm_retry_requests(m->vm);
     migration_finish(m, MIGRATION_COMPLETED);
 }
 
@@ -151,6 +152,17 @@ static void tell_passes(struct migration *m)
     }
 }
 
+/* A target has said what it is; who will read a file can be known by its machine only. */
+static enum guest_clock_reader reader_of(const struct migration *m)
+{
+    struct ferry_migrate_info info = {.size_bytes = sizeof(info)};
+
+    ferry_migrate_source_info(m->net_source, &info);
+    if (m->one_way ? !vm_config(m->vm)->compat : info.peer_is_ferry)
+        return GUEST_CLOCK_FOR_FERRY;
+    return GUEST_CLOCK_FOR_QEMU;
+}
+
 static void source_trace(void *opaque, enum ferry_migrate_point point)
 {
     struct migration *m = opaque;
@@ -166,7 +178,7 @@ static void source_trace(void *opaque, enum ferry_migrate_point point)
         break;
     case FERRY_MIGRATE_QUIESCED:
         tell_passes(m);
-        migration_pausing(m);
+        migration_pausing(m, reader_of(m));
         break;
     case FERRY_MIGRATE_PAUSED:
         /* Monitors answer on; nothing of theirs goes to the target. */
@@ -251,6 +263,9 @@ int migration_net_start(struct migration *m, const struct ferry_address *address
         return err_set(err, ENOMEM, "out of memory");
     params.description = description;
     m->one_way = !ferry_address_both_ways(address);
+    /* A file is read when the source has gone, or goes on with what it has. */
+    if (!m->one_way && m->host[0])
+        params.host = m->host;
     /* Nobody can be asked who will read it; the machine says for whom it is. */
     if (m->one_way && vm_config(m->vm)->compat)
         params.peer = FERRY_MIGRATE_PEER_QEMU;

@@ -3,7 +3,11 @@
 #pragma once
 
 #include "vmm/machine/migration.h"
-#include "vmm/main/fault.h"
+#include "vmm/move/fault.h"
+#include "vmm/vm/mover.h"
+
+/* For vm_new(): the VM makes, asks and frees its migration through it. */
+extern const struct vm_mover migration_mover;
 
 int migration_new(struct migration **ret, struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 void migration_free(struct migration *m);
@@ -23,8 +27,21 @@ void migration_set_this_host(struct migration *m, const struct this_host *this_h
 /* A machine that will be described may come from another host. */
 void migration_set_insecure(struct migration *m, bool insecure);
 void migration_set_exit_on_error(struct migration *m, bool exit_on_error);
+/* When what comes is refused, another process shall wait for the next. */
+void migration_set_again(struct migration *m, bool again);
 /* A file may be mapped-ram or not, whatever the capability says. */
 void migration_set_any_file(struct migration *m, bool any_file);
+/* The clock of a guest that comes as a stream shall catch up when it first runs here. */
+void migration_set_catch_up(struct migration *m, bool catch_up);
+/* The guest may run in another process, of this VM or of whoever `migrate` with `local` named. */
+bool migration_let_go(const struct migration *m);
+/*
+ * The VM shall end while it waits for its guest. true: not yet, as a source is told first that the
+ * guest will not run here; then it ends, with status 0. Said again, it ends at once.
+ */
+bool migration_turn_away(struct migration *m);
+/* Whoever waits for migration_update() or migration_check() hears that the VM has ended. */
+void migration_vm_ends(struct migration *m);
 /* After each ferry_vm_drained(): a handover that waits for it looks again. */
 void migration_drained(struct migration *m);
 /* The same of vm_flush_result(). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/migration.h"
+#include "vmm/move/migration.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,10 +14,11 @@
 #include "base/own.h"
 #include "vmm/backend/fd_table.h"
 #include "vmm/backend/unix_socket.h"
-#include "vmm/main/announce.h"
-#include "vmm/main/migration_internal.h"
-#include "vmm/main/reaper.h"
-#include "vmm/main/vm_internal.h"
+#include "vmm/move/announce.h"
+#include "vmm/move/migration_internal.h"
+#include "vmm/process/reaper.h"
+#include "vmm/supervisor/supervisor_link.h"
+#include "vmm/vm/vm_internal.h"
 
 /* --- status --- */
 
@@ -61,6 +62,7 @@ void migration_set_status(struct migration *m, enum migration_status status)
     if (m->status == status)
         return;
     m->status = status;
+    migration_jobs_status(&m->jobs, status, m->error.text);
     for (size_t i = 0; i < m->observer_count; i++)
         m->observers[i].fn(m->observers[i].arg, status);
 }
@@ -80,11 +82,12 @@ int migration_observe(struct migration *m, migration_observer_fn *fn, migration_
 void migration_begin(struct migration *m, bool incoming)
 {
     m->incoming = incoming;
+    migration_jobs_begin(&m->jobs);
     m->error = (struct ferry_err){0};
     m->start_ns = clock_monotonic_ns();
     m->setup_end_ns = m->end_ns = 0;
     m->passes_told = 0;
-    m->have_ledger = m->have_net_ledger = m->have_net_info = m->stays = false;
+    m->have_ledger = m->have_net_ledger = m->have_net_info = m->stays = m->handover = false;
     announcer_stop(m->announcer);
     migration_set_status(m, MIGRATION_SETUP);
 }
@@ -99,10 +102,10 @@ int migration_drive(struct migration *m, const struct migration_driver_ops *ops,
     return rc;
 }
 
-void migration_pausing(struct migration *m)
+void migration_pausing(struct migration *m, enum guest_clock_reader reader)
 {
     m->before = vm_run_state(m->vm);
-    vm_handover_begin(m->vm);
+    vm_handover_begin(m->vm, m->update, reader);
 }
 
 void migration_back(struct migration *m)
@@ -124,6 +127,7 @@ void migration_source_failed(struct migration *m)
 
     m->done = NULL;
     migration_finish(m, m->status == MIGRATION_CANCELLING ? MIGRATION_CANCELLED : MIGRATION_FAILED);
+    m->update = false;
     if (done)
         done(m->done_arg, m->error.errnum ? -m->error.errnum : -EIO, &m->error);
 }
@@ -135,6 +139,8 @@ void migration_target_failed(struct migration *m)
     else
         log_error("receiving a VM: %s", m->error.text);
     migration_finish(m, MIGRATION_FAILED);
+    if (m->again)
+        supervisor_link_refused(vm_supervisor(m->vm));
     if (m->exit_on_error)
         vm_exit(m->vm, 1);
 }
@@ -162,6 +168,17 @@ static const char *listening_on(const struct migration *m)
     return text && (!strncmp(text, "tcp:", 4) || !strncmp(text, "unix:", 5)) ? text : NULL;
 }
 
+static const char *what(const struct migration *m)
+{
+    if (m->status == MIGRATION_NONE)
+        return NULL;
+    if (m->handover)
+        return "update";
+    if (m->stays)
+        return "snapshot";
+    return m->incoming && m->file[0] ? "restore" : "migration";
+}
+
 void migration_info(const struct migration *m, struct migration_info *ret)
 {
     int64_t end_ns = migration_is_running(m) ? clock_monotonic_ns() : m->end_ns;
@@ -169,12 +186,14 @@ void migration_info(const struct migration *m, struct migration_info *ret)
     *ret = (struct migration_info){
         .status = m->status,
         .incoming = m->incoming,
+        .what = what(m),
         .error_desc = m->status == MIGRATION_FAILED ? m->error.text : NULL,
         .setup_ns = m->setup_end_ns ? m->setup_end_ns - m->start_ns : 0,
         .total_ns = m->start_ns ? end_ns - m->start_ns : 0,
         .downtime_ns = m->have_ledger ? m->ledger.total_ns : 0,
         .ledger = m->have_ledger ? &m->ledger : NULL,
         .net_ledger = m->have_net_ledger ? &m->net_ledger : NULL,
+        .peer_build = m->peer_build,
         .runner_pid = m->incoming ? (int)getpid() : (int)m->child,
         .listening = listening_on(m),
     };
@@ -183,9 +202,52 @@ void migration_info(const struct migration *m, struct migration_info *ret)
         ret->downtime_ns = ret->net.downtime_ns;
 }
 
+void migration_name_job(struct migration *m, const char *name)
+{
+    migration_jobs_name(&m->jobs, name, m->status);
+}
+
+bool migration_job(const struct migration *m, const char *name, enum migration_status *ret,
+                   const char **ret_error_desc)
+{
+    const struct migration_job *job = migration_jobs_find(&m->jobs, name);
+
+    if (!job)
+        return false;
+    *ret = job->status;
+    *ret_error_desc = job->status == MIGRATION_FAILED ? job->error : NULL;
+    return true;
+}
+
+const char *migration_job_name(const struct migration *m)
+{
+    return m->jobs.current ? m->jobs.current->name : NULL;
+}
+
+bool migration_is_update(const struct migration *m)
+{
+    return m->update;
+}
+
 bool migration_thread(const struct migration *m, size_t index, struct ferry_migrate_thread *ret)
 {
     return m->net_source && ferry_migrate_source_thread(m->net_source, index, ret);
+}
+
+/* QEMU's words, by which clients know it, and what a person needs. */
+static int busy(const struct migration *m, struct ferry_err *err)
+{
+    const char *vm = vm_config(m->vm)->name; /* "" before it is known */
+
+    return err_set(err, EBUSY,
+                   "There's a migration process in progress: %s; 'ferry status %s' shows how it "
+                   "goes, 'ferry cancel %s' ends it",
+                   m->incoming ? "the guest arrives"
+                   : m->child  ? "an update"
+                   : m->source ? "a handover to another process"
+                   : m->stays  ? "a snapshot"
+                               : "a move to another host or into a file",
+                   vm, vm);
 }
 
 /* --- capabilities and parameters --- */
@@ -205,7 +267,7 @@ int migration_set_capabilities(struct migration *m, const char *const *names, co
     int rc;
 
     if (running && !m->incoming)
-        return err_set(err, EBUSY, "There's a migration process in progress");
+        return busy(m, err);
     rc = migration_params_set_capabilities(&wanted, names, states, count, running,
                                            m->net_target != NULL, err);
     after = migration_net_capabilities(&wanted);
@@ -239,12 +301,13 @@ int migration_params_set(struct migration *m, const size_t *indexes,
 int migration_may_start(struct migration *m, struct ferry_err *err)
 {
     if (migration_is_running(m))
-        return err_set(err, EBUSY, "There's a migration process in progress");
+        return busy(m, err);
     if (vm_run_state(m->vm) == RUN_STATE_INMIGRATE)
         return err_set(err, EINVAL, "Guest is waiting for an incoming migration");
     if (vm_run_state(m->vm) == RUN_STATE_POSTMIGRATE)
         return err_set(err, EINVAL,
-                       "Can't migrate the vm that was paused due to previous migration");
+                       "Can't migrate the vm that was paused due to previous migration: the guest "
+                       "is where it went, and 'quit' ends what is left here");
     /* Where it arrives it would never start. */
     if (vm_starts_with_client(m->vm))
         return err_set(err, EINVAL,
@@ -373,6 +436,21 @@ int migration_cancel(struct migration *m, struct ferry_err *err)
     return 0;
 }
 
+bool migration_let_go(const struct migration *m)
+{
+    return m->let_go;
+}
+
+void migration_vm_ends(struct migration *m)
+{
+    migration_done_fn *done = m->done;
+    struct ferry_err err;
+
+    m->done = NULL;
+    if (done)
+        done(m->done_arg, err_set(&err, ECANCELED, "the VM was told to end, and has ended"), &err);
+}
+
 int migration_continue(struct migration *m, const char *state, struct ferry_err *err)
 {
     int rc;
@@ -419,6 +497,7 @@ int migration_new(struct migration **ret, struct vm *vm, struct ferry_err *err)
     m->vm = vm;
     m->listen_fd = m->listen_mail = m->mail = -1;
     migration_params_init(&m->params);
+    host_id(m->host);
     rc = vm_observe(vm, vm_changed, m, err);
     if (!rc)
         rc = announcer_new(&m->announcer, vm, err);
@@ -455,9 +534,19 @@ void migration_set_exit_on_error(struct migration *m, bool exit_on_error)
     m->exit_on_error = exit_on_error;
 }
 
+void migration_set_again(struct migration *m, bool again)
+{
+    m->again = again;
+}
+
 void migration_set_any_file(struct migration *m, bool any_file)
 {
     m->any_file = any_file;
+}
+
+void migration_set_catch_up(struct migration *m, bool catch_up)
+{
+    m->catch_up = catch_up;
 }
 
 void migration_set_this_host(struct migration *m, const struct this_host *this_host)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/announce.h"
+#include "vmm/move/announce.h"
 
 #include <stdlib.h>
 
@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "vmm/machine/loop.h"
-#include "vmm/main/vm_internal.h"
+#include "vmm/vm/vm_internal.h"
 
 #define NS_PER_MS 1000000
 

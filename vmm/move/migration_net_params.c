@@ -2,8 +2,8 @@
 /* What QMP calls capabilities and parameters, as the library wants them. */
 #include <string.h>
 
-#include "vmm/main/migration_internal.h"
-#include "vmm/main/vm_internal.h"
+#include "vmm/move/migration_internal.h"
+#include "vmm/vm/vm_internal.h"
 
 #define NS_PER_MS INT64_C(1000000)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/main/fault.h"
+#include "vmm/move/fault.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -15,13 +15,13 @@
 #include "base/local_socket.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "base/socket_option.h"
 #include "vmm/backend/unix_socket.h"
-#include "vmm/main/callers.h"
-#include "vmm/main/migration_internal.h"
-#include "vmm/main/vm_internal.h"
-
-/* Of a name on the command line, before anything runs. */
-#define LOOKUP_MS 5000
+#include "vmm/move/callers.h"
+#include "vmm/move/migration_internal.h"
+#include "vmm/supervisor/incoming.h"
+#include "vmm/supervisor/supervisor_link.h"
+#include "vmm/vm/vm_internal.h"
 
 /* What each begins with: the stream's header, and a handover's first frame, which is HELLO. */
 #define MAGIC_BYTES 4
@@ -44,6 +44,7 @@ static int take_stream(struct migration *m, int *fd, struct ferry_err *err)
     struct ferry_chan *chan = NULL;
     int rc = ferry_chan_from_fd(&chan, fd, err);
 
+    m->one_way = false;
     if (!rc)
         rc = migration_net_incoming(m, NULL, &chan, err);
     ferry_chan_free(chan);
@@ -115,8 +116,7 @@ static int listen_for_both(struct migration *m, struct ferry_address *address,
     return 0;
 }
 
-/* lookup_ms: how long to wait for a name; 0: not at all, it listens later. */
-static int listen_for_stream(struct migration *m, struct ferry_address *address, int lookup_ms,
+static int listen_for_stream(struct migration *m, struct ferry_address *address,
                              struct ferry_err *err)
 {
     struct ferry_listener *listener = NULL;
@@ -126,8 +126,7 @@ static int listen_for_stream(struct migration *m, struct ferry_address *address,
         rc = migration_params_check_stream(&m->params, err);
     if (!rc)
         rc = ferry_listener_new(&listener, address, err);
-    if (!rc && lookup_ms)
-        rc = ferry_listener_wait(listener, lookup_ms, err);
+    m->one_way = !ferry_address_both_ways(address);
     if (!rc)
         rc = migration_net_incoming(m, &listener, NULL, err);
     ferry_listener_free(listener);
@@ -137,17 +136,15 @@ static int listen_for_stream(struct migration *m, struct ferry_address *address,
 /* Is that the number of an inherited socket? Then its fd, taken; else -1. */
 static int take_socket(const char *uri)
 {
-    int type, fd;
-    socklen_t n = sizeof(type);
     char *end;
     long number;
+    int fd;
 
     if (strncmp(uri, "fd:", 3))
         return -1;
     number = strtol(uri + 3, &end, 10);
     fd = (int)number;
-    if (end == uri + 3 || *end || number < 0 || number > 1 << 20 ||
-        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0)
+    if (end == uri + 3 || *end || number < 0 || number > 1 << 20 || socket_option(fd, SO_TYPE) < 0)
         return -1;
     return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -1 : fd;
 }
@@ -177,8 +174,7 @@ int migration_may_listen(const struct migration *m, struct ferry_err *err)
     return 0;
 }
 
-static int incoming(struct migration *m, struct ferry_address *address, int lookup_ms,
-                    struct ferry_err *err)
+int migration_incoming(struct migration *m, struct ferry_address *address, struct ferry_err *err)
 {
     bool own_machine = vm_parts(m->vm) != NULL;
     const char *text = ferry_address_text(address);
@@ -199,33 +195,25 @@ static int incoming(struct migration *m, struct ferry_address *address, int look
     if (!own_machine && !m->insecure)
         ferry_address_only_loopback(address);
     if (!rc)
-        rc = listen_for_stream(m, address, lookup_ms, err);
-    if (rc == -EREMOTE)
-        rc = err_set(err, EPERM,
-                     "other hosts can reach %s, and a stream is neither encrypted yet nor does it "
-                     "prove who sends it: listen on tcp:127.0.0.1:PORT and let ssh or the like "
-                     "bring the stream there, or say --insecure on a network that you trust",
-                     text);
+        rc = listen_for_stream(m, address, err);
     if (rc < 0)
-        return rc;
+        return incoming_explain(rc, text, err);
     if (ferry_address_kind(address) == FERRY_ADDRESS_FILE)
         snprintf(m->file, sizeof(m->file), "%s", text);
     migration_use_name(m, address);
     return 0;
 }
 
-int migration_incoming(struct migration *m, struct ferry_address *address, struct ferry_err *err)
-{
-    return incoming(m, address, 0, err);
-}
-
 int migration_incoming_uri(struct migration *m, const char *uri, struct ferry_err *err)
 {
     struct ferry_address *address = NULL;
+    OWN_FD int mail = supervisor_link_take(vm_supervisor(m->vm), INHERITED_INCOMING);
     int rc = ferry_address_parse(&address, uri, NULL, O_RDONLY, err);
 
+    if (!rc && mail >= 0)
+        ferry_address_ask(address, &mail);
     if (!rc)
-        rc = incoming(m, address, LOOKUP_MS, err);
+        rc = migration_incoming(m, address, err);
     ferry_address_free(address);
     return rc;
 }

@@ -44,7 +44,7 @@ static int run(const struct command *self, int argc, char *const argv[])
         if (!strcmp(argv[i], "--json"))
             json = true;
         else if (argv[i][0] == '-' || path)
-            return command_misused(self, "'%s' was not expected", argv[i]);
+            return command_unexpected(self, argv[i]);
         else
             path = argv[i];
     }
@@ -52,7 +52,7 @@ static int run(const struct command *self, int argc, char *const argv[])
         return command_misused(self, "a file is missing");
     rc = analyze(path, json, &text, &err);
     if (text)
-        puts(text);
+        printf("%s%s", text, json ? "\n" : "");
     return rc < 0 ? command_fail(self, "%s", err.text) : 0;
 }
 
@@ -62,6 +62,7 @@ const struct command command_analyze = {
     .summary = "Show what is in a snapshot or any other migration stream, field by field.",
     .help =
         "FILE is what 'ferry snapshot' wrote, or QEMU's 'migrate file:...'. Of a broken one it\n"
-        "shows what comes before the damage, says what that is, and ends with status 1.\n",
+        "shows what comes before the damage, says what that is, and ends with status 1.\n\n"
+        "  --json  as one JSON object\n",
     .run = run,
 };

@@ -1,28 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/local_socket.h"
 #include "base/own.h"
+#include "base/text.h"
+#include "vmm/backend/escape.h"
 #include "vmm/main/cmd_client.h"
+#include "vmm/process/raw_terminal.h"
 
-#define ESCAPE    0x01 /* Ctrl-a */
 /* A VM that does not serve its console within this hangs. */
 #define CONNECT_S 10
+#define SERIAL    "serial0"
+#define SHARED    SERIAL "-base" /* with a monitor: serial0 is a place on it */
+#define WHO_BYTES 64
 
-/* The path of the serial line's socket, from "unix:PATH,server=on" as query-chardev shows it. */
-static int find_serial(const char *vm, char *ret, size_t n, struct ferry_err *err)
+struct console_options {
+    const char *vm;
+    const char *log; /* NULL = none */
+    bool take;
+};
+
+/* A serial line as query-chardev shows it. */
+struct line {
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    bool taken; /* somebody is connected */
+    pid_t peer; /* who; 0 = the VM does not say */
+};
+
+/* From "unix:PATH,server=on", before it "disconnected:" if nobody is. */
+static int find_serial(const char *vm, struct line *ret, struct ferry_err *err)
 {
     static const char prefix[] = "unix:";
     struct json_object *list;
@@ -40,15 +57,39 @@ static int find_serial(const char *vm, char *ret, size_t n, struct ferry_err *er
         const char *at = strstr(name, prefix);
         const char *end;
 
-        if (strcmp(client_text(chardev, "label"), "serial0") || !at)
+        if ((strcmp(client_text(chardev, "label"), SERIAL) &&
+             strcmp(client_text(chardev, "label"), SHARED)) ||
+            !at)
             continue;
+        ret->taken = at == name;
+        ret->peer = (pid_t)client_number(chardev, "ferry-peer-pid");
         at += sizeof(prefix) - 1;
         end = strstr(at, ",server=");
-        snprintf(ret, n, "%.*s", end ? (int)(end - at) : (int)strlen(at), at);
+        snprintf(ret->path, sizeof(ret->path), "%.*s", end ? (int)(end - at) : (int)strlen(at), at);
         rc = 0;
     }
     json_object_put(list);
     return rc;
+}
+
+/* "process 123 (socat)" */
+static const char *who(char text[WHO_BYTES], pid_t pid)
+{
+    char path[32], name[17];
+    OWN_FD int fd = -1;
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    fd = pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    n = fd < 0 ? -1 : read(fd, name, sizeof(name) - 1);
+    name[n > 0 ? n : 0] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+    if (pid <= 0)
+        snprintf(text, WHO_BYTES, "somebody");
+    else
+        snprintf(text, WHO_BYTES, "process %d%s%s%s", (int)pid, *name ? " (" : "",
+                 text_make_printable(name), *name ? ")" : "");
+    return text;
 }
 
 static int connect_to(const char *path, int *ret, struct ferry_err *err)
@@ -91,24 +132,33 @@ static int write_all(int fd, const char *data, size_t n)
 static int send_keys(int fd, const char *keys, size_t n, bool *escaped)
 {
     for (size_t i = 0; i < n; i++) {
-        if (*escaped) {
-            *escaped = false;
-            if (keys[i] == 'x')
-                return 1;
-            if (keys[i] != ESCAPE)
-                continue;
-        } else if (keys[i] == ESCAPE) {
-            *escaped = true;
+        enum escape_kind kind = escape_take(escaped, (uint8_t)keys[i]);
+
+        if (kind == ESCAPE_COMMAND && keys[i] == 'x')
+            return 1;
+        if (kind != ESCAPE_DATA)
             continue;
-        }
         if (write_all(fd, &keys[i], 1) < 0)
             return 1;
     }
     return 0;
 }
 
-/* Until the operator leaves or the line closes. */
-static void relay(int fd)
+/* log: also written there; -1 = nowhere. It is given up when it cannot be written. */
+static int show(const char *data, size_t n, int *log)
+{
+    int rc;
+
+    if (*log >= 0 && (rc = write_all(*log, data, n)) < 0) {
+        fprintf(stderr, "\r\nferry console: nothing more is written to the log: %s\r\n",
+                strerror(-rc));
+        own_close_fd(log);
+    }
+    return write_all(STDOUT_FILENO, data, n);
+}
+
+/* Until the operator leaves or the line closes: then true. */
+static bool relay(int fd, int *log)
 {
     struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
     bool escaped = false;
@@ -118,53 +168,135 @@ static void relay(int fd)
         ssize_t n;
 
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
-            return;
+            return false;
         if (fds[1].revents) {
             n = read(fd, data, sizeof(data));
-            if (n <= 0 || write_all(STDOUT_FILENO, data, (size_t)n) < 0)
-                return;
+            if (n <= 0)
+                return true;
+            if (show(data, (size_t)n, log) < 0)
+                return false;
         }
         if (fds[0].revents) {
             n = read(STDIN_FILENO, data, sizeof(data));
             if (n <= 0)
                 fds[0].fd = -1; /* no more keys; what the guest says is still shown */
             else if (send_keys(fd, data, (size_t)n, &escaped))
-                return;
+                return false;
         }
     }
 }
 
+/* --- Attaching --- */
+
+static int send_away(const char *vm, struct ferry_err *err)
+{
+    struct json_object *which = json_object_new_object(), *reply;
+    struct ferry_err ignored;
+    struct line line;
+    int rc;
+
+    json_object_object_add(which, "id", json_object_new_string(SERIAL));
+    rc = client_execute(vm, "ferry-chardev-disconnect", which, &reply, err);
+    if (!rc)
+        json_object_put(reply);
+    /* It may have left meanwhile, by itself. */
+    if (rc == -EREMOTEIO && find_serial(vm, &line, &ignored) == 0 &&
+        (!line.taken || line.peer == getpid()))
+        rc = 0;
+    return rc;
+}
+
+/* Whoever is attached is sent away when we wait already, so that we are next. */
+static int attach(const struct console_options *o, int *ret, struct ferry_err *err)
+{
+    char text[WHO_BYTES];
+    OWN_FD int fd = -1;
+    struct line line;
+    int rc = find_serial(o->vm, &line, err);
+
+    if (rc < 0)
+        return rc;
+    if (line.taken && !o->take)
+        return err_set(err, EBUSY,
+                       "%s is attached to the console of VM '%s'; 'ferry console --take %s' sends "
+                       "it away",
+                       who(text, line.peer), o->vm, o->vm);
+    rc = connect_to(line.path, &fd, err);
+    if (!rc && line.taken)
+        rc = send_away(o->vm, err);
+    if (rc < 0)
+        return rc;
+    *ret = take_fd(&fd);
+    return 0;
+}
+
+/* The line was closed: by a VM that has ended, or because somebody else has it. */
+static int explain_end(const struct command *self, const struct console_options *o)
+{
+    char text[WHO_BYTES];
+    struct ferry_err ignored;
+    struct line line;
+
+    if (find_serial(o->vm, &line, &ignored) < 0 || !line.taken)
+        return 0;
+    return command_fail(self, "%s has taken over the console of VM '%s'", who(text, line.peer),
+                        o->vm);
+}
+
+static int open_log(const char *path, int *ret, struct ferry_err *err)
+{
+    *ret = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+    return *ret < 0 ? err_sys(err, errno, "--log %s", path) : 0;
+}
+
+static int parse(const struct command *self, int argc, char *const argv[],
+                 struct console_options *o)
+{
+    for (int i = 0; i < argc; i++) {
+        if (!strcmp(argv[i], "--take"))
+            o->take = true;
+        else if (!strcmp(argv[i], "--log") && i + 1 < argc)
+            o->log = argv[++i];
+        else if (argv[i][0] == '-' || o->vm)
+            return command_unexpected(self, argv[i]);
+        else
+            o->vm = argv[i];
+    }
+    return o->vm ? 0 : command_misused(self, "the name of one VM was expected");
+}
+
 static int run(const struct command *self, int argc, char *const argv[])
 {
-    OWN_FD int fd = -1;
-    struct termios before, raw;
-    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    bool terminal;
+    struct console_options o = {0};
+    OWN_FD int fd = -1, log = -1;
     struct ferry_err err;
+    int status = parse(self, argc, argv, &o);
+    bool closed, terminal;
 
-    if (argc != 1)
-        return command_misused(self, "the name of one VM was expected");
-    if (find_serial(argv[0], path, sizeof(path), &err) < 0 || connect_to(path, &fd, &err) < 0)
+    if (status)
+        return status;
+    if ((o.log && open_log(o.log, &log, &err) < 0) || attach(&o, &fd, &err) < 0)
         return command_fail(self, "%s", err.text);
-    terminal = tcgetattr(STDIN_FILENO, &before) == 0;
-    if (terminal) {
+    if (isatty(STDIN_FILENO))
         fputs("Ctrl-a x leaves the console; the VM goes on.\n", stderr);
-        raw = before;
-        cfmakeraw(&raw);
-        tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-    }
-    relay(fd);
-    if (terminal) {
-        tcsetattr(STDIN_FILENO, TCSANOW, &before);
+    terminal = raw_terminal_begin();
+    closed = relay(fd, &log);
+    raw_terminal_end();
+    if (terminal)
         fputc('\n', stderr);
-    }
-    return 0;
+    return closed ? explain_end(self, &o) : 0;
 }
 
 const struct command command_console = {
     .name = "console",
-    .usage = "VM",
+    .usage = "VM [--take] [--log FILE]",
     .summary = "Attach this terminal to the serial line of a VM; Ctrl-a x leaves.",
-    .help = "The VM's serial line must be a socket: -serial unix:PATH,server=on,wait=off.\n",
+    .help =
+        "The VM's serial line must be a socket: -serial unix:PATH,server=on,wait=off. One at a\n"
+        "time can be attached; who is, a second one is told. When its input ends (< /dev/null)\n"
+        "it goes on to show what the guest says; Ctrl-C, or --take from elsewhere, ends it.\n\n"
+        "  --take      send away whoever is attached\n"
+        "  --log FILE  what is shown is also written there, after what the file has; a new\n"
+        "              file is for you only (mode 0600)\n",
     .run = run,
 };

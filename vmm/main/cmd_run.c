@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,18 +9,65 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "vmm/config/absolute.h"
+#include "vmm/config/config_device.h"
+#include "vmm/config/control.h"
+#include "vmm/config/keyval.h"
+#include "vmm/config/options.h"
 #include "vmm/main/commands.h"
-#include "vmm/main/control.h"
-#include "vmm/main/fault.h"
-#include "vmm/main/migration.h"
-#include "vmm/main/options.h"
 #include "vmm/main/process.h"
 #include "vmm/main/receive.h"
-#include "vmm/main/supervisor.h"
-#include "vmm/main/vm_internal.h"
+#include "vmm/move/fault.h"
+#include "vmm/move/migration.h"
+#include "vmm/supervisor/incoming.h"
+#include "vmm/supervisor/startup.h"
+#include "vmm/supervisor/supervisor.h"
+#include "vmm/vm/vm_internal.h"
 
-/* The name that -name gives; without one, a name of this process's own is added. */
-static int find_name(struct options *o, char **ret, struct ferry_err *err)
+/*
+ * What a new machine has without being told is written down when it is new: a description of an
+ * older version, which says nothing of it, stays that of a machine without.
+ */
+static bool has_vmgenid_by_default(const struct vm_config *c)
+{
+    return !config_find_kind(c, "vmgenid") && !c->compat && !c->nodefaults &&
+           c->vmgenid_wanted != 2;
+}
+
+static bool has_pci_by_default(const struct vm_config *c)
+{
+    return !c->compat && c->pci_wanted == 0;
+}
+
+/* A description says "off" by not naming it; an older ferry would not know the word. */
+static int forget_word(struct options *o, const char *word, struct ferry_err *err)
+{
+    for (size_t i = 0; i < o->count; i++) {
+        struct option *option = &o->list[i];
+        struct keyval all, kept = {0};
+        char *text;
+        int rc;
+
+        if (strcmp(option->name, "M") && strcmp(option->name, "machine"))
+            continue;
+        rc = keyval_parse(&all, option->value, "type", err);
+        for (size_t k = 0; !rc && k < all.count; k++)
+            if (strcmp(all.pairs[k].key, word))
+                rc = keyval_add(&kept, all.pairs[k].key, all.pairs[k].value, err);
+        keyval_free(&all);
+        text = rc < 0 ? NULL : keyval_text(&kept);
+        keyval_free(&kept);
+        if (!text)
+            return rc < 0 ? rc : err_set(err, ENOMEM, "out of memory");
+        free(option->value);
+        option->value = text;
+    }
+    return 0;
+}
+
+/* The name that -name gives; without one, a name of this process's own is added. And what else it
+ * has by default. */
+static int add_defaults(struct options *o, char **ret, struct ferry_err *err)
 {
     struct vm_config config;
     char name[32];
@@ -31,6 +79,14 @@ static int find_name(struct options *o, char **ret, struct ferry_err *err)
         snprintf(name, sizeof(name), "vm-%d", (int)getpid());
         rc = options_add(o, "name", name, err);
     }
+    if (!rc && has_vmgenid_by_default(&config))
+        rc = options_add(o, "device", "vmgenid", err);
+    if (!rc && has_pci_by_default(&config))
+        rc = options_add(o, "machine", "virt,pci=on", err);
+    if (!rc && config.vmgenid_wanted == 2)
+        rc = forget_word(o, "vmgenid", err);
+    if (!rc && config.pci_wanted == 2)
+        rc = forget_word(o, "pci", err);
     *ret = strdup(config.name ? config.name : name);
     config_free(&config);
     if (!*ret)
@@ -44,7 +100,9 @@ static int prepare_options(struct options *o, int argc, char *const argv[], stru
     int rc = options_from_argv(o, argc, (const char *const *)argv, err);
 
     if (!rc)
-        rc = find_name(o, &name, err);
+        rc = absolute_options(o, err);
+    if (!rc)
+        rc = add_defaults(o, &name, err);
     if (!rc)
         rc = control_add(o, name, err);
     return rc;
@@ -84,6 +142,7 @@ static int run_vm(struct options *o, const struct fault *fault, int *status, str
             rc = vm_launch(vm, err);
     }
     if (!rc) {
+        vm_is_up(vm);
         migration_set_fault(vm_migration(vm), fault);
         *status = vm_run(vm);
     }
@@ -97,12 +156,19 @@ static void print_help(const struct command *self)
     printf("usage: ferry %s %s\n\n%s\n\nOptions are QEMU's, in QEMU's grammar:\n\n", self->name,
            self->usage, self->summary);
     options_print_help(stdout);
+    puts(
+        "\n@FILE in the place of an option stands for the options in FILE: words as on a command\n"
+        "line, over any number of lines; '...', \"...\" and \\ as in a shell, # begins a comment.");
     puts("\nInstead of options:\n  --restore FILE [OPTIONS]\n"
          "        run the VM whose snapshot FILE is. The file says what machine the guest sees;\n"
          "        what it has of this host is said here:");
     this_host_print_help(stdout);
-    puts("        and how a mapped-ram file is read: by --channels N threads, with --direct-io\n"
-         "        past the host's page cache");
+    puts("  --clock stand|catch-up\n"
+         "        the time since it booted, as the guest reads it, stands still from when it\n"
+         "        was saved until it runs here (stand, the default), or is put forward when\n"
+         "        it first runs here, as if it had run on\n"
+         "  --channels N\n        so many threads read a mapped-ram file\n"
+         "  --direct-io\n        which goes past the host's page cache");
     puts("\nFor drills, before the options:\n  --fault POINT=kill|stop\n"
          "        end or hang this process at a point of a handover:");
     for (int p = FERRY_LIVE_HELLO_SENT; p <= FERRY_LIVE_STARTED; p++)
@@ -156,6 +222,8 @@ static int supervise(const struct command *self, int argc, char *const argv[], i
     struct supervisor_policy policy;
     struct options options = {0};
     struct vm_config config = {0};
+    struct incoming incoming;
+    struct startup startup;
     struct ferry_err err;
     int rc = options_from_argv(&options, argc, (const char *const *)argv, &err);
 
@@ -164,8 +232,14 @@ static int supervise(const struct command *self, int argc, char *const argv[], i
     options_free(&options);
     if (rc < 0)
         return command_fail(self, "%s", err.text);
+    if (startup_begin(&startup, &config, &err) < 0)
+        return command_fail(self, "%s", err.text);
     supervisor_policy_from(&policy, &config);
-    rc = supervisor_run(self, all_argc, all_argv, &policy);
+    rc = incoming_open(&incoming, config.incoming ? config.incoming : "defer", false, &err);
+    rc = rc < 0 ? command_fail(self, "-incoming %s: %s", config.incoming, err.text)
+                : supervisor_run(self, all_argc, all_argv, &policy, &incoming, false, &startup);
+    /* Also that of a VM that did not come to have a supervisor. */
+    startup_remove_pidfile(config.pidfile);
     config_free(&config);
     return rc;
 }
@@ -186,6 +260,8 @@ static int run(const struct command *self, int argc, char *const argv[])
             return 0;
         }
     }
+    if (options_answer_help(argc, (const char *const *)argv, stdout))
+        return 0;
     if (argc >= 2 && !strcmp(argv[0], "--fault")) {
         rc = fault_parse(&fault, argv[1], &err);
         argc -= 2;
@@ -205,7 +281,7 @@ static int run(const struct command *self, int argc, char *const argv[])
 
 const struct command command_run = {
     .name = "run",
-    .usage = "OPTIONS | --restore FILE [OPTIONS]",
+    .usage = "OPTIONS | @FILE | --restore FILE [OPTIONS]",
     .summary = "Run a VM: riscv64 'virt' machine on a software CPU.",
     .run = run,
 };

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ls, status, stop, cont, quit, qmp: what one QMP command does. */
+/* stop, cont, cancel, quit, qmp: what one QMP command does. */
+#include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/own.h"
-#include "base/text.h"
 #include "vmm/main/cmd_client.h"
-#include "vmm/main/rundir.h"
+#include "vmm/main/move_watch.h"
+#include "vmm/process/rundir.h"
+#include "vmm/process/vm_processes.h"
 #include "vmm/qmp/json_in.h"
 
 /* --- stop, cont, quit --- */
@@ -17,7 +19,9 @@ static int run_plain(const struct command *self, int argc, char *const argv[])
     struct json_object *reply;
     struct ferry_err err;
 
-    if (argc != 1)
+    if (argc > 1)
+        return command_unexpected(self, argv[1]);
+    if (!argc)
         return command_misused(self, "the name of one VM was expected");
     if (client_execute(argv[0], self->name, NULL, &reply, &err) < 0)
         return command_fail(self, "%s", err.text);
@@ -38,16 +42,64 @@ const struct command command_cont = {
     .run = run_plain,
 };
 
+#define PATIENCE_NS (INT64_C(10) * 1000000000)
+
+/* Asked, but for one that is stopped, which hears nothing. */
+static bool ends_by_itself(const char *vm, const struct vm_processes *p, int lock)
+{
+    struct json_object *reply;
+    struct ferry_err ignored;
+
+    if (p->stopped || client_query(vm, "quit", &reply, &ignored) < 0)
+        return false;
+    json_object_put(reply);
+    return rundir_wait_end_for(lock, PATIENCE_NS);
+}
+
+static int force_quit(const struct command *self, const char *vm, int lock)
+{
+    struct vm_processes processes;
+    struct ferry_err err;
+    int rc;
+
+    if (vm_processes_find(vm, &processes, &err) < 0)
+        return command_fail(self, "%s", err.text);
+    if (ends_by_itself(vm, &processes, lock))
+        return 0;
+    /* Meanwhile it may have been updated, or have gone. */
+    rc = vm_processes_find(vm, &processes, &err);
+    if (rc == -ENOENT)
+        return 0;
+    if (rc < 0 || vm_processes_kill(&processes, &err) < 0)
+        return command_fail(self, "%s", err.text);
+    fprintf(stderr, "ferry quit: VM '%s' did not end by itself: process %d was killed\n", vm,
+            (int)processes.vmm);
+    rundir_wait_end(lock);
+    return 0;
+}
+
 /* Returns when the VM has gone: its name and its disks are free then. */
 static int run_quit(const struct command *self, int argc, char *const argv[])
 {
     OWN_FD int lock = -1;
     struct ferry_err ignored;
+    char *vm = NULL;
+    bool force = false;
     int status;
 
-    if (argc == 1 && rundir_watch_end(argv[0], &lock, &ignored) < 0)
+    for (int i = 0; i < argc; i++) {
+        if (!strcmp(argv[i], "--force"))
+            force = true;
+        else if (argv[i][0] == '-' || vm)
+            return command_unexpected(self, argv[i]);
+        else
+            vm = argv[i];
+    }
+    if (vm && rundir_watch_end(vm, &lock, &ignored) < 0)
         lock = -1;
-    status = run_plain(self, argc, argv);
+    if (force && lock >= 0)
+        return force_quit(self, vm, lock);
+    status = run_plain(self, vm ? 1 : 0, &vm);
     if (!status && lock >= 0)
         rundir_wait_end(lock);
     return status;
@@ -55,81 +107,43 @@ static int run_quit(const struct command *self, int argc, char *const argv[])
 
 const struct command command_quit = {
     .name = "quit",
-    .usage = "VM",
+    .usage = "VM [--force]",
     .summary = "End a VM at once, as if its power were cut, and wait until it has gone.",
+    .help = "  --force  kill its process (SIGKILL) if it is stopped, or does not end within 10 s\n",
     .run = run_quit,
 };
 
-/* --- status --- */
+/* --- cancel --- */
 
-static int run_status(const struct command *self, int argc, char *const argv[])
+static int run_cancel(const struct command *self, int argc, char *const argv[])
 {
-    struct json_object *status, *memory, *cpus, *migrate;
+    struct json_object *now, *reply = NULL;
     struct ferry_err err;
-    const char *vm = argv[0];
+    bool runs;
 
-    if (argc != 1)
+    if (argc > 1)
+        return command_unexpected(self, argv[1]);
+    if (!argc)
         return command_misused(self, "the name of one VM was expected");
-    if (client_query(vm, "query-status", &status, &err) < 0 ||
-        client_query(vm, "query-memory-size-summary", &memory, &err) < 0 ||
-        client_query(vm, "query-cpus-fast", &cpus, &err) < 0 ||
-        client_query(vm, "query-migrate", &migrate, &err) < 0)
+    if (client_query(argv[0], "query-migrate", &now, &err) < 0)
         return command_fail(self, "%s", err.text);
-    printf("name       %s\n", vm);
-    printf("status     %s\n", client_text(status, "status"));
-    printf("harts      %zu\n", client_length(cpus));
-    printf("memory     %lld MiB\n", client_number(memory, "base-memory") >> 20);
-    if (*client_text(migrate, "status"))
-        printf("migration  %s\n", client_text(migrate, "status"));
-    if (*client_text(migrate, "error-desc"))
-        printf("           %s\n", client_text(migrate, "error-desc"));
-    json_object_put(status);
-    json_object_put(memory);
-    json_object_put(cpus);
-    json_object_put(migrate);
+    runs = move_is_running(client_text(now, "status"));
+    json_object_put(now);
+    if (!runs)
+        return command_fail(self, "VM '%s': no update, move or snapshot is under way", argv[0]);
+    if (client_query(argv[0], "migrate_cancel", &reply, &err) < 0)
+        return command_fail(self, "%s", err.text);
+    json_object_put(reply);
     return 0;
 }
 
-const struct command command_status = {
-    .name = "status",
+const struct command command_cancel = {
+    .name = "cancel",
     .usage = "VM",
-    .summary = "Show what a VM is and does.",
-    .run = run_status,
-};
-
-/* --- ls --- */
-
-static void list_one(void *arg, const char *name)
-{
-    struct json_object *status = NULL;
-    char shown[TEXT_NAME_BYTES];
-    struct ferry_err err;
-
-    text_name(shown, name, strlen(name)); /* of a file, which may be anybody's idea of one */
-    if (client_query(name, "query-status", &status, &err) < 0) {
-        printf("%-24s does not answer: %s\n", shown, err.text);
-        return;
-    }
-    printf("%-24s %s\n", shown, client_text(status, "status"));
-    json_object_put(status);
-}
-
-static int run_ls(const struct command *self, int argc, char *const argv[])
-{
-    struct ferry_err err;
-
-    if (argc)
-        return command_misused(self, "'%s' was not expected", argv[0]);
-    if (rundir_list(list_one, NULL, &err) < 0)
-        return command_fail(self, "%s", err.text);
-    return 0;
-}
-
-const struct command command_ls = {
-    .name = "ls",
-    .usage = "",
-    .summary = "List your running VMs.",
-    .run = run_ls,
+    .summary = "Give up the update, move or snapshot of a VM that is under way.",
+    .help = "The guest goes on as if it had not begun. It is refused once the target may have the\n"
+            "guest.\n",
+    .run = run_cancel,
 };
 
 /* --- qmp --- */
@@ -139,17 +153,24 @@ static int run_qmp(const struct command *self, int argc, char *const argv[])
     struct json_object *arguments = NULL, *reply;
     struct ferry_err err;
 
-    if (argc < 2 || argc > 3)
+    if (argc > 3)
+        return command_unexpected(self, argv[3]);
+    if (argc < 2)
         return command_misused(self, "a VM and a QMP command were expected");
+    /* As it is sent on a socket. */
+    if (*argv[1] == '{')
+        return command_misused(self,
+                               "COMMAND is a name, such as query-status; what it takes follows as "
+                               "ARGUMENTS, such as '{\"enable\": true}'");
     if (argc == 3) {
         int rc = json_in_text(argv[2], &arguments, &err);
 
         if (rc < 0 || !json_object_is_type(arguments, json_type_object)) {
             json_object_put(arguments);
-            return command_fail(self,
-                                "the arguments must be a JSON object, such as "
-                                "'{\"enable\": true}'%s%s",
-                                rc < 0 ? ": " : "", rc < 0 ? err.text : "");
+            return command_misused(self,
+                                   "the arguments must be a JSON object, such as "
+                                   "'{\"enable\": true}'%s%s",
+                                   rc < 0 ? ": " : "", rc < 0 ? err.text : "");
         }
     }
     if (client_execute(argv[0], argv[1], arguments, &reply, &err) < 0)

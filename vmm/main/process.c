@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -13,7 +12,10 @@
 #include "base/own.h"
 #include "vmm/machine/loop.h"
 #include "vmm/machine/vm.h"
-#include "vmm/main/vm_internal.h"
+#include "vmm/move/migration.h"
+#include "vmm/process/signals.h"
+#include "vmm/process/title.h"
+#include "vmm/vm/vm_internal.h"
 
 struct process_signals {
     int fd;
@@ -28,15 +30,12 @@ static int process_prepare(struct process_signals **ret, struct ferry_err *err)
 
     if (!s)
         return err_set(err, ENOMEM, "out of memory");
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
+    set = signals_that_end();
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* `ulimit -f`, which also counts guest RAM */
     /* It was started through an fd, or through /proc, whose name would be shown. */
-    prctl(PR_SET_NAME, "ferry");
+    title_set(NULL, "VMM");
     s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->fd < 0) {
         free(s);
@@ -61,7 +60,7 @@ int process_begin(struct process_signals **ret, struct vm **ret_vm, struct ferry
     int rc = process_prepare(ret, err);
 
     if (!rc)
-        rc = vm_new(ret_vm, err);
+        rc = vm_new(ret_vm, &migration_mover, err);
     if (rc < 0)
         return rc;
     s = *ret;

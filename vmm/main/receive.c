@@ -9,17 +9,18 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "vmm/config/options.h"
 #include "vmm/main/commands.h"
-#include "vmm/main/migration.h"
-#include "vmm/main/migration_params.h"
-#include "vmm/main/monitors.h"
-#include "vmm/main/options.h"
 #include "vmm/main/process.h"
-#include "vmm/main/reach.h"
-#include "vmm/main/rundir.h"
-#include "vmm/main/supervisor.h"
-#include "vmm/main/supervisor_link.h"
-#include "vmm/main/vm_internal.h"
+#include "vmm/move/migration.h"
+#include "vmm/move/migration_params.h"
+#include "vmm/process/rundir.h"
+#include "vmm/supervisor/incoming.h"
+#include "vmm/supervisor/supervisor.h"
+#include "vmm/supervisor/supervisor_link.h"
+#include "vmm/vm/monitors.h"
+#include "vmm/vm/reach.h"
+#include "vmm/vm/vm_internal.h"
 
 int receive_init(struct receive *r, struct ferry_err *err)
 {
@@ -30,6 +31,7 @@ int receive_init(struct receive *r, struct ferry_err *err)
 void receive_free(struct receive *r)
 {
     this_host_free(&r->this_host);
+    free(r->qmp);
 }
 
 int receive_parse(struct receive *r, int argc, char *const argv[], int *i, struct ferry_err *err)
@@ -42,15 +44,22 @@ int receive_parse(struct receive *r, int argc, char *const argv[], int *i, struc
         r->sandbox = argv[++*i];
         return 1;
     }
+    if (!strcmp(argv[*i], "--clock") && *i + 1 < argc) {
+        const char *policy = argv[++*i];
+
+        r->catch_up = !strcmp(policy, "catch-up");
+        if (!r->catch_up && strcmp(policy, "stand"))
+            return err_set(err, EINVAL, "--clock %s: stand or catch-up was expected", policy);
+        return 1;
+    }
     if (!strcmp(argv[*i], "--direct-io")) {
         r->direct_io = true;
         return 1;
     }
     if (!strcmp(argv[*i], "--channels") && *i + 1 < argc) {
-        char *end;
-        unsigned long n = strtoul(argv[++*i], &end, 10);
+        uint64_t n;
 
-        if (*end || n < 1 || n > 255)
+        if (command_number(argv[++*i], 255, &n) < 0)
             return err_set(err, EINVAL, "--channels %s: 1 to 255 were expected", argv[*i]);
         r->channels = (unsigned)n;
         return 1;
@@ -75,16 +84,19 @@ static int set_up(struct migration *m, const struct receive *r, struct ferry_err
     migration_set_exit_on_error(m, true);
     migration_set_this_host(m, &r->this_host);
     migration_set_insecure(m, r->insecure);
+    migration_set_again(m, !r->supervised && !r->once);
     migration_set_any_file(m, true);
-    /* So that channels go with it; what it really is the file says. */
-    if (r->uri && !strncmp(r->uri, "file:", 5))
-        rc = migration_set_capabilities(m, &mapped_ram, &on, 1, err);
-    if (!rc && (r->channels || r->compression || r->direct_io)) {
-        rc = migration_set_capabilities(m, &multifd, &on, 1, err);
+    migration_set_catch_up(m, r->catch_up);
+    if (r->channels || r->compression || r->direct_io) {
+        /* So that channels go with it; what it really is the file says. */
+        if (r->uri && !strncmp(r->uri, "file:", 5))
+            rc = migration_set_capabilities(m, &mapped_ram, &on, 1, err);
+        if (!rc)
+            rc = migration_set_capabilities(m, &multifd, &on, 1, err);
         if (!rc)
             rc = migration_params_set(m, indexes, values, 3, err);
     }
-    return rc;
+    return rc ? rc : settings_apply(&r->settings, m, err);
 }
 
 /* A supervised target gets its end of a socket pair: always a handover. */
@@ -119,11 +131,30 @@ static int start_incoming(struct migration *m, const struct receive *r, struct f
     return 0;
 }
 
+/* It may be taken until a guest has come; then it is looked at again. */
+static int check_name(const struct receive *r, struct vm_config *config, struct ferry_err *err)
+{
+    const struct given *given = this_host_find(&r->this_host, "name", NULL);
+    struct rundir_claim *claim = NULL;
+    int rc;
+
+    if (!given)
+        return 0;
+    rc = option_name(config, given_word(given), err);
+    if (!rc)
+        rc = rundir_claim_new(&claim, config->name, err);
+    if (!rc)
+        rc = rundir_claim_look(claim, err);
+    rundir_claim_free(claim);
+    return rc < 0 ? err_prefix(err, "--name %s", given_word(given)) : 0;
+}
+
 int receive_supervise(const struct receive *r, const struct command *self, int argc,
                       char *const argv[])
 {
     struct vm_config config = {0};
     struct supervisor_policy policy;
+    struct incoming incoming;
     struct ferry_err err;
     int rc = r->sandbox ? option_sandbox(&config, r->sandbox, &err) : 0;
 
@@ -133,9 +164,18 @@ int receive_supervise(const struct receive *r, const struct command *self, int a
         rc = option_qmp(&config, r->qmp, &err);
     if (rc < 0)
         return command_fail(self, "-qmp %s: %s", r->qmp, err.text);
+    rc = check_name(r, &config, &err);
+    if (!rc)
+        rc = this_host_peers(&r->this_host, &config, &err);
+    if (rc < 0) {
+        config_free(&config);
+        return command_fail(self, "%s", err.text);
+    }
     supervisor_policy_from(&policy, &config);
     policy.only_loopback = !r->insecure;
-    rc = supervisor_run(self, argc, argv, &policy);
+    rc = incoming_open(&incoming, r->uri ? r->uri : "defer", !r->insecure, &err);
+    rc = rc < 0 ? command_fail(self, "%s", err.text)
+                : supervisor_run(self, argc, argv, &policy, &incoming, !r->once, NULL);
     config_free(&config);
     return rc;
 }
@@ -161,8 +201,8 @@ int receive_vm(const struct receive *r, int *status, struct ferry_err *err)
 {
     struct process_signals *signals = NULL;
     struct vm *vm = NULL;
-    /* Made now, not when somebody has connected. */
-    int rc = rundir_prepare(err);
+    /* Made now, not when somebody has connected; an update brings what it needs of it. */
+    int rc = r->supervised ? 0 : rundir_prepare(err);
 
     if (!rc)
         rc = process_begin(&signals, &vm, err);

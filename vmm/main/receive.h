@@ -6,20 +6,24 @@
 
 #include <ferry/err.h>
 
-#include "vmm/main/fault.h"
-#include "vmm/main/this_host.h"
+#include "vmm/config/this_host.h"
+#include "vmm/move/fault.h"
+#include "vmm/move/settings.h"
 
 struct command;
 
 struct receive {
     const char *uri;     /* NULL: QMP migrate-incoming will say */
     const char *sandbox; /* as -sandbox; NULL: on */
-    const char *qmp;     /* NULL: no monitor of its own before the VM has come */
+    char *qmp; /* owned, its name absolute; NULL: no monitor of its own before the VM has come */
     bool supervised;
-    bool insecure;           /* other hosts may connect, although nothing proves who they are */
-    unsigned channels;       /* 0: no channels besides the main one; of a file: one reads it */
-    bool direct_io;          /* a file's pages are read past the host's page cache */
-    const char *compression; /* NULL: none */
+    bool once;                /* what comes first comes, or nothing does */
+    bool insecure;            /* other hosts may connect, although nothing proves who they are */
+    unsigned channels;        /* 0: no channels besides the main one; of a file: one reads it */
+    bool catch_up;            /* the guest's clock; else it stands still */
+    bool direct_io;           /* a file's pages are read past the host's page cache */
+    const char *compression;  /* NULL: none */
+    struct settings settings; /* what else QMP could set */
     struct fault fault;
     struct this_host this_host;
 };

@@ -25,9 +25,24 @@ static int limit(int what, rlim_t most, struct ferry_err *err)
     return setrlimit(what, &r) < 0 ? err_sys(err, errno, "cannot lower a limit") : 0;
 }
 
+/* The limit of its user is kept for when the supervisor allows it, in a pause (supervisor_lease.c);
+ * from behind the filter nobody allows it to himself. */
+static int give_up_realtime(struct ferry_err *err)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_RTPRIO, &r) < 0)
+        return err_sys(err, errno, "cannot look at a limit");
+    r.rlim_cur = 0;
+    return setrlimit(RLIMIT_RTPRIO, &r) < 0 ? err_sys(err, errno, "cannot lower a limit") : 0;
+}
+
 int privileges_renounce(struct ferry_err *err)
 {
-    int rc;
+    int rc = give_up_realtime(err);
+
+    if (rc < 0)
+        return rc;
 
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return err_sys(err, errno, "cannot renounce new privileges");

@@ -52,7 +52,7 @@ const struct sandbox_rule sandbox_rules[] = {
     IF_BITS(ALL, mmap, 2, 4 /* PROT_EXEC */, 0), IF_BITS(ALL, mprotect, 2, 4, 0),
     YES(ALL, clock_gettime), YES(ALL, clock_nanosleep), YES(ALL, nanosleep), YES(ALL, getrandom),
     YES(ALL, sched_getaffinity), YES(ALL, rseq), YES(ALL, set_robust_list), YES(ALL, getcpu),
-    IF(MAIN | HART, sched_setscheduler, 0, 0 /* itself: how eagerly a hart wakes */),
+    IF(ALL, sched_setscheduler, 0, 0), IF(ALL, sched_setattr, 0, 0), IF(ALL, sched_getattr, 0, 0), /* itself */
     IF(ALL, prctl, 0, PR_GET_NAME), IF(ALL, prctl, 0, PR_SET_NAME), IF(ALL, prctl, 0, PR_SET_TIMERSLACK),
     IF(ALL, prctl, 0, 0x53564d41 /* PR_SET_VMA: malloc names its arenas */),
 
@@ -69,6 +69,7 @@ const struct sandbox_rule sandbox_rules[] = {
 
     /* Devices of the host. Not TIOCSTI, which types for whoever owns the terminal, nor TUNSETIFF. */
     IF(MAIN, ioctl, 1, TCGETS), IF(MAIN, ioctl, 1, TCSETS), IF(MAIN, ioctl, 1, TCSETSW), IF(MAIN, ioctl, 1, TCSETSF),
+    IF(MAIN, ioctl, 1, TIOCGPTN),
     IF(MAIN, ioctl, 1, FIONREAD), IF(MAIN, ioctl, 1, FIONBIO), IF(MAIN, ioctl, 1, SIOCOUTQ),
     IF(MAIN, ioctl, 1, TUNGETFEATURES), IF(MAIN, ioctl, 1, TUNGETIFF),
     IF(MAIN | HART, ioctl, 1, TUNGETVNETHDRSZ), IF(MAIN | HART, ioctl, 1, TUNSETVNETHDRSZ),
@@ -102,9 +103,7 @@ const struct sandbox_rule sandbox_rules[] = {
      * then uses clone, and that can make threads only. */
     IF_BITS(MAIN, clone, 0, CLONE_THREAD, CLONE_THREAD), FAILS(ALL, clone3, ENOSYS),
     YES(MAIN, sched_setaffinity), YES(MAIN, sched_getparam), YES(MAIN, sched_getscheduler),
-    IF(MAIN, prlimit64, 2, 0 /* to look only */),
-    /* A command that was started before the filter: its end. */
-    YES(MAIN, pidfd_send_signal), YES(MAIN, waitid),
+    IF(ALL, prlimit64, 2, 0 /* to look only */),
 
     /* For threads that give up more than the one which made them. */
     YES(MAIN, capset), YES(MAIN, seccomp), IF(MAIN, prctl, 0, PR_SET_NO_NEW_PRIVS),
@@ -116,6 +115,7 @@ const struct sandbox_rule sandbox_rules[] = {
     /* A machine under construction: what its description names is opened, then it is locked in. */
     YES(BUILDER, socket), YES(BUILDER, bind), YES(BUILDER, listen), YES(BUILDER, connect), YES(BUILDER, ioctl),
     YES(BUILDER, openat2 /* beneath a directory that was given */), YES(BUILDER, fchmod),
+    YES(BUILDER, flock /* has somebody locked a console's file? */),
     YES(BUILDER, umask), YES(BUILDER, renameat), YES(BUILDER, renameat2), YES(BUILDER, mkdirat),
 #ifdef __NR_open
     YES(BUILDER, rename), YES(BUILDER, mkdir), YES(BUILDER, chmod),

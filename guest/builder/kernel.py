@@ -17,8 +17,8 @@ from . import BuildError, archive
 
 # Loaded at boot, in this order with what they depend on before them.
 BOOT_MODULES = ("virtio_mmio", "virtio_blk", "virtio_net", "virtio_rng")
-# In the initramfs for `modprobe`: big, and the boot does not need them.
-LATER_MODULES = ("ext4",)
+# In the initramfs for `modprobe`: big, or for a few tests, and the boot does not need them.
+LATER_MODULES = ("ext4", "virtio_input", "evdev", "virtio_balloon")
 # What the kernel asks for by another name when a file system is mounted.
 ALIASES = {"fs-ext4": "ext4", "crypto-crc32c": "crc32c_generic"}
 # Debian names these needs by alias, so that they are not among a module's "depends".

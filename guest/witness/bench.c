@@ -3,6 +3,7 @@
  * Fixed amounts of work for comparing processors; each prints its time and a checksum, which must
  * be the same everywhere. They run in a process of their own while the checks stand still.
  */
+#include <fcntl.h>
 #include <math.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 
 #include "witness.h"
 
-static uint64_t mix(uint64_t x)
+uint64_t bench_mix(uint64_t x)
 {
     x ^= x >> 30;
     x *= UINT64_C(0xbf58476d1ce4e5b9);
@@ -40,7 +41,7 @@ static uint64_t integer(void)
 
     for (unsigned int round = 0; round < 16; round++) {
         for (uint32_t i = 0; i < 1 << 16; i++)
-            numbers[i] = (uint32_t)mix(i + round);
+            numbers[i] = (uint32_t)bench_mix(i + round);
         qsort(numbers, 1 << 16, sizeof(numbers[0]), by_value);
         for (uint32_t i = 1; i < 1 << 16; i++)
             sum += (uint64_t)numbers[i] % (numbers[i] - numbers[i - 1] + 1);
@@ -72,7 +73,7 @@ static uint64_t memory(void)
     if (!words)
         return 0;
     for (uint64_t i = 0; i < WORDS; i++)
-        words[i] = mix(i);
+        words[i] = bench_mix(i);
     for (unsigned int round = 0; round < 3; round++) {
         memmove(words + 1, words, (WORDS - 1) * sizeof(words[0]));
         for (uint64_t i = 0; i < WORDS; i++)
@@ -115,8 +116,8 @@ static uint64_t floating(void)
         }
     }
     for (int i = 0; i < 96 * 96; i++) {
-        a[i / 96][i % 96] = (float)(mix((uint64_t)i) % 1000) / 1000.0F;
-        b[i / 96][i % 96] = (float)(mix((uint64_t)i + 9999) % 1000) / 1000.0F;
+        a[i / 96][i % 96] = (float)(bench_mix((uint64_t)i) % 1000) / 1000.0F;
+        b[i / 96][i % 96] = (float)(bench_mix((uint64_t)i + 9999) % 1000) / 1000.0F;
     }
     for (unsigned int round = 0; round < 30; round++)
         for (int i = 0; i < 96; i++)
@@ -177,9 +178,20 @@ static uint64_t forks(void)
 static const struct bench {
     const char *name;
     uint64_t (*run)(void);
+    uint64_t (*talk)(const char *peer); /* HOST:PORT */
 } benches[] = {
-    {"integer", integer},   {"memory", memory}, {"float", floating},
-    {"syscalls", syscalls}, {"fork", forks},
+    {.name = "integer", .run = integer},
+    {.name = "memory", .run = memory},
+    {.name = "float", .run = floating},
+    {.name = "syscalls", .run = syscalls},
+    {.name = "fork", .run = forks},
+    {.name = "disk-read-random", .run = bench_disk_read_random},
+    {.name = "disk-write-random", .run = bench_disk_write_random},
+    {.name = "disk-read", .run = bench_disk_read},
+    {.name = "disk-write", .run = bench_disk_write},
+    {.name = "net-send", .talk = bench_net_send},
+    {.name = "net-receive", .talk = bench_net_receive},
+    {.name = "net-latency", .talk = bench_net_latency},
 };
 
 static const struct bench *find(const char *name)
@@ -190,8 +202,8 @@ static const struct bench *find(const char *name)
     return NULL;
 }
 
-/* The child: `init bench NAME`. */
-int bench_main(const char *name)
+/* The child: `init bench NAME [PEER]`. */
+int bench_main(const char *name, const char *peer)
 {
     const struct bench *bench = find(name);
     uint64_t start_ns = now_ns();
@@ -199,20 +211,41 @@ int bench_main(const char *name)
 
     if (!bench)
         return 1;
-    sum = bench->run();
+    sum = bench->talk ? bench->talk(peer) : bench->run();
     say("witness: bench %s ns=%llu sum=%016llx", name, (unsigned long long)(now_ns() - start_ns),
         (unsigned long long)sum);
     return 0;
 }
 
-void bench_run(struct witness *w, const char *name)
+static void say_names(const char *unknown)
 {
-    char *arguments[] = {(char[]){"init"}, (char[]){"bench"}, strdup(name), NULL};
+    char names[256];
+    size_t used = 0;
+
+    for (size_t i = 0; i < sizeof(benches) / sizeof(benches[0]) && used < sizeof(names); i++)
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "",
+                                 benches[i].name);
+    say("witness: no bench '%s'; there are %s", unknown, names);
+}
+
+void bench_run(struct witness *w, const char *argument)
+{
+    char *name = strdup(argument);
+    char *peer = name + strcspn(name, " ");
+    char *arguments[] = {(char[]){"init"}, (char[]){"bench"}, name, NULL, NULL};
     char *environment[] = {NULL};
+    const struct bench *bench;
     pid_t child;
 
-    if (!find(name)) {
-        say("witness: no bench '%s'; there are integer, memory, float, syscalls, fork", name);
+    if (*peer) {
+        *peer++ = '\0';
+        arguments[3] = peer;
+    }
+    bench = find(name);
+    if (!bench) {
+        say_names(name);
+    } else if (bench->talk && !*peer) {
+        say("witness: bench %s needs a peer, HOST:PORT", name);
     } else {
         workers_park(w);
         if (posix_spawn(&child, "/proc/self/exe", NULL, NULL, arguments, environment) == 0)
@@ -221,5 +254,5 @@ void bench_run(struct witness *w, const char *name)
             say("witness: cannot start a process for the bench");
         workers_unpark(w);
     }
-    free(arguments[2]);
+    free(name);
 }

@@ -28,6 +28,43 @@ void boot_mount(void)
     ioctl(STDIN_FILENO, TIOCSCTTY, 1);
 }
 
+static bool put(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+    bool done = file && fputs(text, file) >= 0;
+
+    if (file && fclose(file) != 0)
+        done = false;
+    return done;
+}
+
+void boot_mount_sys(void)
+{
+    if (access("/sys/kernel", F_OK) < 0)
+        mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+}
+
+/*
+ * Linux runs what is not real-time for 50 ms of each second, whatever a real-time thread wants:
+ * since 6.12 by a fair server for each hart, which only debugfs can switch off. To a thread that
+ * measures gaps it looks like a machine that stood still.
+ */
+void boot_let_realtime_run(unsigned int harts)
+{
+    char path[80];
+
+    put("/proc/sys/kernel/sched_rt_runtime_us", "-1");
+    if (access("/sys/kernel/debug/sched", F_OK) < 0) {
+        boot_mount_sys();
+        mount("debugfs", "/sys/kernel/debug", "debugfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+    }
+    for (unsigned int hart = 0; hart < harts; hart++) {
+        snprintf(path, sizeof(path), "/sys/kernel/debug/sched/fair_server/cpu%u/runtime", hart);
+        if (!put(path, "0") && access(path, F_OK) == 0)
+            say("witness: %s cannot be set: gaps of up to 50 ms may be the guest's own", path);
+    }
+}
+
 static void load(const char *folder, const char *file)
 {
     char path[160];
@@ -87,15 +124,10 @@ void boot_shell(const char *command)
     char *const environment[] = {(char[]){"PATH=/bin:/sbin:/usr/bin"}, (char[]){"HOME=/"},
                                  (char[]){"TERM=linux"}, (char[]){"PS1=guest# "}, NULL};
     struct termios before, tio;
-    FILE *modprobe = fopen("/proc/sys/kernel/modprobe", "we");
     pid_t shell;
 
     /* Not earlier: during the boot the kernel would only ask for modules that are not there. */
-    if (modprobe) {
-        fputs("/bin/modprobe", modprobe);
-        fclose(modprobe);
-    }
-
+    put("/proc/sys/kernel/modprobe", "/bin/modprobe");
     tcgetattr(STDIN_FILENO, &before);
     tio = before;
     tio.c_lflag |= ECHO;
@@ -115,5 +147,19 @@ void boot_shell(const char *command)
     set_foreground();
     tcsetattr(STDIN_FILENO, TCSANOW, &before);
     free(text);
-    say("witness: shell ended");
+}
+
+void boot_for_a_person(void)
+{
+    struct utsname kernel;
+
+    uname(&kernel);
+    say("\nThis is ferry's guest: Debian's Linux %s and busybox, in memory. Here is a shell,\n"
+        "without a login; its end ('exit') powers the machine off. Nothing writes to a disk "
+        "unless\n"
+        "you do. 'witness' on the kernel command line makes it check itself instead.\n",
+        kernel.release);
+    boot_shell("");
+    say("The machine powers off.");
+    boot_leave(RB_POWER_OFF);
 }

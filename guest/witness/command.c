@@ -40,6 +40,14 @@ static void say_gap(struct witness *w, const char *argument)
         us(&w->gap.baseline_ns));
 }
 
+/* For the host to compare with its own clock. */
+static void say_clock(struct witness *w, const char *argument)
+{
+    (void)w;
+    (void)argument;
+    say("witness: clock_ns=%llu", (unsigned long long)now_ns());
+}
+
 static void spin(struct witness *w, const char *argument)
 {
     uint64_t length_ms;
@@ -48,8 +56,10 @@ static void spin(struct witness *w, const char *argument)
         say("witness: spin wants 1 to 10000 ms, not '%s'", argument);
     else if (!w->options.checks)
         say("witness: spin needs the checks, and witness.checks is off");
-    else
+    else {
+        boot_let_realtime_run(w->harts);
         atomic_store(&w->gap.spin_ms, length_ms);
+    }
 }
 
 static void set_mib(atomic_uint_fast64_t *value, const char *what, const char *argument)
@@ -86,20 +96,25 @@ static void quiet(struct witness *w, const char *argument)
     set_status(w, "off");
 }
 
+/* The kernel shuts devices down under the workers, and the errors they get say nothing. */
+static void leave(struct witness *w, int how)
+{
+    atomic_store(&w->leaving, true);
+    boot_leave(how);
+}
+
 static void power_off(struct witness *w, const char *argument)
 {
-    (void)w;
     (void)argument;
     say("witness: powering off");
-    boot_leave(RB_POWER_OFF);
+    leave(w, RB_POWER_OFF);
 }
 
 static void restart(struct witness *w, const char *argument)
 {
-    (void)w;
     (void)argument;
     say("witness: rebooting");
-    boot_leave(RB_AUTOBOOT);
+    leave(w, RB_AUTOBOOT);
 }
 
 static void shell(struct witness *w, const char *argument)
@@ -108,6 +123,7 @@ static void shell(struct witness *w, const char *argument)
 
     w->options.status = false;
     boot_shell(argument);
+    say("witness: shell ended");
     w->options.status = status;
 }
 
@@ -120,9 +136,10 @@ static const struct command {
     const char *name;
     void (*run)(struct witness *w, const char *argument);
 } commands[] = {
-    {"verdict", say_verdict}, {"gap", say_gap},       {"spin", spin},          {"rate", set_rate},
-    {"size", set_size},       {"status", set_status}, {"quiet", quiet},        {"bench", bench_run},
-    {"shell", shell},         {"fail", fail},         {"poweroff", power_off}, {"reboot", restart},
+    {"clock", say_clock}, {"verdict", say_verdict}, {"gap", say_gap},       {"spin", spin},
+    {"rate", set_rate},   {"size", set_size},       {"status", set_status}, {"quiet", quiet},
+    {"bench", bench_run}, {"shell", shell},         {"fail", fail},         {"poweroff", power_off},
+    {"reboot", restart},  {"pci", pci_say},
 };
 
 void command_run(struct witness *w, char *line)
@@ -137,8 +154,9 @@ void command_run(struct witness *w, char *line)
             return;
         }
     }
-    say("witness: '%s' is not one of: verdict [quick], gap, spin MS, rate MIB, size MIB, status "
+    say("witness: '%s' is not one of: verdict [quick], clock, gap, spin MS, rate MIB, size MIB, "
+        "status "
         "on|off, "
-        "quiet, bench NAME, shell [COMMAND], fail TEXT, poweroff, reboot",
+        "quiet, bench NAME, pci, shell [COMMAND], fail TEXT, poweroff, reboot",
         line);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Start the checks, then read commands from the console and print a status line every second.
+ * Start the checks, then read commands from the console and print a status line every second; or,
+ * if nobody has asked for that, give whoever is at the console a shell.
  *
  * As init it also mounts what it needs and loads the drivers, because a shell script in between
  * would cost a tenth of the boot.
@@ -96,14 +97,16 @@ int main(int argc, char **argv)
     static struct witness witness; /* too big for the stack, and there is one */
     struct witness *w = &witness;
 
-    if (argc == 3 && strcmp(argv[1], "bench") == 0)
-        return bench_main(argv[2]);
+    if (argc >= 3 && strcmp(argv[1], "bench") == 0)
+        return bench_main(argv[2], argc > 3 ? argv[3] : "");
     if (getpid() == 1) {
         boot_mount();
         boot_load_modules();
     }
-    console_set_up();
     options_read(&w->options);
+    if (getpid() == 1 && !w->options.wanted)
+        boot_for_a_person();
+    console_set_up();
     w->harts = (unsigned int)sysconf(_SC_NPROCESSORS_ONLN);
     if (w->harts > WITNESS_HARTS_MAX)
         w->harts = WITNESS_HARTS_MAX;

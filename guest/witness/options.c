@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Knobs on the kernel command line: `witness.NAME=VALUE`. */
+/* The kernel command line: `witness`, or knobs, `witness.NAME=VALUE`. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,8 @@
 
 #include "witness.h"
 
-enum kind { KIND_NUMBER, KIND_SIZE, KIND_SWITCH, KIND_TEXT };
+/* Only the whole word "overwrite" switches that on which destroys what a disk has. */
+enum kind { KIND_NUMBER, KIND_SIZE, KIND_SWITCH, KIND_OVERWRITE, KIND_TEXT };
 
 struct knob {
     const char *name;
@@ -27,7 +28,7 @@ static const struct knob knobs[] = {
     KNOB("checks", KIND_SWITCH, checks, "1"),
     KNOB("mem", KIND_SIZE, mem_mib, "32M"),
     KNOB("rate", KIND_SIZE, rate_mib, "16M"),
-    KNOB("disk", KIND_SWITCH, disk, "1"),
+    KNOB("disk", KIND_OVERWRITE, disk, "off"),
     KNOB("disk_size", KIND_SIZE, disk_mib, "16M"),
     KNOB("disk_iops", KIND_NUMBER, disk_iops, "50"),
     KNOB("status", KIND_SWITCH, status, "1"),
@@ -68,8 +69,10 @@ static bool set(struct options *options, const struct knob *knob, const char *va
         strcpy(member, value);
         return true;
     }
-    if (knob->kind == KIND_SWITCH) {
-        bool on = strcmp(value, "1") == 0 || strcmp(value, "on") == 0;
+    if (knob->kind == KIND_SWITCH || knob->kind == KIND_OVERWRITE) {
+        bool on = knob->kind == KIND_OVERWRITE
+                      ? strcmp(value, "overwrite") == 0
+                      : strcmp(value, "1") == 0 || strcmp(value, "on") == 0;
 
         if (!on && strcmp(value, "0") != 0 && strcmp(value, "off") != 0)
             return false;
@@ -108,9 +111,14 @@ void options_read(struct options *options)
         set(options, &knobs[i], knobs[i].preset);
     if (!file)
         return;
-    if (fgets(line, sizeof(line), file))
-        for (char *word = strtok_r(line, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest))
-            if (strncmp(word, "witness.", 8) == 0)
-                set_word(options, word + 8);
+    if (!fgets(line, sizeof(line), file))
+        line[0] = '\0';
+    for (char *word = strtok_r(line, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
+        bool knob = strncmp(word, "witness.", 8) == 0;
+
+        options->wanted |= knob || strcmp(word, "witness") == 0;
+        if (knob)
+            set_word(options, word + 8);
+    }
     fclose(file);
 }

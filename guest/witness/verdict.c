@@ -16,6 +16,8 @@ void verdict_fail(struct witness *w, const char *format, ...)
     char reason[sizeof(w->reason)];
     va_list args;
 
+    if (atomic_load(&w->leaving))
+        return;
     va_start(args, format);
     vsnprintf(reason, sizeof(reason), format, args);
     va_end(args);

@@ -24,10 +24,11 @@ struct witness;
 
 /* Knobs from the kernel command line, `witness.NAME=VALUE`; defaults and names in options.c. */
 struct options {
+    bool wanted;        /* any of them, or `witness`, was said; else a person wants a shell */
     bool checks;        /* false: load drivers and take commands only */
     uint64_t mem_mib;   /* memory that is filled and verified */
     uint64_t rate_mib;  /* MiB dirtied per second, all workers together */
-    bool disk;          /* write to /dev/vda, if there is one */
+    bool disk;          /* write over /dev/vda, if there is one */
     uint64_t disk_mib;  /* how much of it, from its start */
     uint64_t disk_iops; /* writes (each with a read) per second */
     bool status;        /* a status line every second */
@@ -117,6 +118,7 @@ struct witness {
     unsigned int verified_workers; /* that finished the pass being asked for */
     char reason[200];              /* of the first failure; written before failed is set */
     atomic_bool failed;
+    atomic_bool leaving;     /* the machine goes down: what fails from now on is no finding */
     atomic_uint verify_pass; /* number of the full pass last asked for */
 };
 
@@ -129,9 +131,12 @@ bool parse_size_mib(const char *text, uint64_t *mib);
 
 /* boot.c: what init has to do. */
 void boot_mount(void);
+void boot_mount_sys(void); /* unless it is there */
 void boot_load_modules(void);
+void boot_let_realtime_run(unsigned int harts);
 void boot_leave(int how) __attribute__((noreturn)); /* RB_POWER_OFF or RB_AUTOBOOT */
 void boot_shell(const char *command);               /* "": for a person */
+void boot_for_a_person(void) __attribute__((noreturn));
 
 /* verdict.c */
 void verdict_init(struct witness *w);
@@ -170,7 +175,20 @@ void command_run(struct witness *w, char *line);
 void status_say(struct witness *w);
 
 /* bench.c */
-int bench_main(const char *name);
-void bench_run(struct witness *w, const char *name);
+int bench_main(const char *name, const char *peer);
+void bench_run(struct witness *w, const char *argument); /* NAME [PEER] */
+uint64_t bench_mix(uint64_t x);
+
+/* bench_io.c: bytes moved, or round trips; peer: HOST:PORT */
+uint64_t bench_disk_read_random(void);
+uint64_t bench_disk_write_random(void);
+uint64_t bench_disk_read(void);
+uint64_t bench_disk_write(void);
+uint64_t bench_net_send(const char *peer);
+uint64_t bench_net_receive(const char *peer);
+uint64_t bench_net_latency(const char *peer);
+
+/* pci.c */
+void pci_say(struct witness *w, const char *argument);
 
 #endif

@@ -55,10 +55,13 @@ def start(guest, vmm, tmp_path):
 
 @pytest.fixture
 def target(tmp_path):
-    """target(machine, words...) starts one; where it takes what comes, on a host that shares the machine's storage."""
+    """target(machine, words...) starts one; where it takes what comes, on a host that shares the machine's storage.
+    goes_on: one that receives waits for another when what came was refused."""
     made = []
 
-    def begin(machine, *words, **where):
+    def begin(machine, *words, goes_on=False, **where):
+        if words[0] == "receive" and not goes_on:
+            words = (*words, "--once")
         if words[0] == "receive" or "--restore" in words:
             words = (*words, *gives(machine), "--allow-path", tmp_path)
         made.append(Target(machine.name, tmp_path / f"target{len(made)}", *words, **where))

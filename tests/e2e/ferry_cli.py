@@ -2,11 +2,15 @@
 """The `ferry` program as its user calls it."""
 
 import json
+import stat
 import subprocess
 
 from harness import FERRY
 
 SAFETY_NET_S = 120
+
+# What `ferry update` says of a target that a fault has ended, or made hang.
+TARGET_LOST = {"kill": "killed by signal 9", "stop": "nothing was heard from the target"}
 
 
 class Done:
@@ -38,7 +42,20 @@ def update(name, *options):
     return json.loads(done.out)
 
 
+def run_state(name, **options):
+    """What the VM says of the guest; None: nobody answers. A folder may have any state's name."""
+    done = ferry("status", name, "--json", **options)
+    return json.loads(done.out)["status"] if done.status == 0 else None
+
+
 def running(name):
     """Whether a process answers for that VM and says that the guest runs."""
-    done = ferry("status", name)
-    return done.status == 0 and "running" in done.out
+    return run_state(name) == "running"
+
+
+def faulty_binary(folder, fault):
+    """A ferry whose targets have a fault."""
+    path = folder / f"ferry-{fault.replace('=', '-')}"
+    path.write_text(f'#!/bin/sh\ncommand=$1\nshift\nexec {FERRY} "$command" --fault {fault} "$@"\n')
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path

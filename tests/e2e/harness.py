@@ -5,11 +5,13 @@ Everything is awaited, never slept for: lines on the console, replies on the mon
 process. Time limits are safety nets that end a broken run.
 """
 
+import ctypes
 import os
 import select
 import shutil
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 from console import SAFETY_NET_S, Console
@@ -17,6 +19,8 @@ from network import GUEST_IP, HOST_IP, MAC
 from qmp import Qmp
 
 ROOT = Path(__file__).resolve().parents[2]
+PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+
 GUEST = Path(os.environ.get("FERRY_E2E_GUEST", ROOT / "build" / "guest"))
 FERRY = Path(os.environ.get("FERRY_E2E_FERRY", ROOT / "build" / "ferry"))
 
@@ -45,18 +49,32 @@ def signal_vmms(process, number):
 
 
 def end(process):
-    """Whatever state it is in: a supervisor that is killed leaves its VMM alone. Returns when all are gone."""
-    gone = select.poll()
+    """Whatever state it is in: a VMM that hangs does not end with its supervisor. Returns when all are gone."""
     handles = [os.pidfd_open(pid) for pid in vmm_pids(process)]
     for handle in handles:
         signal.pidfd_send_signal(handle, signal.SIGKILL)
-        gone.register(handle, select.POLLIN)
     process.kill()
     process.wait()
     for handle in handles:
+        gone = select.poll()
+        gone.register(handle, select.POLLIN)
         gone.poll()
-        gone.unregister(handle)
         os.close(handle)
+
+
+def die_with_me(then=None):
+    """For preexec_fn: a test or benchmark that is ended, even by SIGKILL, takes its VMs along."""
+    libc = ctypes.CDLL(None)
+    # It is the end of the thread that counts, and a thread may be there only to enter a namespace.
+    lasting = threading.current_thread() is threading.main_thread()
+
+    def prepare():
+        if lasting:
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if then:
+            then()
+
+    return prepare
 
 
 def check_refusals(said):
@@ -94,7 +112,7 @@ class Machine:
     """One guest, from its options to its last process."""
 
     def __init__(self, vmm, folder, harts=2, mem_mib=512, network=None, disk=True, append="", options=(), before=(),
-                 name=None, serial="stdio"):
+                 name=None, serial="stdio", witness="witness.disk=overwrite"):
         self.vmm = vmm
         self.serial = serial
         self.folder = folder
@@ -105,20 +123,20 @@ class Machine:
         self.console = Console()
         self.monitor = None
         self.errors = open(folder / "stderr", "w+", encoding="utf-8")
-        self.command = self.build_command(before, harts, mem_mib, append) + list(options)
+        self.command = self.build_command(before, harts, mem_mib, append, witness) + list(options)
         self.process = subprocess.Popen(
             self.command,
             stdin=self.console.theirs,
             stdout=self.console.theirs,
             stderr=self.errors,
-            preexec_fn=network.enter if network else None,
+            preexec_fn=die_with_me(network.enter if network else None),
             # A group, so that close() also ends the processes that took the guest over.
             start_new_session=True,
         )
         self.console.started()
 
-    def build_command(self, before, harts, mem_mib, append):
-        parameters = (GUEST / "cmdline").read_text().strip()
+    def build_command(self, before, harts, mem_mib, append, witness):
+        parameters = f"{(GUEST / 'cmdline').read_text().strip()} {witness}"
         if self.network:
             parameters += f" witness.ip={GUEST_IP}/24 witness.gw={HOST_IP}"
         command = [*self.vmm.command, *before, *self.vmm.extra, "-name", self.name, "-M", "virt"]

@@ -7,8 +7,8 @@ import subprocess
 import time
 
 from console import Console
-from ferry_cli import ferry, running
-from harness import FERRY, GUEST, check_refusals, end, signal_vmms
+from ferry_cli import ferry, run_state, running
+from harness import FERRY, GUEST, check_refusals, die_with_me, end, signal_vmms
 
 SMALL = {"harts": 1, "mem_mib": 128, "append": "witness.mem=16M"}
 SAFETY_NET_S = 120
@@ -34,7 +34,7 @@ class Target:
             stdout=self.console.theirs,
             stderr=self.errors,
             env=self.env,
-            preexec_fn=network.enter if network else None,
+            preexec_fn=die_with_me(network.enter if network else None),
             pass_fds=pass_fds,
         )
         self.console.started()
@@ -53,11 +53,17 @@ class Target:
         done = self.ferry("status", self.name)
         return done.out or done.err
 
-    def wait_status(self, word):
+    def state(self):
+        return run_state(self.name, env=self.env)
+
+    def wait_until(self, condition):
         deadline = time.monotonic() + SAFETY_NET_S
-        while word not in self.status():
+        while not condition():
             assert self.process.poll() is None, self.stderr()
-            assert time.monotonic() < deadline, f"never {word}: {self.status()}"
+            assert time.monotonic() < deadline, self.status()
+
+    def wait_status(self, state):
+        self.wait_until(lambda: self.state() == state)
 
     def verdict(self):
         line = self.console.ask("verdict", r"witness: verdict (OK|FAIL) (.*)")
@@ -88,7 +94,7 @@ def migrate(machine, uri, *options):
 
 def check_moved(machine, there):
     """The guest runs there and only there, and the witness has seen nothing."""
-    assert "postmigrate" in ferry("status", machine.name).out
+    assert run_state(machine.name) == "postmigrate"
     there.wait_status("running")
     there.verdict()
     refused = ferry("cont", machine.name)

@@ -8,6 +8,8 @@ Passt: the user-mode network; needs nothing, and cannot ping the guest from outs
 
 import ctypes
 import os
+import select
+import signal
 import socket
 import struct
 import subprocess
@@ -169,14 +171,21 @@ class Passt:
     name = "passt"
     fragments = False  # of IP; passt drops them
 
-    def __init__(self, folder):
+    def __init__(self, folder, reconnect_ms=None):
+        """reconnect_ms: the netdev connects again, and passt stays there for it."""
+        self.folder = folder
         self.path = folder / "passt.socket"
         self.other = None
+        self.reconnect_ms = reconnect_ms
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
+        self.start()
+
+    def start(self):
+        folder = self.folder
         # It leaves the foreground only when its socket is there to connect to.
-        command = ["passt", "--one-off", "--quiet", "--socket", str(self.path)]
+        command = ["passt", *([] if self.reconnect_ms else ["--one-off"]), "--quiet", "--socket", str(self.path)]
         command += ["--address", GUEST_IP, "--netmask", "24", "--gateway", HOST_IP, "--pid", str(folder / "passt.pid")]
         command += ["--tcp-ports", "none", "--udp-ports", f"127.0.0.1/{self.port}:{WITNESS_PORT}"]
         if os.getuid() == 0:
@@ -187,7 +196,8 @@ class Passt:
         self.pid = int((folder / "passt.pid").read_text())
 
     def options(self):
-        return ["-netdev", f"stream,id=n0,server=off,addr.type=unix,addr.path={self.path}"]
+        again = f",reconnect-ms={self.reconnect_ms}" if self.reconnect_ms else ""
+        return ["-netdev", f"stream,id=n0,server=off,addr.type=unix,addr.path={self.path}{again}"]
 
     def enter(self):
         pass
@@ -201,6 +211,13 @@ class Passt:
         """As of a bridge; each passt has one guest."""
         self.other = Passt(folder)
         return ["--net-socket", f"n0={self.other.path}"], self.other.peer()
+
+    def stop(self):
+        """Returns when nobody listens there any more."""
+        process = os.pidfd_open(self.pid)
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        select.select([process], [], [])
+        os.close(process)
 
     def close(self):
         if self.other:

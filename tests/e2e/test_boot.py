@@ -75,3 +75,21 @@ def test_small_machine_without_disk_and_network(start):
     machine.wait_status("mem_verified", at_least=100)
     assert machine.verdict()["disk_writes"] == 0
     assert machine.power_off() == 0
+
+
+def test_no_disk_is_written_to_unless_it_is_said(start):
+    """The guest is a shell for whoever just starts it; the witness wants one whole word."""
+    machine = start(harts=1, mem_mib=128, witness="")
+    machine.console.wait("Here is a shell")
+    machine.console.send("echo $((6 * 7)) of $(grep -c vda /proc/partitions)")
+    machine.console.wait("42 of 1")
+    machine.console.send("exit")
+    assert machine.wait_exit() == 0
+    assert machine.disk.stat().st_blocks == 0
+    for words, says in (("witness", "witness: ready"), ("witness.disk=on", "witness.disk cannot be 'on'")):
+        machine = start(harts=1, mem_mib=128, witness=words, append="witness.mem=4M")
+        machine.console.wait(says)
+        machine.wait_status("mem_verified", at_least=100)
+        assert machine.verdict()["disk_writes"] == 0
+        assert machine.power_off() == 0
+        assert machine.disk.stat().st_blocks == 0

@@ -6,8 +6,10 @@ name server hang in tests/e2e/faults.c. How fast is measured against the same mo
 may have other work.
 """
 
+import contextlib
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from ferry_cli import ferry
+from growth import read_written, wait_growth
 from moving import SMALL
 from network import Passt, Tap
 from qmp import Qmp, QmpError
@@ -117,14 +120,12 @@ def test_quit_with_a_disk_that_hangs(start, faults, kind):
 
 def wait_file(path, pattern, at_least=1):
     """So many lines of a console's file."""
-    deadline = time.monotonic() + SAFETY_NET_S
-    while True:
-        text = path.read_text(errors="replace") if path.exists() else ""
-        found = re.findall(pattern, text)
-        if len(found) >= at_least:
-            return found
-        assert time.monotonic() < deadline, text
-        time.sleep(0.05)  # nobody tells of a file's growth
+
+    def lines():
+        found = re.findall(pattern, path.read_text(errors="replace") if path.exists() else "")
+        return len(found) >= at_least and found
+
+    return wait_growth(path, lines)
 
 
 def test_console_into_a_file(start, faults, tmp_path):
@@ -221,17 +222,28 @@ def test_name_server(start, faults):
     monitor.check_quit()
 
 
-def test_command(start):
+def check_ended(handles):
+    """All of a command: its shell, and what that started."""
+    for handle in handles:
+        assert select.select([handle], [], [], SAFETY_NET_S)[0]
+        os.close(handle)
+
+
+def test_command(start, tmp_path):
     machine = start(**SMALL)
     machine.wait_ready()
     monitor = Monitor(machine)
-    for _ in range(2):
-        monitor.timed("migrate", uri="exec:exec sleep 1000")
-        monitor.check_all()
-        monitor.check_cancel()
-    machine.verdict()
-    monitor.timed("migrate", uri="exec:exec sleep 1000")
-    monitor.check_quit()
+    for i in range(3):
+        pids = tmp_path / f"pids{i}"
+        monitor.timed("migrate", uri=f"exec:sleep 1000 & echo $$ $! > {pids}; wait")
+        handles = [os.pidfd_open(int(pid)) for pid in read_written(pids)]
+        if i < 2:
+            monitor.check_all()
+            monitor.check_cancel()
+        else:
+            machine.verdict()
+            monitor.check_quit()
+        check_ended(handles)
 
 
 @pytest.fixture
@@ -250,38 +262,34 @@ def flooder():
         process.communicate()
 
 
-def test_migration_peer_that_is_silent(start):
-    machine = start(**SMALL)
-    machine.wait_ready()
+def check_migrations(machine, uri, begun):
+    """Two are cancelled, and in a third the VM ends. begun(): the peer does what it does, until the context ends."""
     monitor = Monitor(machine)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        uri = f"tcp:127.0.0.1:{listener.getsockname()[1]}"
-        for _ in range(2):
-            monitor.timed("migrate", uri=uri)
-            with listener.accept()[0]:
-                monitor.check_all()
-                monitor.check_cancel()
-        machine.verdict()
-        monitor.timed("migrate", uri=uri)
-        with listener.accept()[0]:
-            monitor.check_quit()
-
-
-def test_migration_peer_that_answers_without_end(start, flooder):
-    machine = start(**SMALL)
-    machine.wait_ready()
-    monitor = Monitor(machine)
-    said = flooder("now")
-    uri = f"tcp:127.0.0.1:{said.readline().strip()}"
     for _ in range(2):
         monitor.timed("migrate", uri=uri)
-        assert said.readline() == "flooding\n"
-        monitor.check_all()
-        monitor.check_cancel()
+        with begun():
+            monitor.check_all()
+            monitor.check_cancel()
     machine.verdict()
     monitor.timed("migrate", uri=uri)
-    assert said.readline() == "flooding\n"
-    monitor.check_quit()
+    with begun():
+        monitor.check_quit()
+
+
+def test_migration_peer_that_is_silent(small):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        check_migrations(small, f"tcp:127.0.0.1:{listener.getsockname()[1]}", lambda: listener.accept()[0])
+
+
+def test_migration_peer_that_answers_without_end(small, flooder):
+    said = flooder("now")
+
+    @contextlib.contextmanager
+    def begun():
+        assert said.readline() == "flooding\n"
+        yield
+
+    check_migrations(small, f"tcp:127.0.0.1:{said.readline().strip()}", begun)
 
 
 def test_pause_in_which_the_peer_answers_without_end(start, flooder):

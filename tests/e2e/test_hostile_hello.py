@@ -120,7 +120,7 @@ def hellos(bait):
 def test_nothing_of_the_host_is_touched_for_a_hostile_description(tmp_path, bait):
     """Whether it is refused by its words, or because its RAM and devices are not those it announced."""
     for number, description in enumerate(hellos(bait.folder)):
-        there = Traced(tmp_path / f"host{number}", "receive", "tcp:127.0.0.1:0")
+        there = Traced(tmp_path / f"host{number}", "receive", "tcp:127.0.0.1:0", "--once")
         try:
             heard = tell(there.listening(), hello(description, dry_run=number % 3 == 1))
             assert there.process.wait(SAFETY_NET_S) == 1, description
@@ -150,7 +150,7 @@ def test_a_guest_that_is_taken_has_what_is_allowed(start, tmp_path):
     """Of a real one: a dry run opens nothing, and neither does a move more than was given."""
     machine = start(**SMALL)
     machine.wait_ready()
-    words = ("receive", "tcp:127.0.0.1:0", *gives(machine))
+    words = ("receive", "tcp:127.0.0.1:0", "--once", *gives(machine))
     looked = Traced(tmp_path / "looked", *words, name=machine.name)
     try:
         done = ferry("migrate", machine.name, looked.listening(), "--dry-run")

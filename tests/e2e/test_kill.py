@@ -5,11 +5,8 @@ The one exception is honest: a source that is killed before the target has the w
 guest with it, as any VMM that is killed does; then nobody runs it.
 """
 
-import stat
-
 import pytest
-from ferry_cli import ferry, running, update
-from harness import FERRY
+from ferry_cli import TARGET_LOST, faulty_binary, ferry, running, update
 
 SMALL = {"harts": 1, "mem_mib": 128, "append": "witness.mem=16M"}
 
@@ -27,14 +24,6 @@ TARGET_BEFORE_START = [
     "commit-received",
     "lock-taken",
 ]
-
-
-def faulty_binary(folder, fault):
-    """A ferry whose targets have a fault."""
-    path = folder / f"ferry-{fault.replace('=', '-')}"
-    path.write_text(f'#!/bin/sh\ncommand=$1\nshift\nexec {FERRY} "$command" --fault {fault} "$@"\n')
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
 
 
 def start_faulty_source(start, fault):
@@ -56,6 +45,7 @@ def test_target_lost(start, tmp_path, action):
         binary = faulty_binary(tmp_path, f"{point}={action}")
         done = ferry("update", machine.name, "--timeout", "2", "--binary", binary)
         assert done.status == 1, f"{point}: {done.out}"
+        assert TARGET_LOST[action] in done.err, f"{point}: {done.err}"
         assert running(machine.name), f"{point}: {done.err}"
         machine.ask("gap", "witness: gap_us=")
     machine.verdict()

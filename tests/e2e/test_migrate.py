@@ -104,6 +104,21 @@ def test_memory_in_a_file_stays_there(start, target, tmp_path):
     check_moved(small, there)
 
 
+def test_a_receiver_is_told_that_memory_stays(start, target, tmp_path):
+    """By `ferry receive`, which has no monitor that could set a capability before the source is there."""
+    memory = f"memory-backend-file,id=r0,size=128M,mem-path={tmp_path}/memory,share=on"
+    small = start(disk=False, options=("-object", memory, "-M", "virt,memory-backend=r0"), **SMALL)
+    small.wait_ready()
+    there = target(
+        small, "receive", "tcp:127.0.0.1:0", "--capability", "x-ignore-shared=on", "--memory", f"r0={tmp_path}/memory"
+    )
+    ignore = json.dumps({"capabilities": [{"capability": "x-ignore-shared", "state": True}]})
+    assert ferry("qmp", small.name, "migrate-set-capabilities", ignore).status == 0
+    moved = migrate(small, there.listening())
+    assert moved["ram"]["transferred"] < 1 << 20
+    check_moved(small, there)
+
+
 def test_dry_run(small, target):
     there = target(small, "receive", "tcp:127.0.0.1:0")
     done = ferry("migrate", small.name, there.listening(), "--dry-run")

@@ -221,9 +221,3 @@ def test_a_failed_target_is_armed_again(small, target, tmp_path):
     assert there.ferry("qmp", small.name, "migrate-incoming", json.dumps({"uri": uri})).status == 0
     migrate(small, uri)
     check_moved(small, there)
-
-
-def test_the_disk_is_full(small):
-    small.qmp().execute("migrate", uri="file:/dev/full")
-    ends(small, "No space left on device")
-    check_unharmed(small)

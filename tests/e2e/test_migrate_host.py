@@ -8,7 +8,8 @@ import struct
 import subprocess
 
 import pytest
-from ferry_cli import ferry
+from ferry_cli import ferry, run_state
+from harness import make_disk
 from moving import SAFETY_NET_S, SMALL, check_moved, check_unharmed, migrate
 from network import Numbered, Passt
 
@@ -30,7 +31,7 @@ def refused(machine, there, uri, *says):
     for text in (done.err, there.stderr()):
         for part in says:
             assert part in text, text
-    assert "running" in ferry("status", machine.name).out
+    assert run_state(machine.name) == "running"
     machine.verdict()
 
 
@@ -46,6 +47,19 @@ def copy(start, tmp_path):
         return machine, tmp_path / "copy.img"
 
     return make
+
+
+def test_a_name_in_use(small, target):
+    """On the source's own host, by the source itself: a dry run says it, too, and takes nothing."""
+    where = os.environ.get("XDG_RUNTIME_DIR")
+    same_host = ["env", f"XDG_RUNTIME_DIR={where}"] if where else ["env", "-u", "XDG_RUNTIME_DIR"]
+    there = target(small, "receive", "tcp:127.0.0.1:0", goes_on=True, before=same_host)
+    uri = there.listening()
+    for dry in (["--dry-run"], []):
+        done = ferry("migrate", small.name, uri, *dry)
+        assert done.status == 1, done.out
+        assert f"a VM named '{small.name}' is running already" in done.err
+    check_unharmed(small)
 
 
 def test_a_disk_in_use(copy, target):
@@ -123,3 +137,25 @@ def test_a_network_socket_that_is_elsewhere(start, target, tmp_path):
         check_moved(machine, there)
     finally:
         network.close()
+
+
+def test_a_disk_of_another_size(small, target, tmp_path):
+    """Named before the guest moves, by a dry run too, with all that differs; the guest would write behind its end."""
+    disk = make_disk(tmp_path / "smaller.img", size_mib=32)
+    says = "disk on virtio-mmio-bus.6: capacity is 67108864 bytes there and 33554432 bytes here"
+    for dry in ([], ["--dry-run"]):
+        there = target(small, "receive", "tcp:127.0.0.1:0", "--drive", f"d0={disk}")
+        done = ferry("migrate", small.name, there.listening(), *dry)
+        assert done.status == 1
+        assert says in done.err
+    own = [word.replace(str(small.disk), str(disk)).replace(str(small.qmp_path), str(tmp_path / "qmp"))
+           for word in small.command[2:]]
+    there = target(small, "run", *own, "-global", "virtio-mmio.force-legacy=off", "-incoming", f"unix:{tmp_path}/in")
+    there.wait_status("inmigrate")
+    refused(small, there, f"unix:{tmp_path}/in", says, "force-legacy is on there and off here; ")
+    assert ferry("snapshot", small.name, tmp_path / "snapshot").status == 0
+    words = ["--restore", tmp_path / "snapshot", "--name", "restored", "--drive", f"d0={disk}"]
+    there = target(small, "run", *words)
+    assert there.process.wait(SAFETY_NET_S) == 1
+    assert says in there.stderr()
+    check_unharmed(small)

@@ -23,6 +23,9 @@ BOOT = ["-bios", GUEST / "fw_dynamic.bin", "-kernel", GUEST / "Image", "-serial"
         (["-smpp", "2"], "did you mean -smp?"),
         (["-m", "1"], "RAM size must be"),
         (["-M", "q35"], "does not accept value 'q35'"),
+        (["-readconfig", "f"], "write @FILE"),
+        (["-device", "virtio-keyboard-pci"], "write virtio-keyboard-device"),
+        (["-device", "vfio-pci"], "'ferry run -device help' lists them"),
         (["-kernel", "/nonexistent/Image", "-serial", "null"], "/nonexistent/Image"),
         (["-bios", "/nonexistent/fw", "-serial", "null"], "/nonexistent/fw"),
         ([*BOOT, "-drive", "file=/nonexistent/disk"], "/nonexistent/disk"),
@@ -30,6 +33,8 @@ BOOT = ["-bios", GUEST / "fw_dynamic.bin", "-kernel", GUEST / "Image", "-serial"
         ([*BOOT, "-netdev", "stream,id=n,addr.type=unix,addr.path=/nonexistent/s"], "/nonexistent/s"),
         ([*BOOT, "-qmp", "unix:/nonexistent/q,server=on,wait=off"], "/nonexistent/q"),
         ([*BOOT, "-name", "../evil"], "a VM name has"),
+        ([*BOOT, "-name", "a\x1b[2Jb"], "no control characters"),
+        ([*BOOT, "-name", "a\u202eb"], "no control characters"),
     ],
 )
 def test_options(guest, words, says):
@@ -48,14 +53,43 @@ def test_options(guest, words, says):
         (["update", "nosuch"], 1, "no VM named 'nosuch' is running"),
         (["update", "a", "b"], 2, "'b' was not expected"),
         (["update", "a", "--binary", "/nonexistent"], 1, "/nonexistent: No such file"),
+        (["update", "a", "--timeout"], 2, "--timeout: SECONDS was expected behind it"),
+        (["update", "a", "--timeout", "soon"], 2, "seconds from 1 to 3600 were expected"),
+        (["shutdown", "a", "--timeout"], 2, "--timeout: SECONDS was expected behind it"),
+        (["shutdown", "a", "--timeout", "0"], 2, "seconds, 1 to"),
+        (["migrate", "a", "unix:b", "--bandwidth"], 2, "--bandwidth: SIZE was expected behind it"),
+        (["migrate", "a", "unix:b", "--bandwidth", "fast"], 2, "bytes per second were expected"),
+        (["migrate", "a", "unix:b", "--downtime", "none"], 2, "milliseconds, 1 to"),
+        (["migrate", "a", "unix:b", "--dryrun"], 2, "'--dryrun' was not expected"),
+        (["migrate", "a", "unix:b", "--compress", "gzip"], 2, "'--compress' does not accept value 'gzip' (it accepts 'none', 'zlib', 'zstd')"),
+        (["receive", "tcp:127.0.0.1:0", "--compress", "gzip"], 2, "'--compress' does not accept value 'gzip' (it accepts"),
+        (["snapshot", "a", "b", "--channels"], 2, "--channels: N was expected behind it"),
+        (["snapshot", "a", "b", "--channels", "0"], 2, "1 to 255 were expected"),
+        (["snapshot", "a", "b", "--channels", "+5"], 2, "1 to 255 were expected"),
+        (["snapshot", "a", "b", "--channels", "-18446744073709551615"], 2, "1 to 255 were expected"),
+        (["receive", "--capability"], 2, "--capability: NAME was expected behind it"),
+        (["receive", "tcp:127.0.0.1:0", "--compress"], 2, "--compress: METHOD was expected behind it"),
+        (["help", "updat"], 2, "there is no command 'updat'; did you mean 'update'?"),
         (["status"], 2, "usage: ferry status"),
         (["receive"], 2, "usage: ferry receive"),
+        (["receive", "tcp:127.0.0.1:0", "--name", "a/b"], 1, "a VM name has 1 to 64 characters"),
         (["receive", "carrier-pigeon:1"], 1, "carrier-pigeon"),
         (["receive", "tcp:127.0.0.1:0", "-sandbox", "maybe"], 2, "expects 'on' or 'off'"),
         (["run", "--restore", "/etc/passwd"], 1, "from file:/etc/passwd: the stream at byte 0"),
         (["receive", "fd:77"], 1, "no such number is open here"),
-        (["qmp", "nosuch", "stop", "[1]"], 1, "must be a JSON object"),
+        (["receive", "tcp:127.0.0.1:0", "--capability", "x-ignore-sharde"], 1, "did you mean 'x-ignore-shared'?"),
+        (["receive", "tcp:127.0.0.1:0", "--capability", "multifd=2"], 1, "'on' or 'off' was expected, not '2'"),
+        (["receive", "tcp:127.0.0.1:0", "--capability", "postcopy-ram"], 1, "not served"),
+        (["receive", "tcp:127.0.0.1:0", "--parameter", "announce-rounds=many"], 1, "a number was expected"),
+        (["receive", "tcp:127.0.0.1:0", "--parameter", "multifd-channels=0"], 1, "multifd_channels"),
+        (["qmp", "nosuch", "stop", "[1]"], 2, "must be a JSON object"),
+        (["qmp", "nosuch", '{"execute": "stop"}'], 2, "COMMAND is a name, such as query-status"),
         (["console", "nosuch"], 1, "no VM named"),
+        (["console", "a", "--log"], 2, "--log: FILE was expected behind it"),
+        (["status", "a", "b"], 2, "'b' was not expected"),
+        (["quit", "a", "--forc"], 2, "'--forc' was not expected"),
+        (["stop", "a", "b"], 2, "'b' was not expected"),
+        (["ls", "a"], 2, "'a' was not expected"),
         (["run", "--fault", "nowhere=kill"], 1, "no such point"),
     ],
 )
@@ -65,12 +99,34 @@ def test_commands(words, status, says):
     assert says in done.err, done.err
 
 
+def test_a_runtime_directory_that_cannot_be(tmp_path):
+    """As `su` leaves the variable: another user's, or one that logind has removed."""
+    done = ferry("ls", env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path / "none")})
+    assert done.status == 1
+    assert f"{tmp_path}/none/ferry" in done.err and "XDG_RUNTIME_DIR says where" in done.err
+
+
+@pytest.mark.parametrize("command", ["run", "update", "ls"])
+def test_help_in_either_order(command):
+    done = ferry("help", command)
+    assert done.status == 0
+    assert done.out.startswith(f"usage: ferry {command}") and done.out == ferry(command, "--help").out
+    assert done.out == ferry(command, "web1", "--help").out
+
+
 def test_a_limit_on_file_sizes(guest):
     """Guest RAM is a file, too: the kernel's own way is to end the process without a word."""
     limit = (1 << 20, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     done = ferry("run", *BOOT, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
     assert done.status == 1
     assert "cannot size and seal a memfd of 128 MiB: File too large" in done.err
+
+
+def test_a_limit_on_open_files(guest):
+    limit = (12, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    done = ferry("run", *BOOT, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit))
+    assert done.status == 1
+    assert "Too many open files: this process may have 12 (ulimit -n raises it)" in done.err
 
 
 def test_a_fifo_is_not_waited_for(tmp_path):
@@ -86,6 +142,9 @@ def test_a_name_and_a_disk_have_one_vm(start):
     done = ferry("run", "-name", machine.name, *BOOT)
     assert done.status == 1
     assert f"a VM named '{machine.name}' is running already" in done.err
+    done = ferry("receive", "tcp:127.0.0.1:0", "--name", machine.name)
+    assert done.status == 1
+    assert f"--name {machine.name}: a VM named '{machine.name}' is running already" in done.err
     done = ferry("run", *BOOT, "-drive", f"file={machine.disk},format=raw")
     assert done.status == 1
     assert "is in use by" in done.err
@@ -142,7 +201,7 @@ def test_malformed_requests_change_nothing(start):
 def test_a_bad_stream_is_refused(tmp_path):
     """A source that sends nonsense gets nothing, and the target says why. What is no source is not in its way."""
     path = tmp_path / "s"
-    process = subprocess.Popen([FERRY, "receive", f"unix:{path}"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([FERRY, "receive", f"unix:{path}", "--once"], stderr=subprocess.PIPE, text=True)
     while not path.exists():
         assert process.poll() is None
     for bytes_sent in (b"", b"\0", b"\0" * 64, b"\xff" * 64, b"QEVM\0\0\0\3" + b"\xff" * 200):

@@ -5,7 +5,7 @@ import json
 import subprocess
 
 import pytest
-from ferry_cli import ferry, running, update
+from ferry_cli import ferry, run_state, running, update
 from harness import FERRY, end
 from network import Numbered
 from qmp import Qmp
@@ -52,7 +52,7 @@ def test_a_paused_guest_stays_paused(start):
     machine.wait_ready()
     assert ferry("stop", machine.name).status == 0
     update(machine.name)
-    assert "paused" in ferry("status", machine.name).out
+    assert run_state(machine.name) == "paused"
     assert ferry("cont", machine.name).status == 0
     machine.verdict()
     assert machine.power_off() == 0
@@ -127,7 +127,7 @@ def test_a_target_with_a_monitor_of_its_own(start, tmp_path):
     "binary, says",
     [
         ("/nonexistent/ferry", "/nonexistent/ferry"),
-        ("/bin/true", "exit status 0"),
+        ("/bin/true", "(exit status 0); is it a ferry?"),
         ("/bin/false", "exit status 1"),
     ],
 )

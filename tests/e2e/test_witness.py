@@ -171,3 +171,14 @@ def test_bench_results_are_what_the_arithmetic_says(start):
     got = {name: machine.ask(f"bench {name}", rf"bench {name} ns=\d+ sum=(\w+)")[1] for name in expected}
     assert got == expected
     machine.verdict()
+
+
+def test_errors_of_a_disk_that_linux_shut_down_are_no_damage(start):
+    """At a reboot the kernel breaks its devices under the workers, who write to the very end."""
+    machine = start(append="witness.disk_iops=20000")
+    for _ in range(3):
+        machine.wait_ready()
+        machine.wait_status("disk_ok", at_least=50)
+        machine.console.send("reboot")
+    machine.wait_ready()
+    machine.verdict()

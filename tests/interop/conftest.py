@@ -58,7 +58,7 @@ def place(qemu, tmp_path, network):
     made = []
     disk = make_disk(tmp_path / "disk.img")
 
-    def begin(vmm, harts, **more):
+    def begin(vmm, harts, disk=disk, **more):
         # One at a time can have a TAP: here the guest's host, there the one that waits for it.
         taken = [each.ifname for each in made if each.process.poll() is None]
         ifname = next(name for name in Bridge.ifnames if name not in taken)

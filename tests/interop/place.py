@@ -6,7 +6,7 @@ import subprocess
 import threading
 
 from console import Console
-from harness import FERRY, GUEST, end
+from harness import FERRY, GUEST, die_with_me, end
 from network import GUEST_IP, HOST_IP, MAC, Numbered
 from qmp import Qmp
 
@@ -36,6 +36,7 @@ class Place:
         self.ifname = ifname
         version, program = qemu
         parameters = f"{(GUEST / 'cmdline').read_text().strip()} witness.mem=16M witness.rate={rate}"
+        parameters += " witness.disk=overwrite"
         if network:
             parameters += f" witness.ip={GUEST_IP}/24 witness.gw={HOST_IP}"
             netdev = f"tap,id=n0,ifname={ifname},script=no,downscript=no"
@@ -69,7 +70,7 @@ class Place:
             stdout=self.console.theirs,
             stderr=self.errors,
             env={**os.environ, "XDG_RUNTIME_DIR": str(folder)},
-            preexec_fn=network.enter if network else None,
+            preexec_fn=die_with_me(network.enter if network else None),
         )
         self.console.started()
         self.monitor = None
@@ -108,6 +109,11 @@ class Place:
         self.configure(capabilities, **parameters)
         self.qmp().execute("migrate", uri=uri)
         self.wait_migration("completed")
+
+    def balloon(self, wanted):
+        self.qmp().execute("balloon", value=wanted)
+        while self.qmp().execute("query-balloon")["actual"] != wanted:
+            self.qmp().wait_event("BALLOON_CHANGE")
 
     def ready(self):
         self.console.wait(r"witness: ready")

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A running guest leaves QEMU for ferry and comes back; or is born in ferry and visits QEMU."""
 
+import os
+import subprocess
+import time
+
 import pytest
+from harness import make_disk
 
 VMMS = ("qemu", "ferry")
 
@@ -23,12 +28,87 @@ def travel(place, tmp_path, frames, route, harts, modern=False, capabilities=(),
         here = there
 
 
+@pytest.fixture
+def full(tmp_path):
+    """A file system whose room is used up."""
+    if os.getuid() != 0:
+        pytest.skip("mounting needs root")
+    folder = tmp_path / "full"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def wait_state(there, *states):
+    deadline = time.monotonic() + 120
+    while there.qmp().execute("query-status")["status"] not in states:
+        assert time.monotonic() < deadline, there.qmp().execute("query-status")
+
+
+@pytest.mark.parametrize("state", ("prelaunch", "shutdown", "io-error"))
+@pytest.mark.parametrize("first", VMMS)
+def test_a_guest_that_stands(place, tmp_path, full, first, state):
+    """Why it stands goes along, and after the way back what ends it does."""
+    options = {"prelaunch": ["-S"], "shutdown": ["-no-shutdown"], "io-error": []}[state]
+    disk = make_disk(full / "disk.img") if state == "io-error" else make_disk(tmp_path / "d.img")
+    here = place(first, 1, disk=disk, options=options)
+    if state != "prelaunch":
+        here.ready()
+    if state == "shutdown":
+        here.console.send("poweroff")
+    wait_state(here, state)
+    for stop in range(2):
+        uri = f"unix:{tmp_path}/move{stop}"
+        there = place(VMMS[1 - VMMS.index(here.vmm)], 1, disk=disk, incoming="defer")
+        there.configure()
+        there.qmp().execute("migrate-incoming", uri=uri)
+        here.send(uri)
+        wait_state(there, state)
+        here.close()
+        here = there
+    if state == "shutdown":
+        here.qmp().execute("system_reset")
+        wait_state(here, "prelaunch", "paused")
+    if state == "io-error":
+        subprocess.run(["mount", "-o", "remount,size=80m", full], check=True)
+    here.qmp().execute("cont")
+    if state != "io-error":
+        here.ready()
+    here.check_alive()
+
+
 @pytest.mark.parametrize("harts", (1, 2))
 @pytest.mark.parametrize("modern", (False, True), ids=("legacy", "modern"))
 @pytest.mark.parametrize("first", VMMS)
 def test_there_and_back(place, tmp_path, frames, first, harts, modern):
     other = VMMS[1 - VMMS.index(first)]
     travel(place, tmp_path, frames, (first, other, first), harts, modern)
+
+
+@pytest.mark.parametrize("modern", (False, True), ids=("legacy", "modern"))
+@pytest.mark.parametrize("first", VMMS)
+def test_a_balloon(place, tmp_path, frames, first, modern):
+    """What it holds stays there, and each VMM can change it."""
+    options = ["-device", "virtio-balloon-device,id=balloon0,free-page-reporting=on"]
+    all_bytes, few_bytes = 128 << 20, 104 << 20
+    here = place(first, 1, modern=modern, options=options)
+    here.ready()
+    here.console.send("shell modprobe virtio_balloon && echo load''ed")
+    here.console.wait("loaded")
+    for stop, wanted in enumerate((few_bytes, all_bytes)):
+        here.balloon(wanted)
+        there = place(VMMS[1 - VMMS.index(here.vmm)], 1, modern=modern, incoming="defer", options=options)
+        there.configure()
+        uri = f"unix:{tmp_path}/move{stop}"
+        there.qmp().execute("migrate-incoming", uri=uri)
+        here.send(uri)
+        assert there.qmp().execute("query-balloon")["actual"] == wanted
+        there.check_alive()
+        here.close()
+        here = there
+    here.balloon(few_bytes)
+    frames.check()
 
 
 def multifd(channels, method="none", **more):

@@ -11,7 +11,7 @@
 #include "vmm/dev/virtio/mmio.h"
 #include "vmm/machine/bus.h"
 #include "vmm/machine/config.h"
-#include "vmm/main/memmap.h"
+#include "vmm/virt/memmap.h"
 
 /* --- Memory --- */
 

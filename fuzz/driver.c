@@ -5,7 +5,7 @@
 
 #include "base/be.h"
 #include "vmm/dev/virtio/mmio.h"
-#include "vmm/main/memmap.h"
+#include "vmm/virt/memmap.h"
 
 #define STATUS_ACKNOWLEDGE 1u
 #define STATUS_DRIVER      2u

@@ -20,7 +20,7 @@
 #include "fuzz/fuzz.h"
 #include "fuzz/ops.h"
 #include "vmm/dev/virtio/mmio.h"
-#include "vmm/main/memmap.h"
+#include "vmm/virt/memmap.h"
 
 /* Of one input, repeats included: see work_of(). */
 #define WORK_MAX  4000u

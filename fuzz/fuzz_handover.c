@@ -337,7 +337,7 @@ static void start(struct handover *h, uint8_t options)
         .size_bytes = sizeof(target),
         .version = "1.1",
         .build = toy_build,
-        .clock_advance = toy_clock_advance,
+        .clock_go_on = toy_clock_go_on,
         .spin_ns = -1,
         .opaque = &h->to,
     };

@@ -3,6 +3,7 @@
  * Handover protocol. Input: one byte that chooses the split, one that says how many fds come along,
  * then frames. They are cut into frames whole and in pieces, which must agree, and each is decoded.
  */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,13 +16,30 @@ struct tally {
     int result;
 };
 
+/* What differs between the versions of the protocol, as each of them. */
+static int decode_account(struct frame *f, struct ferry_err *err)
+{
+    static struct live_marks marks;
+    struct rd payload = f->payload, stream;
+    struct state_header header;
+    int decoded = -EPROTO;
+
+    for (uint16_t version = LIVE_OLDEST; version <= LIVE_VERSION; version++) {
+        int r = f->type == LIVE_TYPE_STATE
+                    ? message_get_state(f, &header, &stream, &marks, version, err)
+                    : message_get_running(f, &marks, version, err);
+
+        FUZZ_CHECK(r < 0 || marks.count <= LIVE_ENTRIES_MAX, "too many entries");
+        decoded = r < 0 ? decoded : 0;
+        f->payload = payload;
+    }
+    return decoded;
+}
+
 static int decode(struct frame *f, struct ferry_err *err)
 {
     static struct hello hello;
     static struct ferry_named_fd names[LIVE_FDS_MAX];
-    static struct live_marks marks;
-    struct state_header header;
-    struct rd stream;
     char version_text[MESSAGE_TEXT8_BYTES];
     uint16_t version;
     size_t count = 0;
@@ -38,15 +56,15 @@ static int decode(struct frame *f, struct ferry_err *err)
         FUZZ_CHECK(err->errnum > 0 && err->text[0], "no reason");
         return 0;
     case LIVE_TYPE_FDS:
+    case LIVE_TYPE_EXTRAS:
         r = message_get_fds(f, names, &count, LIVE_FDS_MAX, err);
         for (size_t i = 0; i < count; i++)
             if (names[i].fd >= 0)
                 close(names[i].fd);
         return r;
     case LIVE_TYPE_STATE:
-        return message_get_state(f, &header, &stream, &marks, err);
     case LIVE_TYPE_RUNNING:
-        return message_get_running(f, &marks, err);
+        return decode_account(f, err);
     case LIVE_TYPE_LOADED:
     case LIVE_TYPE_COMMIT:
     case LIVE_TYPE_SOON:

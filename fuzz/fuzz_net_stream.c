@@ -126,7 +126,7 @@ static void begin(struct side *s)
                "no sockets");
     setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
     s->peer = ends[1];
-    pthread_mutex_init(&s->lock.mutex, NULL);
+    machine_lock_init(&s->lock);
     FUZZ_CHECK(loop_new(&s->loop, &err) == 0, err.text);
     FUZZ_CHECK(net_new(&s->net, &config, s->loop, &s->lock, &err) == 0, err.text);
     part = net_part(s->net);
@@ -138,7 +138,7 @@ static void end(struct side *s)
 {
     net_free(s->net);
     loop_free(s->loop);
-    pthread_mutex_destroy(&s->lock.mutex);
+    machine_lock_destroy(&s->lock);
     close(s->peer);
     buf_free(&s->frames);
     buf_free(&s->sent);

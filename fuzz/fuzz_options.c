@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "fuzz/fuzz.h"
-#include "vmm/main/options.h"
+#include "vmm/config/options.h"
 
 static const char *const names[] = {
     "M",       "accel", "cpu",      "smp",    "m",      "object",   "bios",

@@ -122,9 +122,12 @@ static void note_all_drained(void *arg)
 
 /* --- Life --- */
 
-static void clock_pause(void *arg)
+static int64_t clock_pause(void *arg)
 {
-    guest_clock_stop(board_clock(((struct machine *)arg)->board));
+    struct guest_clock *clock = board_clock(((struct machine *)arg)->board);
+
+    guest_clock_stop(clock);
+    return guest_clock_stopped_ns(clock);
 }
 
 static void clock_resume(void *arg)
@@ -146,6 +149,8 @@ static void parse_options(struct machine *m, const struct machine_model *model)
         "-device", "virtio-blk-device,drive=d,num-queues=2,discard=on,write-zeroes=on,serial=fuzz",
         "-device", "virtio-net-device,netdev=n",
         "-device", "virtio-rng-device",
+        "-device", model->modern ? "virtio-keyboard-device" : "virtio-rng-device",
+        "-device", "virtio-balloon-device,free-page-reporting=on",
         "-global", model->modern ? "virtio-mmio.force-legacy=off" : "virtio-mmio.force-legacy=on",
     };
     struct ferry_err err = {0};

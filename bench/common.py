@@ -10,9 +10,32 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
-from harness import FERRY  # noqa: E402
+from harness import FERRY, GUEST  # noqa: E402
 
 PROGRAMS = FERRY.parent / "bench"
+
+
+def prepare(*names):
+    """What a benchmark needs beside ferry itself, which is all that `make` builds: these programs, and the guest."""
+    if not (FERRY.parent / "build.ninja").exists():
+        return  # FERRY_E2E_FERRY: somebody else's, and nobody's to build
+    programs = [f"bench/{name}" for name in names]
+    for attempt in ("", "--reconfigure"):
+        # The second time with what was installed since: without a compiler for riscv there is no such program.
+        if attempt:
+            run("meson", "setup", attempt, FERRY.parent)
+        done = run("ninja", "-C", FERRY.parent, "ferry", *programs)
+        if done.returncode == 0:
+            break
+    else:
+        sys.exit(f"{sys.argv[0]}: cannot build {' '.join(programs)}; `scripts/setup test` installs what that takes\n"
+                 f"{done.stdout}{done.stderr}")
+    if not (GUEST / "Image").exists():
+        subprocess.run([ROOT / "guest" / "build", GUEST], check=True)
+
+
+def run(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 class Meter:

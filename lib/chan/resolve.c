@@ -22,7 +22,7 @@ struct resolve {
     struct addrinfo hints;
     struct addrinfo *found;
     int failure; /* of getaddrinfo */
-    int eventfd;
+    int eventfd; /* rung by the thread; when that is heard, the asker's alone */
 };
 
 void resolve_leave(struct resolve *r)
@@ -111,8 +111,12 @@ int resolve_fd(const struct resolve *r)
 
 int resolve_result(struct resolve *r, struct addrinfo **ret, struct ferry_err *err)
 {
-    if (!atomic_load(&r->done))
+    uint64_t count;
+
+    if (read(r->eventfd, &count, sizeof(count)) < 0 || !atomic_load(&r->done))
         return -EAGAIN;
+    /* The asker has told an epoll of it, and may do so once more: no other thread may close it. */
+    own_close_fd(&r->eventfd);
     if (r->failure)
         return err_set(err, EHOSTUNREACH, "address resolution failed for %s:%s: %s", r->host,
                        r->port, gai_strerror(r->failure));

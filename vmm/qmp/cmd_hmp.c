@@ -57,17 +57,6 @@ static int hmp_info_status(struct qmp_call *call, const char *const *words, stru
     return 0;
 }
 
-static int hmp_info_migrate(struct qmp_call *call, const char *const *words, struct buf *out,
-                            struct ferry_err *err)
-{
-    OWN(object_free) struct json_object *info = NULL;
-    int rc = qmp_run_query_migrate(call, NULL, &info, err);
-
-    if (!rc)
-        hmp_print_migration(out, info);
-    return rc;
-}
-
 static int hmp_info_capabilities(struct qmp_call *call, const char *const *words, struct buf *out,
                                  struct ferry_err *err)
 {
@@ -181,24 +170,6 @@ static int hmp_set_capability(struct qmp_call *call, const char *const *words, s
     return migration_set_capabilities(m, &words[0], &on, 1, err);
 }
 
-static int hmp_migrate_cancel(struct qmp_call *call, const char *const *words, struct buf *out,
-                              struct ferry_err *err)
-{
-    return run_quietly(call, qmp_run_migrate_cancel, NULL, err);
-}
-
-static int hmp_stop(struct qmp_call *call, const char *const *words, struct buf *out,
-                    struct ferry_err *err)
-{
-    return run_quietly(call, qmp_run_stop, NULL, err);
-}
-
-static int hmp_cont(struct qmp_call *call, const char *const *words, struct buf *out,
-                    struct ferry_err *err)
-{
-    return run_quietly(call, qmp_run_cont, NULL, err);
-}
-
 /* --- The line --- */
 
 static const struct hmp_command {
@@ -206,27 +177,44 @@ static const struct hmp_command {
     const char *name, *params, *doc;
     hmp_fn *run;
     size_t words; /* how many it wants; HMP_WORDS_MAX: it looks itself */
+    /* Instead of run: a QMP command without arguments, and how its answer is shown, if it is. */
+    qmp_handler_fn *handler;
+    void (*print)(struct buf *out, struct json_object *answer);
 } commands[] = {
     {"info", "status", "", "show the current VM status (running|paused)", hmp_info_status, 0},
-    {"info", "migrate", "", "show migration status", hmp_info_migrate, 0},
+    {"info", "block", "", "show the block devices", .handler = qmp_run_query_block,
+     .print = hmp_print_block},
+    {"info", "chardev", "", "show the character devices", .handler = qmp_run_query_chardev,
+     .print = hmp_print_chardev},
+    {"info", "migrate", "", "show migration status", .handler = qmp_run_query_migrate,
+     .print = hmp_print_migration},
     {"info", "migrate_capabilities", "", "show current migration capabilities",
      hmp_info_capabilities, 0},
     {"info", "migrate_parameters", "", "show current migration parameters", hmp_info_parameters, 0},
     {"info", "balloon", "", "show balloon information", hmp_info_balloon, 0},
+    {"info", "name", "", "show the current VM name", .handler = qmp_run_query_name,
+     .print = hmp_print_name},
     {"info", "network", "", "show the network state", hmp_info_network, 0},
+    {"info", "version", "", "show the version of ferry", .handler = qmp_run_query_version,
+     .print = hmp_print_version},
     {NULL, "balloon", "target", "request VM to change its memory allocation (in MB)", hmp_balloon,
      1},
-    {NULL, "cont", "", "resume emulation", hmp_cont, 0},
+    {NULL, "cont", "", "resume emulation", .handler = qmp_run_cont},
     {NULL, "migrate", "[-d] [-r] uri", "migrate to URI (-d: do not wait; -r: resume)", hmp_migrate,
      HMP_WORDS_MAX},
-    {NULL, "migrate_cancel", "", "cancel the current VM migration", hmp_migrate_cancel, 0},
+    {NULL, "migrate_cancel", "", "cancel the current VM migration",
+     .handler = qmp_run_migrate_cancel},
     {NULL, "migrate_set_capability", "capability state", "switch a capability of migrations",
      hmp_set_capability, 2},
     {NULL, "migrate_set_parameter", "parameter value", "set a parameter of migrations",
      hmp_set_parameter, 2},
+    {NULL, "quit", "", "quit the emulator", .handler = qmp_run_quit},
     {NULL, "set_link", "name on|off", "change the link status of a network adapter", hmp_set_link,
      2},
-    {NULL, "stop", "", "stop emulation", hmp_stop, 0},
+    {NULL, "stop", "", "stop emulation", .handler = qmp_run_stop},
+    {NULL, "system_powerdown", "", "press the power button", .handler = qmp_run_system_powerdown},
+    {NULL, "system_reset", "", "reset the system", .handler = qmp_run_system_reset},
+    {NULL, "system_wakeup", "", "wake up from suspend", .handler = qmp_run_system_wakeup},
 };
 #define HMP_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -238,6 +226,17 @@ static void hmp_help(struct buf *out, bool info)
         if (info == (c->info != NULL))
             buf_printf(out, "%s%s %s -- %s\r\n", info ? "info " : "", c->name, c->params, c->doc);
     }
+}
+
+static int hmp_run_handler(struct qmp_call *call, const struct hmp_command *c, struct buf *out,
+                           struct ferry_err *err)
+{
+    OWN(object_free) struct json_object *answer = NULL;
+    int rc = c->handler(call, NULL, &answer, err);
+
+    if (!rc && c->print)
+        c->print(out, answer);
+    return rc;
 }
 
 static int hmp_run(struct qmp_call *call, const struct hmp_command *c, const char *const *words,
@@ -252,7 +251,7 @@ static int hmp_run(struct qmp_call *call, const struct hmp_command *c, const cha
         rc = -EINVAL;
     }
     if (!rc)
-        rc = c->run(call, words, out, err);
+        rc = c->handler ? hmp_run_handler(call, c, out, err) : c->run(call, words, out, err);
     if (rc < 0 && !err->errnum)
         buf_printf(out, "Try \"help %s%s\" for more information\r\n", c->info ? "info " : "",
                    c->name);

@@ -22,8 +22,12 @@ size_t hmp_split(char *line, const char **words, size_t max);
 /* "64k", "1.5M", "0x10"; without a suffix in units of `otherwise` bytes. -EINVAL or -ERANGE. */
 int hmp_parse_size(const char *text, uint64_t otherwise, uint64_t *ret) FERRY_MUST_CHECK;
 
-/* The answer of query-migrate. */
+/* The answers of query-migrate, -block, -chardev, -name, -version. */
 void hmp_print_migration(struct buf *out, struct json_object *info);
+void hmp_print_block(struct buf *out, struct json_object *list);
+void hmp_print_chardev(struct buf *out, struct json_object *list);
+void hmp_print_name(struct buf *out, struct json_object *info);
+void hmp_print_version(struct buf *out, struct json_object *info);
 void hmp_print_parameters(struct buf *out, const struct migration *m);
 
 /* info network, in cmd_net.c; info balloon, in cmd_balloon.c. */

@@ -261,10 +261,12 @@ static int hear(struct errand *e, char **ret, struct ferry_err *err)
     if (e->words_bytes)
         return rc;
     if (!e->policy->spawn)
-        return err_set(err, EPERM,
-                       "this needs an operator's own words, which the VMM could not pass on: give "
-                       "the command in one piece, of at most 4096 bytes, over the VM's UNIX "
-                       "socket, or start the VM with -sandbox on,spawn=allow");
+        return err_set(
+            err, EPERM,
+            "this reaches out of the VM's sandbox, which needs an operator's own words: "
+            "use 'ferry migrate' or 'ferry update', or give the command in one piece of "
+            "at most 4096 bytes over the VM's UNIX socket, or start the VM with -sandbox "
+            "on,spawn=allow");
     *ret = strdup(e->words);
     return *ret ? 0 : err_set(err, ENOMEM, "out of memory");
 }

@@ -40,8 +40,9 @@ static int check_place(int fd, const struct supervisor_policy *policy, struct fe
     if (socket_option(fd, SO_DOMAIN) != AF_UNIX || socket_option(fd, SO_TYPE) != SOCK_STREAM ||
         getsockname(fd, (struct sockaddr *)&name, &n) < 0)
         return err_set(err, EPERM,
-                       "an operator's words are taken from a client of a UNIX socket only; "
-                       "-sandbox on,spawn=allow takes the VMM's word");
+                       "what reaches out of the VM's sandbox is done on the word of a client of a "
+                       "UNIX socket only: use 'ferry migrate' or 'ferry update', or run the VM "
+                       "with -sandbox on,spawn=allow");
     snprintf(path, sizeof(path), "%.*s", (int)sizeof(name.sun_path), name.sun_path);
     drop_suffix(path);
     for (size_t i = 0; i < policy->monitor_count; i++)

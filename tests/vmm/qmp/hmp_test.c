@@ -84,11 +84,66 @@ static void lines_that_are_none(void **state)
          "Expected 'on' or 'off'\r\nTry \"help migrate_set_capability\" for more information\r\n");
     says(t, "info",
          "info status  -- show the current VM status (running|paused)\r\n"
+         "info block  -- show the block devices\r\n"
+         "info chardev  -- show the character devices\r\n"
          "info migrate  -- show migration status\r\n"
          "info migrate_capabilities  -- show current migration capabilities\r\n"
          "info migrate_parameters  -- show current migration parameters\r\n"
          "info balloon  -- show balloon information\r\n"
-         "info network  -- show the network state\r\n");
+         "info name  -- show the current VM name\r\n"
+         "info network  -- show the network state\r\n"
+         "info version  -- show the version of ferry\r\n");
+}
+
+static void prints(void (*print)(struct buf *out, struct json_object *answer), const char *json,
+                   const char *wanted)
+{
+    OWN(buf_free) struct buf out = {0};
+    struct json_object *answer;
+    struct ferry_err err;
+
+    assert_int_equal(json_in_text(json, &answer, &err), 0);
+    print(&out, answer);
+    buf_u8(&out, 0);
+    assert_string_equal((const char *)out.data, wanted);
+    json_object_put(answer);
+}
+
+static void what_there_is(void **state)
+{
+    prints(hmp_print_block, "[]", "");
+    prints(hmp_print_block,
+           "[{\"device\": \"d0\", \"qdev\": \"/machine/peripheral/v/virtio-backend\","
+           "  \"io-status\": \"nospace\", \"inserted\": {\"file\": \"/a.img\", \"drv\": \"raw\","
+           "  \"ro\": true, \"cache\": {\"direct\": true, \"no-flush\": true}}},"
+           " {\"device\": \"d1\", \"io-status\": \"ok\", \"inserted\": {\"file\": \"/b\","
+           "  \"drv\": \"raw\", \"ro\": false, \"cache\": {\"direct\": false}}}]",
+           "d0: /a.img (raw, read-only)\r\n"
+           "    Attached to:      /machine/peripheral/v/virtio-backend\r\n"
+           "    I/O status:       nospace\r\n"
+           "    Cache mode:       writeback, direct, ignore flushes\r\n"
+           "d1: /b (raw)\r\n"
+           "    Cache mode:       writeback\r\n");
+    prints(hmp_print_chardev, "[{\"label\": \"serial0\", \"filename\": \"pty:/dev/pts/1\"}]",
+           "serial0: filename=pty:/dev/pts/1\r\n");
+    prints(hmp_print_name, "{}", "");
+    prints(hmp_print_name, "{\"name\": \"web1\"}", "web1\r\n");
+    prints(hmp_print_version, "{\"ferry\": {\"build\": \"0.1.0 (12ab)\"}}",
+           "ferry 0.1.0 (12ab)\r\n");
+}
+
+static void the_life_of_a_vm(void **state)
+{
+    struct talk *t = *state;
+
+    says(t, "system_wakeup", "Error: wake-up from suspend is not supported by this guest\r\n");
+    says(t, "system_reset", "");
+    assert_int_equal(t->vm.reset, SHUTDOWN_CAUSE_HOST_QMP_SYSTEM_RESET);
+    says(t, "quit", "");
+    assert_int_equal(t->vm.shutdown, SHUTDOWN_CAUSE_HOST_QMP_QUIT);
+    says(t, "system_reset now",
+         "system_reset: extraneous characters at the end of line\r\n"
+         "Try \"help system_reset\" for more information\r\n");
 }
 
 static void a_migration(void **state)
@@ -228,7 +283,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(lines_that_are_none), T(a_migration), T(parameters), T(capabilities), T(status),
+        T(lines_that_are_none), T(what_there_is), T(the_life_of_a_vm), T(a_migration),
+        T(parameters),          T(capabilities),  T(status),
     };
 
     signal(SIGPIPE, SIG_IGN);

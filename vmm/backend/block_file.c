@@ -69,12 +69,16 @@ static int find_size(int fd, const char *path, uint64_t *ret, struct ferry_err *
     } else {
         return err_set(err, EINVAL, "image \"%s\" is neither a file nor a block device", path);
     }
-    if (size_bytes == 0 || size_bytes % BLOCK_SECTOR_BYTES)
+    if (size_bytes == 0)
         return err_set(err, EINVAL,
-                       "image \"%s\" has %" PRIu64
-                       " bytes, which is not a positive multiple of %u; truncate -s %%%u \"%s\" "
-                       "rounds it up",
-                       path, size_bytes, BLOCK_SECTOR_BYTES, BLOCK_SECTOR_BYTES, path);
+                       "image \"%s\" is empty; truncate -s 1G \"%s\" makes it a disk of that size",
+                       path, path);
+    if (size_bytes % BLOCK_SECTOR_BYTES)
+        return err_set(
+            err, EINVAL,
+            "image \"%s\" has %" PRIu64
+            " bytes, which is not a multiple of %u; truncate -s %%%u \"%s\" rounds it up",
+            path, size_bytes, BLOCK_SECTOR_BYTES, BLOCK_SECTOR_BYTES, path);
     *ret = size_bytes;
     return 0;
 }

@@ -71,6 +71,21 @@ def test_status_says_what_the_last_move_was(machine, target):
     assert told["status"] == "postmigrate"
     assert told["migration"]["what"] == "migration" and told["migration"]["status"] == "completed"
     assert told["migration"]["pause-ns"] > 0
+    assert 0 < told["migration"]["transferred-bytes"] and told["migration"]["remaining-bytes"] == 0
+
+
+def test_status_says_how_far_a_move_is(machine, target):
+    there = target(machine, "receive", "tcp:127.0.0.1:0", "--name", "there")
+    qmp = machine.qmp()
+    qmp.execute("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
+    qmp.execute("migrate-set-parameters", max_bandwidth=1 << 20)
+    qmp.execute("migrate", uri=there.listening())
+    while qmp.wait_event("MIGRATION")["data"]["status"] != "active":
+        pass
+    told = asked("status", machine.name)["migration"]
+    assert told["status"] == "active" and told["remaining-bytes"] > 0
+    assert re.search(r"^migration  active, \d+ MiB sent, \d+ left, in ", ferry("status", machine.name).out, re.M)
+    qmp.execute("migrate_cancel")
 
 
 def test_ls_is_a_line_for_each(machine):

@@ -135,6 +135,11 @@ static void put_migration(struct json_object *o, struct json_object *migrate,
     put_text(migration, "what", *what ? what : "migration");
     put_text(migration, "status", client_text(migrate, "status"));
     put_text(migration, "error", client_text(migrate, "error-desc"));
+    if (client_number(migrate, "ram.total")) {
+        put_number(migration, "transferred-bytes", client_number(migrate, "ram.transferred"));
+        put_number(migration, "remaining-bytes", client_number(migrate, "ram.remaining"));
+        put_number(migration, "total-ms", client_number(migrate, "total-time"));
+    }
     if (ledger)
         put_number(migration, "pause-ns", client_number(ledger, "total-ns"));
     json_object_object_add(o, "migration", migration);

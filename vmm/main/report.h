@@ -8,7 +8,8 @@
  *   disks:       [{id, file, read-only, io-status}]
  *   netdevs:     as ferry-netdevs returns them (docs/qmp.md)
  *   last-update: {when, from, to, pause-ns}     when: UTC, the process that runs it was started
- *   migration:   {what, status, error, pause-ns}
+ *   migration:   {what, status, error, pause-ns; with RAM: transferred-bytes, remaining-bytes,
+ *                 total-ms}
  *
  * What a VM of an older build does not tell, or what there is none of, is not a member.
  */

@@ -106,6 +106,11 @@ static void print_migration(struct json_object *report)
            client_text(report, "migration.status"));
     if (pause_ns)
         printf(", paused for %.1f ms", milliseconds(pause_ns));
+    if (client_number(report, "migration.total-ms"))
+        printf(", %lld MiB sent, %lld left, in %.1f s",
+               client_number(report, "migration.transferred-bytes") >> 20,
+               client_number(report, "migration.remaining-bytes") >> 20,
+               (double)client_number(report, "migration.total-ms") / 1e3);
     putchar('\n');
     if (*client_text(report, "migration.error"))
         printf("           %s\n", client_text(report, "migration.error"));

@@ -4,21 +4,38 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/text.h"
+
+/* "2026-12-01T12:31:52.123456Z ", as QEMU's -msg timestamp=on. */
+static size_t log_time(char *line, size_t bytes)
+{
+    int64_t now_ns = clock_realtime_ns();
+    time_t now_s = now_ns / 1000000000;
+    struct tm utc;
+    size_t used;
+
+    if (!getenv(LOG_TIMES))
+        return 0;
+    used = strftime(line, bytes, "%Y-%m-%dT%H:%M:%S", gmtime_r(&now_s, &utc));
+    return used + (size_t)snprintf(line + used, bytes - used, ".%06dZ ",
+                                   (int)(now_ns % 1000000000 / 1000));
+}
 
 __attribute__((format(printf, 2, 0))) static void log_line(const char *prefix, const char *fmt,
                                                            va_list ap)
 {
     char line[1024];
-    size_t used;
+    size_t used = log_time(line, sizeof(line));
     struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
     ssize_t ignored = 0;
 
-    snprintf(line, sizeof(line), "%s", prefix);
-    used = strlen(line);
+    used += (size_t)snprintf(line + used, sizeof(line) - used, "%s", prefix);
     vsnprintf(line + used, sizeof(line) - used - 1, fmt, ap);
     used = strlen(text_make_printable(line));
     line[used++] = '\n';

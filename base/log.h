@@ -5,6 +5,9 @@
  */
 #pragma once
 
+/* In the environment of a process, and those it starts: each line begins with the time. */
+#define LOG_TIMES "FERRY_LOG_TIMES"
+
 /* "ferry: warning: ..." */
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* "ferry: ..." */

@@ -45,6 +45,7 @@ static const char *const off[] = {"off", NULL};
 static const char *const rv64[] = {"rv64", NULL};
 static const char *const no_display[] = {"none", NULL};
 static const char *const on_or_off[] = {"on", "off", NULL};
+static const char *const disk_first[] = {"c", NULL};
 
 #define C(member) .offset = offsetof(struct vm_config, member)
 static const struct prop machine_props[] = {
@@ -82,6 +83,26 @@ static const struct prop memory_props[] = {
     {.name = "size", .kind = PROP_SIZE, C(ram_bytes), .min = MIB, .whose = OF_GUEST},
     {0},
 };
+/* The firmware starts what it is given. */
+static const struct prop boot_props[] = {
+    {.name = "order", .kind = PROP_FIXED, .choices = disk_first, .whose = OF_HOST},
+    {.name = "once", .kind = PROP_FIXED, .choices = disk_first, .whose = OF_HOST},
+    {.name = "menu", .kind = PROP_FIXED, .choices = off, .whose = OF_HOST},
+    {.name = "strict", .kind = PROP_IGNORED, .whose = OF_HOST},
+    {.name = "reboot-timeout", .kind = PROP_IGNORED, .whose = OF_HOST},
+    {0},
+};
+/* Guest RAM is not locked, and a hart that waits gives its core away. */
+static const struct prop overcommit_props[] = {
+    {.name = "mem-lock", .kind = PROP_FIXED, .choices = off, .whose = OF_HOST},
+    {.name = "cpu-pm", .kind = PROP_FIXED, .choices = off, .whose = OF_HOST},
+    {0},
+};
+static const struct prop msg_props[] = {
+    {.name = "timestamp", .kind = PROP_BOOL, C(log_times), .whose = OF_HOST},
+    {.name = "guest-name", .kind = PROP_FIXED, .choices = off, .whose = OF_HOST},
+    {0},
+};
 static const struct prop name_props[] = {
     {.name = "guest", .kind = PROP_STRING, C(name), .whose = OF_GUEST},
     {.name = "debug-threads", .kind = PROP_IGNORED, .whose = OF_HOST},
@@ -92,6 +113,9 @@ static const struct prop name_props[] = {
 static const struct option_syntax machine_syntax = {"type", NULL, {{NULL, machine_props}}};
 static const struct option_syntax memory_syntax = {"size", NULL, {{NULL, memory_props}}};
 static const struct option_syntax rtc_syntax = {"base", NULL, {{NULL, rtc_props}}};
+static const struct option_syntax boot_syntax = {"order", NULL, {{NULL, boot_props}}};
+static const struct option_syntax overcommit_syntax = {NULL, NULL, {{NULL, overcommit_props}}};
+static const struct option_syntax msg_syntax = {NULL, NULL, {{NULL, msg_props}}};
 static const struct option_syntax name_syntax = {"guest", NULL, {{NULL, name_props}}};
 
 static int option_machine(struct vm_config *c, const char *value, struct ferry_err *err)
@@ -257,6 +281,21 @@ static int option_rtc(struct vm_config *c, const char *value, struct ferry_err *
     return props_apply_text(rtc_props, value, "base", c, err);
 }
 
+static int option_boot(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return props_apply_text(boot_props, value, "order", c, err);
+}
+
+static int option_overcommit(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return props_apply_text(overcommit_props, value, NULL, c, err);
+}
+
+static int option_msg(struct vm_config *c, const char *value, struct ferry_err *err)
+{
+    return props_apply_text(msg_props, value, NULL, c, err);
+}
+
 static int option_global(struct vm_config *c, const char *value, struct ferry_err *err)
 {
     static const char prefix[] = "virtio-mmio.force-legacy=";
@@ -366,6 +405,12 @@ static const struct option_def option_defs[] = {
     {"D", "FILE", option_log,
      "what ferry itself has to say while the VM runs is added to FILE (default: standard error)",
      .whose = OF_HOST},
+    {"msg", "timestamp=on", option_msg, "each line of that begins with the time, in UTC",
+     &msg_syntax, OF_HOST},
+    {"boot", "[order=c][,menu=off][,strict=on]", option_boot,
+     "accepted: the guest's firmware starts what -kernel names", &boot_syntax, OF_HOST},
+    {"overcommit", "mem-lock=off", option_overcommit, "accepted: guest RAM is not locked",
+     &overcommit_syntax, OF_HOST},
     {"no-reboot", NULL, option_no_reboot, "a guest reset ends the VM", .whose = OF_GUEST},
     {"no-shutdown", NULL, option_no_shutdown, "a guest power-off stops the VM and keeps it",
      .whose = OF_GUEST},
@@ -488,10 +533,12 @@ int options_from_argv(struct options *o, int argc, const char *const argv[], str
     return add_words(o, argc, argv, false, err);
 }
 
-/* How this process got its guest, how it began and what it may do is no property of the machine. */
+/* How this process got its guest, how it began and what it may do is no property of the machine;
+ * nor is what has no function, which an older target might not know. */
 static bool is_of_process(const char *name)
 {
-    static const char *const names[] = {"incoming", "sandbox", "daemonize", "pidfile", "D"};
+    static const char *const names[] = {"incoming", "sandbox", "daemonize", "pidfile",
+                                        "D",        "msg",     "boot",      "overcommit"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (!strcmp(name, names[i]))

@@ -46,7 +46,6 @@ static const struct absent options[] = {
     {"semihosting", "there is no semihosting: leave it out; the guest's output is the serial line"},
     {"semihosting-config", "there is no semihosting: leave it out; the guest's output is the serial line"},
     {"icount", "the guest's clock is the host's: leave it out"},
-    {"boot", "the guest's firmware chooses what it starts: leave it out"},
     {"mem-path", "write -object memory-backend-file,id=r0,size=SIZE,mem-path=F,share=on -M virt,memory-backend=r0"},
     {"mem-prealloc", "memory in a file is reserved at the start: leave it out"},
     {"numa", "the machine has one NUMA node: leave it out"},

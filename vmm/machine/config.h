@@ -166,6 +166,7 @@ struct vm_config {
     char *incoming;    /* where the guest comes from, or "defer"; never part of a description */
     bool daemonize;    /* never part of a description, as the next two */
     char *pidfile, *log_path; /* -pidfile, -D */
+    bool log_times;           /* -msg timestamp=on */
     bool no_sandbox;          /* -sandbox off; never part of a description, as the next */
     bool sandbox_spawn;       /* -sandbox on,spawn=allow: the VMM's own word counts */
     bool no_reboot;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+
 extern char **environ;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -28,6 +30,7 @@ static const char *const handed_on[] = {
     "TZ",
     "TMPDIR",
     "XDG_RUNTIME_DIR",
+    LOG_TIMES,
     "LD_LIBRARY_PATH",
     "WATCHDOG_USEC", /* how often a service manager wants to hear of it (service.h) */
 #ifdef SANITIZED

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/own.h"
 #include "base/same_file.h"
 #include "vmm/backend/block.h"
@@ -181,6 +182,8 @@ int startup_begin(struct startup *ret, const struct vm_config *c, struct ferry_e
     OWN_FD int ready = -1;
     int rc;
 
+    if (c->log_times && setenv(LOG_TIMES, "1", 1) < 0)
+        return err_set(err, ENOMEM, "out of memory");
     rc = open_log(c, &log, err);
     if (!rc)
         rc = open_pidfile(c->pidfile, &pidfile, err);

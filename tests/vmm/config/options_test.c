@@ -287,6 +287,8 @@ static void words_that_change_nothing(void **state)
                            "-smp 4,sockets=2,cores=2,threads=1,maxcpus=4 "
                            "-cpu rv64,sv48=on,v=false,h=off -rtc base=utc,clock=host -vga none "
                            "-parallel none -no-user-config -display none -nographic -monitor none "
+                           "-boot c -boot order=c,strict=on,menu=off -overcommit mem-lock=off "
+                           "-msg timestamp=off "
                            "-object rng-random,filename=/dev/urandom,id=rng "
                            "-device virtio-rng-device,rng=rng "
                            "-drive file=a,format=raw,index=0,media=disk "
@@ -344,12 +346,15 @@ static void help_is_answered(void **state)
 
 static void options_survive_the_journey_to_a_target(void **state)
 {
-    const char *const argv[] = {"--name", "a \"b\"", "-S", "-append", "x=\xc3\xa9 , y"};
+    /* The last ones are of this process. */
+    const char *const argv[] = {"--name",    "a \"b\"",      "-S",    "-append", "x=\xc3\xa9 , y",
+                                "-msg",      "timestamp=on", "-boot", "c",       "-overcommit",
+                                "cpu-pm=off"};
     struct options o = {0}, back = {0};
     struct ferry_err err;
     char *text;
 
-    assert_int_equal(options_from_argv(&o, 5, argv, &err), 0);
+    assert_int_equal(options_from_argv(&o, 11, argv, &err), 0);
     text = options_to_json(&o);
     assert_int_equal(options_from_json(&back, text, &err), 0);
     assert_int_equal(back.count, 3);
@@ -509,6 +514,9 @@ static void every_mistake_is_a_sentence(void **state)
          "'pretty' is for mode=control"},
         {"-daemonize -serial stdio", "-daemonize leaves no terminal for chardev \"serial0\""},
         {"-monitor console", "'console' is not available"},
+        {"-boot d", "'order' does not accept value 'd'"},
+        {"-boot menu=on", "'menu' does not accept value 'on'"},
+        {"-overcommit mem-lock=on", "'mem-lock' does not accept value 'on'"},
         {"-initrd x", "without -kernel"},
         {"-global foo.bar=1", "unknown global property"},
         {"-M virt,memory-backend=r0", "Memory backend 'r0' not found: no -object has id=r0"},

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `ferry --help` and `ferry COMMAND --help` print, as data.
 
-The program prints its tables: commands (vmm/main/main.c), options of a machine (vmm/config/options.c),
+The program prints its tables: commands (vmm/main/main.c), options of a machine (vmm/config/option_table.c),
 what a host gives to one (vmm/config/this_host.c). Read from there, a page or a completion cannot know
 another option than the program does, and needs no second list.
 """

@@ -27,7 +27,7 @@ def commands():
 def options():
     """{(command, option)} as the sources have them: tables, and words that are compared."""
     found = set()
-    for name in re.findall(r'^    \{"([\w-]+)", ', (CONFIG / "options.c").read_text(), re.M):
+    for name in re.findall(r'^    \{"([\w-]+)", ', (CONFIG / "option_table.c").read_text(), re.M):
         found.add(("run", f"-{name}"))
     shared = re.findall(r'^    \{"([\w-]+)", (?:NULL|"[^"]*"), "', (CONFIG / "this_host.c").read_text(), re.M)
     shared += re.search(r"others\[\] = \{(.*?)\}", (CONFIG / "this_host.c").read_text())[1].replace('"', "").split(", ")

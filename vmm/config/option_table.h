@@ -29,20 +29,25 @@ struct option_variant option_variant_at(const struct option_syntax *syntax, size
 
 struct option_def {
     const char *name;
-    const char *argument; /* NULL: a flag */
-    option_apply_fn *apply;
+    const char *argument;   /* NULL: a flag */
+    option_apply_fn *apply; /* NULL: what the rest of the entry says, see option_apply() */
     const char *help;
     const struct option_syntax *syntax; /* NULL: the value is one word */
     enum prop_whose whose;              /* of a word or a flag; OF_HOST: of all that syntax has */
     const char *const *none;            /* words that name no file, where others do */
     const char *const *words;           /* all there are; NULL: the value is somebody's own */
     bool is_place;                      /* a word as -serial has it: "file:PATH", "unix:PATH,..." */
+    size_t offset; /* of struct vm_config: a string of its own, of a flag a bool; 0: none */
 };
 
 /* NULL past the end. */
 const struct option_def *option_at(size_t i);
 /* NULL and a sentence if there is none of that name. */
 const struct option_def *option_find(const char *name, struct ferry_err *err);
+/* What an option says of a machine. Without a function of its own: its properties are set, or its
+ * one word, or its flag. value: NULL for a flag. */
+int option_apply(const struct option_def *def, struct vm_config *c, const char *value,
+                 struct ferry_err *err) FERRY_MUST_CHECK;
 /* The properties that a value has; NULL if its type is missing or unknown. */
 const struct prop *option_props(const struct option_syntax *syntax, const struct keyval *kv);
 

@@ -2,8 +2,8 @@
 /*
  * The command line of a VM, in QEMU's spelling and grammar, and the struct vm_config it means.
  *
- * An option is one entry of the table in options.c. The list of options as given is kept: it is
- * the machine description that a handover target is built from (options_to_json).
+ * An option is one entry of the table in option_table.c. The list of options as given is kept: it
+ * is the machine description that a handover target is built from (options_to_json).
  */
 #pragma once
 

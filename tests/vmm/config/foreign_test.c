@@ -251,7 +251,7 @@ static void what_is_not_the_guests_is_not_taken(void **state)
 
     for (size_t i = 0; (def = option_at(i)); i++) {
         if (def->whose == OF_NOBODY)
-            fail_msg("-%s: options.c does not say whose word it is", def->name);
+            fail_msg("-%s: option_table.c does not say whose word it is", def->name);
         if (!def->syntax) {
             one_word(f, def);
             continue;

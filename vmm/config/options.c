@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "base/utf8.h"
 #include "vmm/config/option_file.h"
 #include "vmm/config/option_table.h"
 #include "vmm/config/options_short.h"
@@ -183,6 +184,19 @@ void options_free(struct options *o)
     options_cut(o, 0);
 }
 
+/* A target reads the options as JSON, which has no other bytes. */
+static bool is_utf8(const char *text)
+{
+    const uint8_t *at = (const uint8_t *)text;
+    size_t n = strlen(text);
+    uint32_t code_point;
+
+    while (n > 0)
+        if (utf8_next(&at, &n, &code_point) < 0)
+            return false;
+    return true;
+}
+
 int config_from_options(struct vm_config *c, const struct options *o, struct ferry_err *err)
 {
     int rc = 0;
@@ -192,7 +206,12 @@ int config_from_options(struct vm_config *c, const struct options *o, struct fer
         const struct option *option = &o->list[i];
         const struct option_def *def = option_find(option->name, err);
 
-        rc = def ? option_apply(def, c, option->value, err) : -EINVAL;
+        if (option->value && !is_utf8(option->value))
+            rc = err_set(err, EILSEQ,
+                         "a byte in it is no UTF-8, and a VM with that could not be updated or "
+                         "moved; give what it names another name, or a link");
+        else
+            rc = def ? option_apply(def, c, option->value, err) : -EINVAL;
         if (rc < 0 && option->value)
             err_prefix(err, "-%s %s", option->name, option->value);
         else if (rc < 0)

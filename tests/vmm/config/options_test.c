@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,37 @@ static void a_stream_is_connected_again(void **state)
     assert_int_equal(c.netdevs[1].reconnect_ms, 2000);
     assert_int_equal(c.netdevs[2].reconnect_ms, 0);
     config_free(&c);
+}
+
+/* The process that an update starts reads them as JSON. */
+static void what_a_target_could_not_read_is_refused_at_once(void **state)
+{
+    static const struct {
+        const char *path;
+        int rc;
+    } paths[] = {{"/a/b\xc3\xa9", 0},   {"/a/\xef\xbf\xbd", 0},       {"/a/\x01", 0},
+                 {"/a/b\xe9", -EILSEQ}, {"/a/\xed\xa0\x80", -EILSEQ}, {"/a/\xc3", -EILSEQ}};
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        struct options o = {0}, back = {0};
+        struct vm_config c;
+        struct ferry_err err;
+        OWN_MEM char *text = NULL;
+
+        assert_int_equal(options_add(&o, "kernel", paths[i].path, &err), 0);
+        assert_int_equal(config_from_options(&c, &o, &err), paths[i].rc);
+        text = options_to_json(&o);
+        if (!paths[i].rc) {
+            assert_int_equal(options_from_json(&back, text, &err), 0);
+            assert_string_equal(back.list[0].value, paths[i].path);
+            config_free(&c);
+        } else {
+            assert_memory_equal(err.text, "-kernel /a/", strlen("-kernel /a/"));
+            assert_true(options_from_json(&back, text, &err) < 0);
+        }
+        options_free(&o);
+        options_free(&back);
+    }
 }
 
 static void a_whole_machine(void **state)
@@ -550,6 +582,7 @@ static void every_mistake_is_a_sentence(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_target_could_not_read_is_refused_at_once),
         cmocka_unit_test(a_stream_is_connected_again),
         cmocka_unit_test(a_whole_machine),
         cmocka_unit_test(a_disk_outweighs_its_drive),

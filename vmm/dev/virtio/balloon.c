@@ -270,9 +270,9 @@ static void balloon_destroy(struct dev *d)
     virtio_dev_destroy(d);
 }
 
-static const struct virtio_queue_owner inflate_owner = {.kick = inflate_kick};
+static const struct virtio_queue_owner inflate_owner = {.kick = inflate_kick, .slow = true};
 static const struct virtio_queue_owner deflate_owner = {.kick = deflate_kick};
-static const struct virtio_queue_owner report_owner = {.kick = report_kick};
+static const struct virtio_queue_owner report_owner = {.kick = report_kick, .slow = true};
 /* The driver leaves a buffer there, and fills it anew whenever it gets it back. */
 static const struct virtio_queue_owner stats_owner = {0};
 

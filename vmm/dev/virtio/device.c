@@ -49,16 +49,26 @@ void virtio_break(struct virtio_dev *v, const char *fmt, ...)
 
 /* --- Kicks --- */
 
-void virtio_kick(struct virtio_dev *v, uint32_t index)
+/* NULL: nobody hears a kick of it now. */
+static const struct virtio_queue_owner *who_hears(struct virtio_dev *v, uint32_t index)
 {
     if (index >= v->queue_count || v->broken || v->resetting || v->queues[index].resetting ||
         v->paused || !virtqueue_ready(&v->queues[index]))
-        return;
+        return NULL;
     /* Legacy drivers may use the queues before they say DRIVER_OK. */
     if (virtio_driver_is_legacy(v))
         v->started = true;
-    if (v->started && v->queues[index].owner->kick)
-        v->queues[index].owner->kick(v, index);
+    return v->started && v->queues[index].owner->kick ? v->queues[index].owner : NULL;
+}
+
+void virtio_kick(struct virtio_dev *v, uint32_t index)
+{
+    const struct virtio_queue_owner *owner = who_hears(v, index);
+
+    if (owner && owner->slow)
+        virtio_kick_later(v, index);
+    else if (owner)
+        owner->kick(v, index);
 }
 
 void virtio_kick_later(struct virtio_dev *v, uint32_t index)
@@ -221,8 +231,10 @@ static void virtio_bell(void *arg)
     kicked = v->kicked;
     v->kicked = 0;
     for (uint32_t i = 0; kicked != 0; i++, kicked >>= 1) {
-        if (kicked & 1)
-            virtio_kick(v, i);
+        const struct virtio_queue_owner *owner = kicked & 1 ? who_hears(v, i) : NULL;
+
+        if (owner)
+            owner->kick(v, i);
     }
     machine_unlock(v->dev.env->lock);
     if (drained)

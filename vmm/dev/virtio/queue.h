@@ -27,6 +27,9 @@ struct virtio_dev;
 struct virtio_queue_owner {
     /* There may be requests. NULL: it looks when it has something for the guest. */
     void (*kick)(struct virtio_dev *v, uint32_t index);
+    /* kick may take milliseconds: not on a hart, which may have to stop, nor in a pause, but by the
+     * main thread, from its loop. */
+    bool slow;
     /* The queue is to be reset: end soon what is in flight. NULL: it is short. */
     void (*cancel)(struct virtio_dev *v, uint32_t index);
     /* The queue alone is reset, nothing of it is in flight: forget what is kept of it. NULL:

@@ -65,13 +65,20 @@ static void write_number(struct vrig *r, uint32_t at, uint64_t gpa)
     le32_store(vrig_mem(r, NUMBERS_GPA + 4 * at), (uint32_t)(gpa / PAGE_BYTES));
 }
 
+/* A hart's part, and then the main thread's. */
+static void kick(struct vrig *r, struct vring *q)
+{
+    vring_offer(r, q, 0);
+    vring_kick(r, q);
+    vrig_run_for_ms(r, 1);
+}
+
 static void send(struct vrig *r, uint32_t queue, uint32_t bytes)
 {
     struct vring *q = &r->rings[queue];
 
     vring_desc(r, q, 0, NUMBERS_GPA, bytes, 0, 0);
-    vring_offer(r, q, 0);
-    vring_kick(r, q);
+    kick(r, q);
 }
 
 static void pages_of_a_request_are_given_up(void **state)
@@ -138,8 +145,7 @@ static void report(struct vrig *r, uint64_t gpa, uint32_t bytes)
     struct vring *q = &r->rings[REPORT];
 
     vring_desc(r, q, 0, gpa, bytes, DESC_WRITE, 0);
-    vring_offer(r, q, 0);
-    vring_kick(r, q);
+    kick(r, q);
 }
 
 static void whole_pages_that_are_reported_are_given_up(void **state)
@@ -198,6 +204,31 @@ static void operator_and_driver_say_how_much(void **state)
     assert_int_equal(bytes, 3 * PAGE_BYTES);
 }
 
+/* What takes milliseconds is not begun by a hart, which may have to stop, nor where a pause ends.
+ */
+static void pages_are_given_up_from_the_main_loop(void **state)
+{
+    struct vrig *r = *state;
+    struct vring *q = &r->rings[INFLATE];
+    struct ferry_part part = dev_part(r->dev);
+
+    vrig_start(r, 0, 3, QUEUE_NUM);
+    write_number(r, 0, PAGES_GPA);
+    vring_desc(r, q, 0, NUMBERS_GPA, 4, 0, 0);
+    vring_offer(r, q, 0);
+    vring_kick(r, q);
+    assert_int_equal(part.ops->quiesce(part.obj), 0);
+    part.ops->pause(part.obj);
+    vrig_run_for_ms(r, 1); /* not heard */
+    part.ops->resume(part.obj);
+    part.ops->unquiesce(part.obj);
+    assert_int_equal(vring_used(r, q), 0);
+    pages_are(r, "11");
+    vrig_run_for_ms(r, 1);
+    assert_int_equal(vring_used(r, q), 1);
+    pages_are(r, "01");
+}
+
 /* A device without poison has no room for it, as QEMU's. */
 static void what_is_offered_is_what_was_asked_for(void **state)
 {
@@ -225,6 +256,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(poisoned_pages_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(operator_and_driver_say_how_much, setup, teardown),
+        cmocka_unit_test_setup_teardown(pages_are_given_up_from_the_main_loop, setup, teardown),
         cmocka_unit_test(what_is_offered_is_what_was_asked_for),
     };
 

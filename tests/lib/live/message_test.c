@@ -303,6 +303,118 @@ static void running_bounds_its_entries(void **state)
     frame_out_free(&out);
 }
 
+/* --- Too much of everything, with all the bytes that it announces: only the bound refuses it ---
+ */
+
+static struct frame frame_by_hand(struct buf *payload, enum live_type type, int *fds, size_t count)
+{
+    assert_int_equal(payload->failed, 0);
+    return (struct frame){.type = type,
+                          .payload = rd_make(payload->data, payload->len_bytes),
+                          .fds = fds,
+                          .fd_count = count};
+}
+
+static void put_text(struct buf *out, size_t n)
+{
+    buf_u8(out, (uint8_t)n);
+    while (n--)
+        buf_u8(out, 'a');
+}
+
+static int get_hello_by_hand(size_t regions, size_t description_bytes, struct hello *ret)
+{
+    int fds[LIVE_REGIONS_MAX + 2] = {0};
+    struct buf out = {0};
+    struct ferry_err err;
+    struct frame f;
+    int rc;
+
+    buf_be32(&out, LIVE_MAGIC);
+    buf_be16(&out, LIVE_VERSION);
+    buf_be16(&out, LIVE_OLDEST);
+    put_text(&out, 5);
+    buf_be64(&out, UINT64_MAX); /* a time before boot */
+    buf_be16(&out, (uint16_t)regions);
+    for (size_t i = 0; i < regions; i++) {
+        buf_be64(&out, 4096);
+        put_text(&out, 3);
+    }
+    buf_be32(&out, (uint32_t)description_bytes);
+    buf_zeros(&out, description_bytes);
+    f = frame_by_hand(&out, LIVE_TYPE_HELLO, fds, regions + 1);
+    rc = message_get_hello(&f, ret, "0.2.0", &err);
+    buf_free(&out);
+    return rc;
+}
+
+static void hello_bounds_regions_and_description(void **state)
+{
+    struct {
+        struct hello hello;
+        struct hello_region behind;
+    } to;
+
+    assert_int_equal(get_hello_by_hand(LIVE_REGIONS_MAX, LIVE_DESCRIPTION_MAX_BYTES, &to.hello), 0);
+    assert_int_equal(to.hello.pause_timeout_ns, 0);
+    assert_int_equal(get_hello_by_hand(LIVE_REGIONS_MAX + 1, 7, &to.hello), -EPROTO);
+    assert_int_equal(get_hello_by_hand(1, LIVE_DESCRIPTION_MAX_BYTES + 1, &to.hello), -EPROTO);
+}
+
+static int get_fds_by_hand(uint8_t attached, size_t name_bytes)
+{
+    struct ferry_named_fd names[2] = {{.fd = -1}, {.fd = -1}};
+    struct buf out = {0};
+    struct ferry_err err;
+    int fds[] = {1000};
+    size_t count = 0;
+    struct frame f;
+    int rc;
+
+    buf_be16(&out, 1);
+    buf_u8(&out, attached);
+    put_text(&out, name_bytes);
+    f = frame_by_hand(&out, LIVE_TYPE_FDS, fds, attached ? 1 : 0);
+    rc = message_get_fds(&f, names, &count, 1, &err);
+    assert_int_equal(names[1].fd, -1);
+    buf_free(&out);
+    return rc;
+}
+
+static void a_manifest_bounds_names(void **state)
+{
+    assert_int_equal(get_fds_by_hand(1, FERRY_FD_NAME_BYTES - 1), 0);
+    assert_int_equal(get_fds_by_hand(1, FERRY_FD_NAME_BYTES), -EPROTO);
+    assert_int_equal(get_fds_by_hand(1, UINT8_MAX), -EPROTO);
+    assert_int_equal(get_fds_by_hand(2, 3), -EPROTO);
+}
+
+static void running_bounds_entries_that_are_there(void **state)
+{
+    for (size_t n = LIVE_ENTRIES_MAX; n <= LIVE_ENTRIES_MAX + 1; n++) {
+        struct {
+            struct live_marks marks;
+            uint8_t behind[sizeof(struct ferry_ledger_entry)];
+        } to = {0};
+        struct buf out = {0};
+        struct ferry_err err;
+        struct frame f;
+
+        buf_zeros(&out, 5 * 8);
+        buf_be16(&out, (uint16_t)n);
+        for (size_t i = 0; i < n; i++) {
+            buf_u8(&out, FERRY_PHASE_LOAD);
+            put_text(&out, 3);
+            buf_zeros(&out, 16);
+        }
+        buf_u8(&out, FERRY_URGENCY_NONE);
+        f = frame_by_hand(&out, LIVE_TYPE_RUNNING, NULL, 0);
+        assert_int_equal(message_get_running(&f, &to.marks, LIVE_VERSION, &err),
+                         n > LIVE_ENTRIES_MAX ? -EPROTO : 0);
+        buf_free(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +426,9 @@ int main(void)
         cmocka_unit_test(bad_manifests_are_refused),
         cmocka_unit_test(urgency_came_with_version_2),
         cmocka_unit_test(running_bounds_its_entries),
+        cmocka_unit_test(hello_bounds_regions_and_description),
+        cmocka_unit_test(a_manifest_bounds_names),
+        cmocka_unit_test(running_bounds_entries_that_are_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

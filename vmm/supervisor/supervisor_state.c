@@ -177,7 +177,7 @@ static int load_child(struct child *c, struct json_object *o, struct ferry_err *
 
     if (!json_object_is_type(o, json_type_object))
         return err_set(err, EPROTO, "a supervisor's child is no object");
-    rc = get_int(&r, "pid", 1, &c->pid);
+    rc = get_int(&r, "pid", 2, &c->pid); /* -1 is everybody to kill(2) */
     if (!rc)
         rc = get_text(&r, "says", &says);
     if (!rc)

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/own.h"
 #include "vmm/supervisor/supervisor_internal.h"
 #include "vmm/supervisor/supervisor_state.h"
@@ -155,6 +156,22 @@ static void refused(const char *text, const char *says)
     "\"name\": "                                                                          \
     "\"\", \"control\": -1, \"mask\": [], \"status\": 0, \"guest-ended\": false, "
 
+/* Each of them is right. */
+static void refused_children(unsigned count)
+{
+    static const char child[] = "{\"pid\":5,\"says\":\"\",\"channel\":-1,\"mail\":-1}";
+    struct buf text = {0};
+
+    buf_str(&text, HEAD "\"children\": [");
+    for (unsigned i = 0; i < count; i++)
+        buf_printf(&text, "%s%s", i ? "," : "", child);
+    buf_str(&text, "]}");
+    buf_u8(&text, '\0');
+    assert_false(text.failed);
+    refused((const char *)text.data, "children, at most 64 are known here");
+    buf_free(&text);
+}
+
 static void what_is_not_known(void **state)
 {
     static const char child[] = HEAD "\"children\": [{\"pid\": 5, \"says\": \"%s\", \"channel\": "
@@ -167,6 +184,9 @@ static void what_is_not_known(void **state)
     refused(HEAD "\"children\": {}}", "lacks 'children'");
     refused(HEAD "\"children\": [], \"more\": 1}", "11 members, 10 are known here");
     refused(HEAD "\"children\": [7]}", "child is no object");
+    /* Whoever kills it kills its group, and the group of process 1 is everybody. */
+    refused(HEAD "\"children\": [{\"pid\": 1}]}", "'pid' cannot be 1");
+    refused_children(SUPERVISOR_CHILDREN + 1);
     snprintf(text, sizeof(text), child, "vx", 4, "");
     refused(text, "says 'x', which is not known here");
     snprintf(text, sizeof(text), child, "v", -2, "");

@@ -12,8 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "tests/vmm/backend/chardev_user.h"
 #include "vmm/backend/chardev_mux.h"
+#include "vmm/backend/timestamps.h"
 
 #define SEATS     3
 #define GOT_BYTES (2 * MUX_QUEUE_BYTES + 1)
@@ -560,6 +562,53 @@ static void a_record_is_believed_as_little_as_anybody(void **state)
     test_free(r);
 }
 
+/* A record with all the bytes that it announces, so that only the bound refuses it. */
+static int give_made(struct rig *to, size_t places, size_t stamp_bytes, size_t typed_bytes)
+{
+    struct buf body = {0}, record = {0};
+    int fd, rc;
+
+    buf_u8(&body, (uint8_t)places);
+    buf_u8(&body, 0);
+    buf_u8(&body, 0);
+    buf_be64(&body, 0);
+    buf_u8(&body, (uint8_t)stamp_bytes);
+    buf_zeros(&body, stamp_bytes);
+    for (size_t i = 0; i < places; i++) {
+        buf_be32(&body, (uint32_t)typed_bytes);
+        buf_zeros(&body, typed_bytes);
+    }
+    buf_be32(&record, 0x664d5558u);
+    buf_be16(&record, 1);
+    buf_be16(&record, 1);
+    buf_be32(&record, (uint32_t)body.len_bytes);
+    buf_put(&record, body.data, body.len_bytes);
+    assert_false(record.failed);
+    fd = memfd_of(record.data, record.len_bytes);
+    rc = give_record(to, fd);
+    buf_free(&body);
+    buf_free(&record);
+    return rc;
+}
+
+static void a_record_has_bounds(void **state)
+{
+    struct rig *r = test_malloc(sizeof(*r)), *next = test_malloc(sizeof(*next));
+
+    rig_start(r, *state);
+    close(move_line(r, next));
+    assert_int_equal(give_made(next, SEATS - 1, 0, 1), -EPROTO);
+    assert_int_equal(give_made(next, SEATS + 1, 0, 1), -EPROTO);
+    assert_int_equal(give_made(next, UINT8_MAX, 0, 1), -EPROTO);
+    assert_int_equal(give_made(next, SEATS, TIMESTAMPS_BYTES + 1, 0), -EPROTO);
+    assert_int_equal(give_made(next, SEATS, UINT8_MAX, 0), -EPROTO);
+    assert_int_equal(give_made(next, SEATS, 0, MUX_QUEUE_BYTES + 1), -EPROTO);
+    assert_int_equal(give_made(next, SEATS, TIMESTAMPS_BYTES, MUX_QUEUE_BYTES), 0);
+    rig_end(next);
+    test_free(next);
+    test_free(r);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, loop_setup, loop_teardown)
@@ -577,6 +626,7 @@ int main(void)
         T(timestamps_go_along),
         T(one_that_failed_is_forgotten),
         T(a_record_is_believed_as_little_as_anybody),
+        T(a_record_has_bounds),
     };
 
     signal(SIGPIPE, SIG_IGN);

@@ -204,6 +204,24 @@ static void operator_and_driver_say_how_much(void **state)
     assert_int_equal(bytes, 3 * PAGE_BYTES);
 }
 
+/* The registers reach further than any config space does. */
+static void nothing_behind_the_config_space_is_written(void **state)
+{
+    struct vrig *r = *state;
+    const struct virtio_dev *v = (const struct virtio_dev *)r->dev;
+    struct virtio_dev *before = test_malloc(sizeof(*before));
+    uint32_t end = (uint32_t)(r->dev->region.size_bytes - VIRTIO_MMIO_R_CONFIG);
+
+    vrig_start(r, 0, 3, QUEUE_NUM);
+    memcpy(before, v, sizeof(*before));
+    for (uint32_t at = v->config_bytes; at < end; at += 4) {
+        vrig_write(r, VIRTIO_MMIO_R_CONFIG + at, 0x41414141);
+        assert_memory_equal(v, before, sizeof(*before));
+        assert_int_equal(vrig_read(r, VIRTIO_MMIO_R_CONFIG + at), UINT32_MAX);
+    }
+    test_free(before);
+}
+
 /* What takes milliseconds is not begun by a hart, which may have to stop, nor where a pause ends.
  */
 static void pages_are_given_up_from_the_main_loop(void **state)
@@ -256,6 +274,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(poisoned_pages_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(operator_and_driver_say_how_much, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_behind_the_config_space_is_written, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(pages_are_given_up_from_the_main_loop, setup, teardown),
         cmocka_unit_test(what_is_offered_is_what_was_asked_for),
     };

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/own.h"
+#include "vmm/config/keyval.h"
 #include "vmm/config/options.h"
 #include "vmm/machine/device_kind.h"
 
@@ -75,6 +76,41 @@ static void what_a_target_could_not_read_is_refused_at_once(void **state)
         }
         options_free(&o);
         options_free(&back);
+    }
+}
+
+/* A peer's description has them, too. */
+static void properties_are_counted_and_nested_so_deep(void **state)
+{
+    struct keyval kv;
+    struct ferry_err err;
+
+    for (size_t n = KEYVAL_PAIRS_MAX; n <= KEYVAL_PAIRS_MAX + 1; n++) {
+        struct buf text = {0};
+
+        for (size_t i = 0; i < n; i++)
+            buf_printf(&text, "%sa=b", i ? "," : "");
+        buf_u8(&text, '\0');
+        assert_false(text.failed);
+        assert_int_equal(keyval_parse(&kv, (const char *)text.data, NULL, &err),
+                         n > KEYVAL_PAIRS_MAX ? -E2BIG : 0);
+        keyval_free(&kv);
+        buf_free(&text);
+    }
+    for (size_t depth = 9; depth <= 10; depth++) {
+        struct buf text = {0};
+
+        for (size_t i = 0; i < depth; i++)
+            buf_str(&text, "{\"a\":");
+        buf_str(&text, "1");
+        for (size_t i = 0; i < depth; i++)
+            buf_str(&text, "}");
+        buf_u8(&text, '\0');
+        assert_false(text.failed);
+        assert_int_equal(keyval_parse(&kv, (const char *)text.data, NULL, &err),
+                         depth > 9 ? -E2BIG : 0);
+        keyval_free(&kv);
+        buf_free(&text);
     }
 }
 
@@ -582,6 +618,7 @@ static void every_mistake_is_a_sentence(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(properties_are_counted_and_nested_so_deep),
         cmocka_unit_test(what_a_target_could_not_read_is_refused_at_once),
         cmocka_unit_test(a_stream_is_connected_again),
         cmocka_unit_test(a_whole_machine),

@@ -7,10 +7,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mail.h"
 #include "base/own.h"
 #include "vmm/supervisor/errand.h"
 #include "vmm/supervisor/supervisor_internal.h"
+
+/* Its disks are quiet and its guest is gone: what is left takes milliseconds. One that hangs, or is
+ * the guest's and stays on purpose, keeps the guest's memory, its disks and the VM's name. */
+#define SOURCE_ENDS_NS (INT64_C(30) * 1000000000)
 
 void child_forget(struct child *c)
 {
@@ -177,6 +182,23 @@ static void take_name(struct supervisor *s, const char name[SUPERVISOR_NAME_BYTE
     supervisor_show(s);
 }
 
+/*
+ * A target's pause is over, and it has the guest: that runs there. Whoever had it before has to
+ * end. This counts once, so that a source which stays cannot say it of whoever has the guest now.
+ */
+static void guest_arrived(struct supervisor *s, struct child *c)
+{
+    if (c->arrived || !c->has_guest || c->mail < 0)
+        return;
+    c->arrived = true;
+    for (size_t i = 0; i < SUPERVISOR_CHILDREN; i++) {
+        struct child *other = &s->children[i];
+
+        if (other != c && other->pid && other->is_vmm && other->had_guest)
+            other->until_ns = clock_monotonic_ns() + SOURCE_ENDS_NS;
+    }
+}
+
 bool child_tells(struct supervisor *s, struct child *c, const struct supervisor_message *m)
 {
     switch (m->kind) {
@@ -184,6 +206,8 @@ bool child_tells(struct supervisor *s, struct child *c, const struct supervisor_
         (void)child_says(c, m->says);
         if (m->says == ERRAND_HAS_GUEST)
             supervisor_hold_control(s);
+        if (m->says == ERRAND_OVER)
+            guest_arrived(s, c);
         return true;
     case SUPERVISOR_NAMES:
         take_name(s, m->words);

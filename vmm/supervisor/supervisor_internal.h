@@ -33,6 +33,7 @@ struct child {
     bool beats;       /* says when its main loop turns */
     bool beat;        /* has said so, and the service manager was not told yet */
     bool no_hurry;    /* what it says can wait for the end of who asked for it, by `mail` */
+    bool arrived;     /* a target, and the guest runs there */
     bool is_asked;    /* whether its program could be the supervisor (supervisor_renew.h) */
     int64_t until_ns; /* it is killed then; 0 = never */
     int channel;      /* owned: a VMM asks here; -1 = none, or it hung up */

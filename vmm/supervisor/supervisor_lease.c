@@ -146,6 +146,9 @@ void lease_end(struct supervisor *s)
     if (s->lease == LEASE_NONE)
         return;
     s->lease = LEASE_NONE;
+    /* There is no pause any more in which nobody shall be woken. */
+    for (size_t i = 0; i < SUPERVISOR_CHILDREN; i++)
+        s->children[i].no_hurry = false;
     calm_all(s);
     priority_normal(s->lease_nice);
 }

@@ -128,7 +128,7 @@ static void images_that_cannot_be_are_refused(void **state)
     struct config_drive c = drive(f);
 
     resize(f, 0);
-    open_fails(c, "0 bytes");
+    open_fails(c, "is empty");
     resize(f, 511);
     open_fails(c, "multiple of 512");
     resize(f, 513);

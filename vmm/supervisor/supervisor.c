@@ -146,19 +146,23 @@ static void channel_readable(struct supervisor *s, struct child *c)
 
 /* A word of who asked for a target: it does not have the guest, and shall not stay. What is said
  * to other errands they hear themselves. */
-static void mail_readable(const struct child *c)
+static void mail_readable(struct supervisor *s, struct child *c)
 {
     char word;
 
-    if (c->is_vmm && recv(c->mail, &word, 1, MSG_DONTWAIT) == 1)
+    if (!c->is_vmm || recv(c->mail, &word, 1, MSG_DONTWAIT) != 1)
+        return;
+    /* Unless it has: a source that the guest owned once must not end it. */
+    child_hear_the_rest(s, c);
+    if (!c->has_guest)
         child_kill(c);
 }
 
 /* Who asked has no more use for it, or has ended. A target of an update may run the guest by now,
  * or have all of it and see that nobody else does. One that hangs does neither. */
-static void mail_hung_up(struct child *c)
+static void mail_hung_up(struct supervisor *s, struct child *c)
 {
-    mail_readable(c);
+    mail_readable(s, c);
     own_close_fd(&c->mail);
     c->no_hurry = false;
     if (c->is_vmm && !c->has_guest)
@@ -286,9 +290,9 @@ static void serve(struct supervisor *s)
         if (p[i].revents && c->channel == p[i].fd)
             channel_readable(s, c);
         if (p[i].revents & POLLIN && c->mail == p[i].fd)
-            mail_readable(c);
+            mail_readable(s, c);
         if (p[i].revents & (POLLHUP | POLLERR) && c->mail == p[i].fd)
-            mail_hung_up(c);
+            mail_hung_up(s, c);
     }
 }
 

@@ -86,18 +86,21 @@ void vm_serve_requests(void *arg)
     enum shutdown_cause reset, shutdown;
     int status;
 
-    if (vm->state == RUN_STATE_INMIGRATE && is_operators(vm->requests.shutdown_cause)) {
+    pthread_mutex_lock(&vm->requests.mutex);
+    shutdown = vm->requests.shutdown_cause;
+    pthread_mutex_unlock(&vm->requests.mutex);
+    if (vm->state == RUN_STATE_INMIGRATE && is_operators(shutdown)) {
         /* A target has nothing to lose; its source has, if it gave the guest away just now. */
         if (!vm->mover->turn_away(vm->migration))
             vm_exit(vm, 0);
         return;
     }
-    if (vm->state == RUN_STATE_POSTMIGRATE && vm->requests.shutdown_cause) {
-        vm_tell(vm, VM_EVENT_SHUTDOWN, vm->requests.shutdown_cause);
+    if (vm->state == RUN_STATE_POSTMIGRATE && shutdown) {
+        vm_tell(vm, VM_EVENT_SHUTDOWN, shutdown);
         vm_exit(vm, 0);
         return;
     }
-    if (vm->state == RUN_STATE_FINISH_MIGRATE && is_operators(vm->requests.shutdown_cause))
+    if (vm->state == RUN_STATE_FINISH_MIGRATE && is_operators(shutdown))
         call_back(vm);
     if (!can_serve_requests(vm))
         return;

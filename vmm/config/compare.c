@@ -74,7 +74,7 @@ static void compare_device(struct differences *d, const struct vm_config *theirs
 {
     char where[64], there[PROP_TEXT_BYTES], here[PROP_TEXT_BYTES];
 
-    snprintf(where, sizeof(where), "%s on %s: ", a->kind->what, a->bus);
+    snprintf(where, sizeof(where), a->bus ? "%s on %s: " : "%s: ", a->kind->what, a->bus);
     for (const struct prop *p = a->kind->props; p->name; p++)
         if (p->is_compared)
             compare_text(d, where, p->name, props_text(p, a, there), props_text(p, b, here));

@@ -141,19 +141,37 @@ static int parse_int(const char *text, int64_t *ret)
     return errno || end == text || *end ? -EINVAL : 0;
 }
 
+/* n bytes of two hexadecimal digits each; *at goes behind them. */
+static bool take_bytes(const char **at, uint8_t *ret, size_t n)
+{
+    for (; n > 0; n--, *at += 2) {
+        const char pair[] = {(*at)[0], (*at)[0] ? (*at)[1] : '\0', '\0'};
+
+        if (strspn(pair, "0123456789abcdefABCDEF") != 2)
+            return false;
+        *ret++ = (uint8_t)strtoul(pair, NULL, 16);
+    }
+    return true;
+}
+
+static bool parse_uuid(uint8_t ret[16], const char *text)
+{
+    static const uint8_t groups[] = {4, 2, 2, 2, 6};
+
+    for (size_t i = 0; i < sizeof(groups); ret += groups[i++])
+        if ((i > 0 && *text++ != '-') || !take_bytes(&text, ret, groups[i]))
+            return false;
+    return !*text;
+}
+
 int props_parse_uuid(uint8_t ret[16], const char *value, struct ferry_err *err)
 {
-    int used = 0;
-    unsigned b[16];
+    uint8_t bytes[16];
 
-    if (sscanf(value, "%2x%2x%2x%2x-%2x%2x-%2x%2x-%2x%2x-%2x%2x%2x%2x%2x%2x%n", &b[0], &b[1], &b[2],
-               &b[3], &b[4], &b[5], &b[6], &b[7], &b[8], &b[9], &b[10], &b[11], &b[12], &b[13],
-               &b[14], &b[15], &used) != 16 ||
-        value[used])
+    if (!parse_uuid(bytes, value))
         return err_set(err, EINVAL,
                        "'%s' is not a UUID such as 550e8400-e29b-41d4-a716-446655440000", value);
-    for (int i = 0; i < 16; i++)
-        ret[i] = (uint8_t)b[i];
+    memcpy(ret, bytes, sizeof(bytes));
     return 0;
 }
 
@@ -169,15 +187,14 @@ static int parse_guid(const char *text, struct config_guid *ret, struct ferry_er
 
 static int parse_mac(const char *text, uint8_t mac[6])
 {
-    unsigned byte[6];
-    int used = 0;
+    uint8_t bytes[6];
 
-    if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &byte[0], &byte[1], &byte[2], &byte[3], &byte[4],
-               &byte[5], &used) != 6 ||
-        text[used])
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        if ((i > 0 && *text++ != ':') || !take_bytes(&text, &bytes[i], 1))
+            return -EINVAL;
+    if (*text)
         return -EINVAL;
-    for (int i = 0; i < 6; i++)
-        mac[i] = (uint8_t)byte[i];
+    memcpy(mac, bytes, sizeof(bytes));
     return 0;
 }
 

@@ -65,7 +65,8 @@ static struct json_object *default_value(const struct prop *p, const void *defau
     case PROP_SIZE:
         return json_object_new_uint64(*(const uint64_t *)at);
     case PROP_ENUM:
-        return json_object_new_string(p->choices[*(const int *)at - 1]);
+        /* 0: not given, and what that means depends on more than the kind. */
+        return *(const int *)at ? json_object_new_string(p->choices[*(const int *)at - 1]) : NULL;
     default:
         return NULL;
     }

@@ -502,6 +502,20 @@ static void every_mistake_is_a_sentence(void **state)
         {"-accel kvm", "accelerator 'kvm'"},
         {"-name a/b", "no '/'"},
         {"-uuid 12", "is not a UUID"},
+        {"-uuid 550e8400-e29b-41d4-a716-44665544000", "is not a UUID"},
+        {"-uuid 550e8400-e29b-41d4-a716-4466554400000", "is not a UUID"},
+        {"-uuid 550e84000e29b-41d4-a716-446655440000", "is not a UUID"},
+        {"-uuid 550e8400-e29b-41d4-a716-44665544-100", "is not a UUID"},
+        {"-uuid 0x0e8400-e29b-41d4-a716-446655440000", "is not a UUID"},
+        {"-netdev tap,id=n,ifname=t,script=no -device "
+         "virtio-net-device,netdev=n,mac=52:54:00:00:00:-1",
+         "mac"},
+        {"-netdev tap,id=n,ifname=t,script=no -device "
+         "virtio-net-device,netdev=n,mac=52:54:00:00:00:1:1",
+         "mac"},
+        {"-netdev tap,id=n,ifname=t,script=no -device "
+         "virtio-net-device,netdev=n,mac=0x:54:00:00:00:01",
+         "mac"},
         {"-drive if=none,id=d", "'file' is missing"},
         {"-drive file=x,cach=none", "did you mean 'cache'?"},
         {"-drive file=x.qcow2,format=qcow2", "qemu-img convert -O raw x.qcow2"},

@@ -17,6 +17,8 @@
 #include "vmm/gdb/internal.h"
 
 #define STATE_VERSION 2u
+/* The layout of that version; who changes it writes the next number above. */
+_Static_assert(sizeof(struct gdb_state) == 17048, "another version of gdb/state");
 
 static const char fd_name[] = "gdb/state";
 

@@ -19,7 +19,7 @@ struct gdb_state {
     uint32_t version;
     bool attached;       /* a client is there */
     bool let_go;         /* it has detached, and its connection is still there */
-    bool waiting;        /* for a stop: nothing else is answered meanwhile */
+    bool waiting;        /* for a stop: the reply to what let the guest run */
     bool no_ack;         /* packets are not acknowledged any more */
     bool resume;         /* the guest ran before it came */
     uint32_t hart;       /* that g, m and the like are about */

@@ -84,7 +84,7 @@ struct loop *vm_loop(const struct vm *vm);
 enum run_state vm_run_state(const struct vm *vm);
 
 /*
- * QMP stop and cont with QEMU's rules for each run state (spec: control surface, run states). In
+ * QMP stop and cont with QEMU's rules for each run state (docs/qmp.md, RunState). In
  * inmigrate they say what the guest shall do when it has come.
  */
 int vm_stop(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;

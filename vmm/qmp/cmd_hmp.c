@@ -29,16 +29,11 @@ const struct qmp_type qmp_type_human_args = {
 typedef int hmp_fn(struct qmp_call *call, const char *const *words, struct buf *out,
                    struct ferry_err *err);
 
-static void object_free(struct json_object **o)
-{
-    json_object_put(*o);
-}
-
 /* A QMP command; its answer is not shown. */
 static int run_quietly(struct qmp_call *call, qmp_handler_fn *handler, struct json_object *args,
                        struct ferry_err *err)
 {
-    OWN(object_free) struct json_object *ret = NULL;
+    OWN(json_freep) struct json_object *ret = NULL;
 
     return handler(call, args, &ret, err);
 }
@@ -91,7 +86,7 @@ static int hmp_info_balloon(struct qmp_call *call, const char *const *words, str
 static int hmp_balloon(struct qmp_call *call, const char *const *words, struct buf *out,
                        struct ferry_err *err)
 {
-    OWN(object_free) struct json_object *args = json_object_new_object();
+    OWN(json_freep) struct json_object *args = json_object_new_object();
     uint64_t bytes;
 
     if (hmp_parse_size(words[0], UINT64_C(1) << 20, &bytes) < 0 || bytes > INT64_MAX) {
@@ -105,7 +100,7 @@ static int hmp_balloon(struct qmp_call *call, const char *const *words, struct b
 static int hmp_set_link(struct qmp_call *call, const char *const *words, struct buf *out,
                         struct ferry_err *err)
 {
-    OWN(object_free) struct json_object *args = json_object_new_object();
+    OWN(json_freep) struct json_object *args = json_object_new_object();
     bool up = !strcmp(words[1], "on");
 
     if (!up && strcmp(words[1], "off")) {
@@ -120,7 +115,7 @@ static int hmp_set_link(struct qmp_call *call, const char *const *words, struct 
 static int hmp_migrate(struct qmp_call *call, const char *const *words, struct buf *out,
                        struct ferry_err *err)
 {
-    OWN(object_free) struct json_object *args = json_object_new_object();
+    OWN(json_freep) struct json_object *args = json_object_new_object();
     bool detach = false;
     int rc;
 
@@ -231,7 +226,7 @@ static void hmp_help(struct buf *out, bool info)
 static int hmp_run_handler(struct qmp_call *call, const struct hmp_command *c, struct buf *out,
                            struct ferry_err *err)
 {
-    OWN(object_free) struct json_object *answer = NULL;
+    OWN(json_freep) struct json_object *answer = NULL;
     int rc = c->handler(call, NULL, &answer, err);
 
     if (!rc && c->print)

@@ -9,6 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* For OWN(). */
+static inline void json_freep(struct json_object **o)
+{
+    json_object_put(*o);
+}
+
 /* Takes value, which may be NULL (null). */
 static inline void json_put(struct json_object *object, const char *name, struct json_object *value)
 {

@@ -26,6 +26,7 @@
 #include "vmm/process/proc_link.h"
 #include "vmm/process/title.h"
 #include "vmm/qmp/cmd.h"
+#include "vmm/qmp/json_build.h"
 #include "vmm/qmp/json_in.h"
 #include "vmm/qmp/request.h"
 #include "vmm/supervisor/supervisor_channel.h"
@@ -37,11 +38,6 @@ extern char **environ;
 /* Of a VMM that is started: what it gets of us. */
 #define TARGET_FD  3
 #define CHANNEL_FD 4
-
-static void json_freep(struct json_object **o)
-{
-    json_object_put(*o);
-}
 
 /* --- A VMM to hand over to --- */
 

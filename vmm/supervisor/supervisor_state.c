@@ -22,11 +22,6 @@
 #define STATE_BYTES_MAX (1u << 20)
 #define STATE_SEALS     (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
 
-static void json_freep(struct json_object **o)
-{
-    json_object_put(*o);
-}
-
 /* --- Saving --- */
 
 static struct json_object *save_child(const struct child *c)

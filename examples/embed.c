@@ -90,23 +90,23 @@ static void machine_free(struct machine *m)
 
 /* Until both are done. A step never blocks; a VMM with a loop watches the fds and deadlines there.
  */
-static void move(struct ferry_migrate_source *source, struct ferry_migrate_target *target)
+static void move(struct ferry_move *source, struct ferry_move *target)
 {
-    enum ferry_migrate_status left = FERRY_MIGRATE_BUSY, came = FERRY_MIGRATE_BUSY;
+    enum ferry_move_status left = FERRY_MOVE_BUSY, came = FERRY_MOVE_BUSY;
     struct ferry_err err;
 
-    while (left == FERRY_MIGRATE_BUSY || came == FERRY_MIGRATE_BUSY) {
-        struct pollfd fds[] = {{.fd = ferry_migrate_source_fd(source), .events = POLLIN},
-                               {.fd = ferry_migrate_target_fd(target), .events = POLLIN}};
+    while (left == FERRY_MOVE_BUSY || came == FERRY_MOVE_BUSY) {
+        struct pollfd fds[] = {{.fd = ferry_move_fd(source), .events = POLLIN},
+                               {.fd = ferry_move_fd(target), .events = POLLIN}};
 
         poll(fds, 2, 10);
-        if (left == FERRY_MIGRATE_BUSY)
-            left = ferry_migrate_source_step(source, &err);
-        if (left != FERRY_MIGRATE_BUSY && left != FERRY_MIGRATE_DONE)
+        if (left == FERRY_MOVE_BUSY)
+            left = ferry_move_step(source, &err);
+        if (left != FERRY_MOVE_BUSY && left != FERRY_MOVE_DONE)
             die(&err);
-        if (came == FERRY_MIGRATE_BUSY)
-            came = ferry_migrate_target_step(target, &err);
-        if (came != FERRY_MIGRATE_BUSY && came != FERRY_MIGRATE_DONE)
+        if (came == FERRY_MOVE_BUSY)
+            came = ferry_move_step(target, &err);
+        if (came != FERRY_MOVE_BUSY && came != FERRY_MOVE_DONE)
             die(&err);
     }
 }
@@ -121,8 +121,8 @@ int main(void)
                                                  .running = 1};
     struct ferry_migrate_target_params comes = {.size_bytes = sizeof(comes),
                                                 .version = FERRY_VERSION};
-    struct ferry_migrate_source *source;
-    struct ferry_migrate_target *target;
+    struct ferry_move *source;
+    struct ferry_move *target;
     struct ferry_chan *ends[2];
     struct ferry_err err;
 
@@ -141,8 +141,8 @@ int main(void)
     printf("counter %u, RAM \"%s\", runs here: %d, there: %d\n", there.counter.value,
            (const char *)ferry_ram_host(there.region), here.running, there.running);
 
-    ferry_migrate_source_free(source);
-    ferry_migrate_target_free(target);
+    ferry_move_free(source);
+    ferry_move_free(target);
     machine_free(&here);
     machine_free(&there);
     return 0;

@@ -65,13 +65,13 @@ void engine_init(struct engine *e)
         .clock = engine_clock,
         .opaque = e,
     };
-    e->source_status = e->target_status = FERRY_MIGRATE_DONE;
+    e->source_status = e->target_status = FERRY_MOVE_DONE;
 }
 
 void engine_free(struct engine *e)
 {
-    ferry_migrate_source_free(e->source);
-    ferry_migrate_target_free(e->target);
+    ferry_move_free(e->source);
+    ferry_move_free(e->target);
     ferry_address_free(e->address);
     toy_free(&e->from);
     toy_free(&e->to);
@@ -80,25 +80,25 @@ void engine_free(struct engine *e)
 void engine_step_source(struct engine *e)
 {
     e->now_ns += ENGINE_STEP_NS;
-    if (e->source_status == FERRY_MIGRATE_BUSY)
-        e->source_status = ferry_migrate_source_step(e->source, &e->source_err);
+    if (e->source_status == FERRY_MOVE_BUSY)
+        e->source_status = ferry_move_step(e->source, &e->source_err);
 }
 
 void engine_step_target(struct engine *e)
 {
     e->now_ns += ENGINE_STEP_NS;
-    if (e->target_status == FERRY_MIGRATE_BUSY)
-        e->target_status = ferry_migrate_target_step(e->target, &e->target_err);
+    if (e->target_status == FERRY_MOVE_BUSY)
+        e->target_status = ferry_move_step(e->target, &e->target_err);
 }
 
 bool engine_wait(struct engine *e)
 {
     int64_t next_ns = INT64_MAX, ns;
 
-    if (e->source_status == FERRY_MIGRATE_BUSY)
-        next_ns = ferry_migrate_source_deadline_ns(e->source);
-    if (e->target_status == FERRY_MIGRATE_BUSY) {
-        ns = ferry_migrate_target_deadline_ns(e->target);
+    if (e->source_status == FERRY_MOVE_BUSY)
+        next_ns = ferry_move_deadline_ns(e->source);
+    if (e->target_status == FERRY_MOVE_BUSY) {
+        ns = ferry_move_deadline_ns(e->target);
         next_ns = ns < next_ns ? ns : next_ns;
     }
     if (next_ns == INT64_MAX)
@@ -112,13 +112,13 @@ bool engine_wait(struct engine *e)
 
 void engine_check_source(struct engine *e)
 {
-    enum ferry_migrate_status status = e->source_status;
+    enum ferry_move_status status = e->source_status;
     bool runs = atomic_load(&e->from.running);
 
-    FUZZ_CHECK(status != FERRY_MIGRATE_BUSY, "a source without an end");
-    if (status == FERRY_MIGRATE_FAILED || status == FERRY_MIGRATE_LOST)
+    FUZZ_CHECK(status != FERRY_MOVE_BUSY, "a source without an end");
+    if (status == FERRY_MOVE_FAILED || status == FERRY_MOVE_LOST)
         FUZZ_CHECK(e->source_err.text[0], "no guest moved, without a word");
-    if (status == FERRY_MIGRATE_FAILED || status == FERRY_MIGRATE_CHECKED) {
+    if (status == FERRY_MOVE_FAILED || status == FERRY_MOVE_CHECKED) {
         FUZZ_CHECK(runs == e->source_params.running, e->source_err.text);
         FUZZ_CHECK(e->from.pipe.in_use && !e->from.pipe.quiesced, "its devices do not work");
     } else {
@@ -126,30 +126,28 @@ void engine_check_source(struct engine *e)
         FUZZ_CHECK(!e->from.pipe.in_use, "its devices work in the source, too");
     }
     FUZZ_CHECK(!atomic_load(&e->from.memory->broken), "the guest broke");
-    ferry_migrate_source_free(e->source);
+    ferry_move_free(e->source);
     e->source = NULL;
 }
 
 void engine_check_target(struct engine *e)
 {
-    enum ferry_migrate_status status = e->target_status;
+    enum ferry_move_status status = e->target_status;
     bool runs = atomic_load(&e->to.running);
 
-    FUZZ_CHECK(status != FERRY_MIGRATE_BUSY, "a target without an end");
-    if (status == FERRY_MIGRATE_DONE) {
-        FUZZ_CHECK(runs && ferry_migrate_target_running(e->target), "it does not run");
+    FUZZ_CHECK(status != FERRY_MOVE_BUSY, "a target without an end");
+    if (status == FERRY_MOVE_DONE) {
+        FUZZ_CHECK(runs && ferry_move_running(e->target), "it does not run");
         FUZZ_CHECK(e->to.pipe.in_use, "its devices do not work");
         FUZZ_CHECK(e->to.blob.mode <= 3 && e->to.counter.mode <= 3, "state out of bounds");
     } else {
-        FUZZ_CHECK(status == FERRY_MIGRATE_CHECKED || e->target_err.text[0],
-                   "refused without a word");
-        FUZZ_CHECK(!runs && !ferry_migrate_target_running(e->target),
-                   "it runs though it is not here");
+        FUZZ_CHECK(status == FERRY_MOVE_CHECKED || e->target_err.text[0], "refused without a word");
+        FUZZ_CHECK(!runs && !ferry_move_running(e->target), "it runs though it is not here");
         FUZZ_CHECK(!e->to.pipe.in_use, "its devices work though it is not here");
         FUZZ_CHECK(e->to.blob.mode == 0 && e->to.blob.ticks == 0 && e->to.counter.ticks == 0,
                    "changed by what was refused");
     }
-    ferry_migrate_target_free(e->target);
+    ferry_move_free(e->target);
     e->target = NULL;
 }
 
@@ -172,15 +170,15 @@ void engine_move(struct engine *e)
                err.text);
     FUZZ_CHECK(ferry_migrate_target_new(&e->target, &e->target_params, NULL, &pair[1], &err) == 0,
                err.text);
-    e->source_status = e->target_status = FERRY_MIGRATE_BUSY;
-    for (unsigned i = 0; i < 1000 && (e->source_status == FERRY_MIGRATE_BUSY ||
-                                      e->target_status == FERRY_MIGRATE_BUSY);
+    e->source_status = e->target_status = FERRY_MOVE_BUSY;
+    for (unsigned i = 0;
+         i < 1000 && (e->source_status == FERRY_MOVE_BUSY || e->target_status == FERRY_MOVE_BUSY);
          i++) {
         engine_step_source(e);
         engine_step_target(e);
     }
-    FUZZ_CHECK(e->source_status == FERRY_MIGRATE_DONE, e->source_err.text);
-    FUZZ_CHECK(e->target_status == FERRY_MIGRATE_DONE, e->target_err.text);
+    FUZZ_CHECK(e->source_status == FERRY_MOVE_DONE, e->source_err.text);
+    FUZZ_CHECK(e->target_status == FERRY_MOVE_DONE, e->target_err.text);
     engine_check_source(e);
     engine_check_target(e);
     FUZZ_CHECK(memcmp(ferry_ram_host(e->from.region), ferry_ram_host(e->to.region),

@@ -24,9 +24,9 @@ struct engine {
     int64_t now_ns;
     struct ferry_migrate_source_params source_params;
     struct ferry_migrate_target_params target_params; /* with build() */
-    struct ferry_migrate_source *source;
-    struct ferry_migrate_target *target;
-    enum ferry_migrate_status source_status, target_status;
+    struct ferry_move *source;
+    struct ferry_move *target;
+    enum ferry_move_status source_status, target_status;
     struct ferry_err source_err, target_err;
     struct ferry_address *address; /* the source's, if it has one; owned */
 };

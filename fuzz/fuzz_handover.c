@@ -63,9 +63,9 @@ enum {
 struct handover {
     struct toy from, to;
     struct ferry_owner *owner;
-    struct ferry_live_source *source;
-    struct ferry_live_target *target;
-    enum ferry_live_status source_status, target_status;
+    struct ferry_move *source;
+    struct ferry_move *target;
+    enum ferry_move_status source_status, target_status;
     struct ferry_err source_err, target_err;
     int wire[2]; /* [TO_TARGET] leads to the target, [TO_SOURCE] to the source; -1: cut */
     size_t forwarded_fds;
@@ -268,16 +268,16 @@ static void check_now(const struct handover *h)
 
 static void step_source(struct handover *h)
 {
-    if (h->source_status == FERRY_LIVE_BUSY)
-        h->source_status = ferry_live_source_step(h->source, &h->source_err);
+    if (h->source_status == FERRY_MOVE_BUSY)
+        h->source_status = ferry_move_step(h->source, &h->source_err);
     toy_tick(&h->from);
     check_now(h);
 }
 
 static void step_target(struct handover *h)
 {
-    if (h->target_status == FERRY_LIVE_BUSY)
-        h->target_status = ferry_live_target_step(h->target, &h->target_err);
+    if (h->target_status == FERRY_MOVE_BUSY)
+        h->target_status = ferry_move_step(h->target, &h->target_err);
     if (h->to.memory)
         toy_tick(&h->to);
     check_now(h);
@@ -366,12 +366,12 @@ static void check_source(struct handover *h, bool running)
     struct ferry_err err = {0};
     bool here;
 
-    if (h->source_status == FERRY_LIVE_BUSY && !h->given_up) {
-        FUZZ_CHECK(ferry_live_source_cancel(h->source, &err) == 0, err.text);
+    if (h->source_status == FERRY_MOVE_BUSY && !h->given_up) {
+        FUZZ_CHECK(ferry_move_cancel(h->source, &err) == 0, err.text);
         step_source(h);
-        FUZZ_CHECK(h->source_status != FERRY_LIVE_BUSY, "cancelled, and still busy");
+        FUZZ_CHECK(h->source_status != FERRY_MOVE_BUSY, "cancelled, and still busy");
     }
-    here = h->source_status == FERRY_LIVE_FAILED;
+    here = h->source_status == FERRY_MOVE_FAILED;
     FUZZ_CHECK(here || h->given_up, "not here, and not given up");
     FUZZ_CHECK(atomic_load(&h->from.running) == (here && running), h->source_err.text);
     if (here) {
@@ -383,13 +383,13 @@ static void check_source(struct handover *h, bool running)
 
 static void check_target(struct handover *h)
 {
-    bool done = h->target_status == FERRY_LIVE_DONE;
+    bool done = h->target_status == FERRY_MOVE_DONE;
 
     FUZZ_CHECK(done || !atomic_load(&h->to.running), "it runs in a target that has failed");
     FUZZ_CHECK(done || !h->to.pipe.in_use, "its devices work in a target that has failed");
-    FUZZ_CHECK(h->target_status != FERRY_LIVE_FAILED || h->target_err.text[0],
+    FUZZ_CHECK(h->target_status != FERRY_MOVE_FAILED || h->target_err.text[0],
                "refused without a word");
-    FUZZ_CHECK(!done || atomic_load(&h->to.running) == ferry_live_target_running(h->target),
+    FUZZ_CHECK(!done || atomic_load(&h->to.running) == ferry_move_running(h->target),
                "it does not run");
 }
 
@@ -402,8 +402,8 @@ static void finish(struct handover *h, bool running)
     check_source(h, running);
     check_target(h);
     ferry_owner_free(ferry_live_target_take_owner(h->target));
-    ferry_live_source_free(h->source);
-    ferry_live_target_free(h->target);
+    ferry_move_free(h->source);
+    ferry_move_free(h->target);
     ferry_owner_free(h->owner);
     toy_free(&h->from);
     toy_free(&h->to);
@@ -446,13 +446,13 @@ static void play_op(struct handover *h, struct script *s, bool *running)
         step_starved(h, script_u8(s));
         break;
     case OP_CANCEL:
-        if (ferry_live_source_cancel(h->source, &ignored) < 0)
+        if (ferry_move_cancel(h->source, &ignored) < 0)
             FUZZ_CHECK(h->given_up, "too late, before it was given up");
         break;
     case OP_SET_RUNNING:
         byte = script_u8(s) & 1;
-        if (h->source_status == FERRY_LIVE_BUSY &&
-            ferry_live_source_set_running(h->source, byte, &ignored) == 0) {
+        if (h->source_status == FERRY_MOVE_BUSY &&
+            ferry_move_set_running(h->source, byte, &ignored) == 0) {
             atomic_store(&h->from.running, byte);
             *running = byte;
         }

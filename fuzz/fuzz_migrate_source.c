@@ -57,7 +57,7 @@ static void answered_start(struct answered *a, uint8_t options, uint8_t more)
     atomic_store(&a->e.from.running, p->running);
     a->taken_a_step_bytes = SIZE_MAX;
     FUZZ_CHECK(ferry_migrate_source_new(&a->e.source, p, NULL, &chan, &err) == 0, err.text);
-    a->e.source_status = FERRY_MIGRATE_BUSY;
+    a->e.source_status = FERRY_MOVE_BUSY;
 }
 
 /* To what the source says. */
@@ -147,15 +147,15 @@ static void order(struct answered *a, unsigned k)
         (void)!ferry_migrate_source_proceed(a->e.source, &err);
         break;
     case 1:
-        if (ferry_migrate_source_cancel(a->e.source, &err) < 0)
+        if (ferry_move_cancel(a->e.source, &err) < 0)
             FUZZ_CHECK(err.errnum == EBUSY, err.text);
         break;
     case 2:
         ferry_migrate_source_set_parameters(a->e.source, &enough);
         break;
     case 3:
-        if (a->e.source_status == FERRY_MIGRATE_BUSY &&
-            ferry_migrate_source_set_running(a->e.source, runs, &err) == 0) {
+        if (a->e.source_status == FERRY_MOVE_BUSY &&
+            ferry_move_set_running(a->e.source, runs, &err) == 0) {
             atomic_store(&a->e.from.running, runs);
             a->e.source_params.running = runs;
         }
@@ -236,27 +236,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
     engine_init(&a.e);
     answered_start(&a, options, script_u8(&s));
-    while (s.left_bytes && a.e.source_status == FERRY_MIGRATE_BUSY)
+    while (s.left_bytes && a.e.source_status == FERRY_MOVE_BUSY)
         act(&a, &s);
     for (unsigned i = 0; i < 4; i++)
         answered_step(&a);
     a.taken_a_step_bytes = SIZE_MAX;
     answered_listen(&a);
     own_close_fd(&a.fd);
-    for (unsigned i = 0; i < 10000 && a.e.source_status == FERRY_MIGRATE_BUSY; i++)
+    for (unsigned i = 0; i < 10000 && a.e.source_status == FERRY_MOVE_BUSY; i++)
         if (i >= 100 || !engine_wait(&a.e))
             answered_step(&a);
         else
             engine_step_source(&a.e);
     ferry_migrate_source_info(a.e.source, &info);
-    if (a.e.source_status == FERRY_MIGRATE_DONE) {
+    if (a.e.source_status == FERRY_MOVE_DONE) {
         FUZZ_CHECK(target_took_it(&a, info.peer_is_ferry), "given away to nobody");
         FUZZ_CHECK(!dry, "moved by a dry run");
     }
-    FUZZ_CHECK(a.e.source_status != FERRY_MIGRATE_CHECKED || dry, "moved nothing");
+    FUZZ_CHECK(a.e.source_status != FERRY_MOVE_CHECKED || dry, "moved nothing");
     n = a.e.source_status;
     engine_check_source(&a.e);
-    if (n == FERRY_MIGRATE_FAILED || n == FERRY_MIGRATE_CHECKED) {
+    if (n == FERRY_MOVE_FAILED || n == FERRY_MOVE_CHECKED) {
         atomic_store(&a.e.from.running, true);
         engine_move(&a.e);
     }

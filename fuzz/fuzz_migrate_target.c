@@ -56,7 +56,7 @@ static void feed_start(struct feed *f)
     FUZZ_CHECK(
         ferry_migrate_target_new(&f->e.target, p, listener ? &listener : NULL, &chan, &err) == 0,
         err.text);
-    f->e.target_status = FERRY_MIGRATE_BUSY;
+    f->e.target_status = FERRY_MOVE_BUSY;
     for (unsigned i = 0; f->channels && i <= f->channels; i++)
         f->fds[i] = engine_connect(0);
 }
@@ -67,7 +67,7 @@ static void feed_send(struct feed *f, unsigned channel, const uint8_t *data, siz
     unsigned idle = 0;
     char answers[4096];
 
-    while (n && idle < 4 && f->e.target_status == FERRY_MIGRATE_BUSY && f->fds[channel] >= 0) {
+    while (n && idle < 4 && f->e.target_status == FERRY_MOVE_BUSY && f->fds[channel] >= 0) {
         size_t piece = f->piece_bytes && f->piece_bytes < n ? f->piece_bytes : n;
         ssize_t sent = send(f->fds[channel], data, piece, MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -107,18 +107,18 @@ static void feed_end(struct feed *f)
     struct ferry_err err = {0};
     bool called_off = false;
 
-    if (f->options & 0x40 && ferry_migrate_target_cancel(f->e.target, &err) < 0)
+    if (f->options & 0x40 && ferry_move_cancel(f->e.target, &err) < 0)
         FUZZ_CHECK(err.errnum == EBUSY, err.text);
     for (unsigned i = 0; i <= f->channels; i++)
         own_close_fd(&f->fds[i]);
-    for (unsigned i = 0; i < 10000 && f->e.target_status == FERRY_MIGRATE_BUSY; i++) {
+    for (unsigned i = 0; i < 10000 && f->e.target_status == FERRY_MOVE_BUSY; i++) {
         engine_step_target(&f->e);
-        if (f->e.target_status != FERRY_MIGRATE_BUSY || engine_wait(&f->e) || i < 100)
+        if (f->e.target_status != FERRY_MOVE_BUSY || engine_wait(&f->e) || i < 100)
             continue;
         /* Who listens waits for whoever comes next, after callers that sent no stream. */
         FUZZ_CHECK(f->channels && !called_off, "waits for nobody");
         called_off = true;
-        FUZZ_CHECK(ferry_migrate_target_cancel(f->e.target, &err) == 0, err.text);
+        FUZZ_CHECK(ferry_move_cancel(f->e.target, &err) == 0, err.text);
     }
 }
 
@@ -147,7 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     feed_start(&f);
     feed_all(&f, &s);
     feed_end(&f);
-    failed = f.e.target_status == FERRY_MIGRATE_FAILED;
+    failed = f.e.target_status == FERRY_MOVE_FAILED;
     engine_check_target(&f.e);
     check_beside(&f);
     if (failed && f.options & 0x80)

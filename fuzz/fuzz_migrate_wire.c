@@ -99,7 +99,7 @@ static void wire_start(struct wire *w)
     FUZZ_CHECK(ferry_migrate_target_new(&w->e.target, &w->e.target_params,
                                         listener ? &listener : NULL, &chans[1], &err) == 0,
                err.text);
-    w->e.source_status = w->e.target_status = FERRY_MIGRATE_BUSY;
+    w->e.source_status = w->e.target_status = FERRY_MOVE_BUSY;
     w->e.address = here;
 }
 
@@ -221,13 +221,13 @@ static void order(struct wire *w, unsigned k)
         (void)!ferry_migrate_source_proceed(w->e.source, &err);
         break;
     case 1:
-        (void)!ferry_migrate_source_cancel(w->e.source, &err);
+        (void)!ferry_move_cancel(w->e.source, &err);
         break;
     case 2:
         ferry_migrate_source_set_parameters(w->e.source, &enough);
         break;
     case 3:
-        (void)!ferry_migrate_target_cancel(w->e.target, &err);
+        (void)!ferry_move_cancel(w->e.target, &err);
         break;
     }
     ferry_migrate_source_info(w->e.source, &info);
@@ -288,7 +288,7 @@ static void act(struct wire *w, struct script *s)
 
 static bool wire_busy(const struct wire *w)
 {
-    return w->e.source_status == FERRY_MIGRATE_BUSY || w->e.target_status == FERRY_MIGRATE_BUSY;
+    return w->e.source_status == FERRY_MOVE_BUSY || w->e.target_status == FERRY_MOVE_BUSY;
 }
 
 /* Nobody disturbs any more; who hears nothing is told that the other one is gone, and who still
@@ -318,15 +318,14 @@ static void wire_finish(struct wire *w)
 
 static void wire_check_both(struct wire *w)
 {
-    enum ferry_migrate_status source = w->e.source_status, target = w->e.target_status;
+    enum ferry_move_status source = w->e.source_status, target = w->e.target_status;
 
     if (w->changed)
         return;
-    if (source == FERRY_MIGRATE_DONE)
-        FUZZ_CHECK(target == FERRY_MIGRATE_DONE, w->e.target_err.text);
-    if (target == FERRY_MIGRATE_DONE) {
-        FUZZ_CHECK(source == FERRY_MIGRATE_DONE || source == FERRY_MIGRATE_LOST,
-                   w->e.source_err.text);
+    if (source == FERRY_MOVE_DONE)
+        FUZZ_CHECK(target == FERRY_MOVE_DONE, w->e.target_err.text);
+    if (target == FERRY_MOVE_DONE) {
+        FUZZ_CHECK(source == FERRY_MOVE_DONE || source == FERRY_MOVE_LOST, w->e.source_err.text);
         FUZZ_CHECK(memcmp(ferry_ram_host(w->e.from.region), ferry_ram_host(w->e.to.region),
                           ENGINE_PAGES * FERRY_PAGE_BYTES) == 0,
                    "RAM was lost");
@@ -339,7 +338,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct script s = {.at = data, .left_bytes = n};
     struct wire *w = calloc(1, sizeof(*w));
-    enum ferry_migrate_status source;
+    enum ferry_move_status source;
 
     FUZZ_CHECK(w, "no memory");
     engine_init(&w->e);
@@ -368,10 +367,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         wire_cut(w, i);
     own_close_fd(&w->listener);
     engine_check_source(&w->e);
-    if (w->e.target_status != FERRY_MIGRATE_DONE) {
+    if (w->e.target_status != FERRY_MOVE_DONE) {
         engine_check_target(&w->e);
         w->e.from.blob.mode = 3;
-        if (source == FERRY_MIGRATE_FAILED || source == FERRY_MIGRATE_CHECKED)
+        if (source == FERRY_MOVE_FAILED || source == FERRY_MOVE_CHECKED)
             engine_move(&w->e);
     }
     engine_free(&w->e);

@@ -7,6 +7,7 @@
 #include <ferry/err.h>
 #include <ferry/live.h>
 #include <ferry/migrate.h>
+#include <ferry/move.h>
 #include <ferry/part.h>
 #include <ferry/ram.h>
 #include <ferry/state.h>

@@ -20,12 +20,10 @@
  * started. Who finds the lock free and the count unmoved has the guest's latest state and may run
  * it; who finds it moved has an old state and must not (docs/live-update.md).
  *
- * Neither side owns a loop: each object has an fd, wanted poll(2) events and a deadline. Read them
- * again after every step() and after every ferry_vm_drained(), and call step() when one of them is
- * due. A step takes at most a few milliseconds, of which it may spend up to 2 looking for an
- * answer that is due in microseconds. The fd stays open until the object is freed. While a source
- * is BUSY, nobody else pauses or resumes the VM's parts; its harts may be stopped and continued
- * with ferry_live_source_set_running(). One thread, the VM's.
+ * Each side is a move (<ferry/move.h>). A step may spend up to 2 ms, of the few that it takes,
+ * looking for an answer that is due in microseconds. The point of no return is COMMIT. After DONE a
+ * target's guest runs if it ran in the source, else it stays paused. LOST: the guest ran in the
+ * target, which is gone.
  */
 #pragma once
 
@@ -34,6 +32,7 @@
 #include <stdint.h>
 
 #include <ferry/err.h>
+#include <ferry/move.h>
 #include <ferry/part.h>
 
 #define FERRY_LEDGER_ENTRIES 256
@@ -113,13 +112,6 @@ enum ferry_live_point {
 FERRY_API const char *ferry_live_point_name(enum ferry_live_point point);
 typedef void ferry_live_trace_fn(void *opaque, enum ferry_live_point point);
 
-enum ferry_live_status {
-    FERRY_LIVE_BUSY = 0, /* call step again when fd, events or deadline say so */
-    FERRY_LIVE_DONE,     /* source: the target runs the guest. target: the guest runs here */
-    FERRY_LIVE_FAILED, /* the error says why. source: the guest runs here again, or stays paused */
-    FERRY_LIVE_LOST,   /* source only: the guest ran in the target, which is gone; never resume */
-};
-
 /* --- The ownership lock --- */
 struct ferry_owner; /* the VM's lock memfd and this process's private open of it */
 /* A new lock, held by the caller. */
@@ -127,7 +119,6 @@ FERRY_API int ferry_owner_new(struct ferry_owner **ret, struct ferry_err *err) F
 FERRY_API void ferry_owner_free(struct ferry_owner *owner); /* gives it up */
 
 /* --- Source --- */
-struct ferry_live_source;
 struct ferry_live_source_params {
     size_t size_bytes;
     struct ferry_vm *vm;        /* loan, running or paused */
@@ -143,31 +134,16 @@ struct ferry_live_source_params {
     void *opaque;                 /* for trace and urgent */
 };
 /* Takes *fd, a connected UNIX stream socket, on success. */
-FERRY_API int ferry_live_source_new(struct ferry_live_source **ret,
+FERRY_API int ferry_live_source_new(struct ferry_move **ret,
                                     const struct ferry_live_source_params *params, int *fd,
                                     struct ferry_err *err) FERRY_MUST_CHECK;
-FERRY_API int ferry_live_source_fd(const struct ferry_live_source *s);
-FERRY_API short ferry_live_source_events(const struct ferry_live_source *s);
-/* CLOCK_MONOTONIC; INT64_MAX = none. */
-FERRY_API int64_t ferry_live_source_deadline_ns(const struct ferry_live_source *s);
-FERRY_API enum ferry_live_status ferry_live_source_step(struct ferry_live_source *s,
-                                                        struct ferry_err *err);
-/* The operator stopped or continued the guest before the pause; -EBUSY during it. */
-FERRY_API int ferry_live_source_set_running(struct ferry_live_source *s, bool running,
-                                            struct ferry_err *err) FERRY_MUST_CHECK;
-/* Until COMMIT is sent: back to running, status FAILED at the next step. After: -EBUSY. */
-FERRY_API int ferry_live_source_cancel(struct ferry_live_source *s,
-                                       struct ferry_err *err) FERRY_MUST_CHECK;
 /* After READY: the target may be given extras (extra_fd_at in part.h). */
-FERRY_API bool ferry_live_source_gives_extras(const struct ferry_live_source *s);
-FERRY_API const struct ferry_ledger *ferry_live_source_ledger(const struct ferry_live_source *s);
+FERRY_API bool ferry_live_source_gives_extras(const struct ferry_move *move);
+FERRY_API const struct ferry_ledger *ferry_live_source_ledger(const struct ferry_move *move);
 /* What the target gave as its version, its own words; "" before READY. A loan. */
-FERRY_API const char *ferry_live_source_target_version(const struct ferry_live_source *s);
-/* Before DONE: cancels. */
-FERRY_API void ferry_live_source_free(struct ferry_live_source *s);
+FERRY_API const char *ferry_live_source_target_version(const struct ferry_move *move);
 
 /* --- Target --- */
-struct ferry_live_target;
 struct ferry_live_target_params {
     size_t size_bytes;
     const char *version; /* copied */
@@ -175,7 +151,7 @@ struct ferry_live_target_params {
      * Build the VM that the description describes: RAM through ferry_ram_adopt() with the regions
      * given (take_region), parts created and not attached, harts created and stopped.
      */
-    int (*build)(void *opaque, struct ferry_live_target *t, const char *description,
+    int (*build)(void *opaque, struct ferry_move *move, const char *description,
                  struct ferry_vm **ret, struct ferry_err *err);
     /*
      * The guest's clock runs from now on, as if it had not stopped in the source at stopped_ns:
@@ -188,30 +164,23 @@ struct ferry_live_target_params {
     void *opaque;
 };
 /* Takes *fd on success. */
-FERRY_API int ferry_live_target_new(struct ferry_live_target **ret,
+FERRY_API int ferry_live_target_new(struct ferry_move **ret,
                                     const struct ferry_live_target_params *params, int *fd,
                                     struct ferry_err *err) FERRY_MUST_CHECK;
 /* For build(): map an arrived region into ram. -ENOENT with a sentence if the source has none such.
  */
-FERRY_API int ferry_live_target_take_region(struct ferry_live_target *t, struct ferry_ram *ram,
+FERRY_API int ferry_live_target_take_region(struct ferry_move *move, struct ferry_ram *ram,
                                             const char *name, uint64_t size_bytes,
                                             struct ferry_ram_region **ret,
                                             struct ferry_err *err) FERRY_MUST_CHECK;
 /* The same for memory of a file (ferry_ram_add_file). */
-FERRY_API int ferry_live_target_take_file(struct ferry_live_target *t, struct ferry_ram *ram,
+FERRY_API int ferry_live_target_take_file(struct ferry_move *move, struct ferry_ram *ram,
                                           const char *name, uint64_t size_bytes,
                                           struct ferry_ram_region **ret,
                                           struct ferry_err *err) FERRY_MUST_CHECK;
-FERRY_API int ferry_live_target_fd(const struct ferry_live_target *t);
-FERRY_API short ferry_live_target_events(const struct ferry_live_target *t);
-FERRY_API int64_t ferry_live_target_deadline_ns(const struct ferry_live_target *t);
-FERRY_API enum ferry_live_status ferry_live_target_step(struct ferry_live_target *t,
-                                                        struct ferry_err *err);
-/* After DONE: whether the source's guest was running (else it stays paused here), and the lock. */
-FERRY_API bool ferry_live_target_running(const struct ferry_live_target *t);
-FERRY_API struct ferry_owner *ferry_live_target_take_owner(struct ferry_live_target *t);
+/* After DONE: the lock; else NULL. */
+FERRY_API struct ferry_owner *ferry_live_target_take_owner(struct ferry_move *move);
 /* After DONE: the same account as the source's. */
-FERRY_API const struct ferry_ledger *ferry_live_target_ledger(const struct ferry_live_target *t);
+FERRY_API const struct ferry_ledger *ferry_live_target_ledger(const struct ferry_move *move);
 /* What the source gave as its version, its own words; "" before HELLO. A loan. */
-FERRY_API const char *ferry_live_target_source_version(const struct ferry_live_target *t);
-FERRY_API void ferry_live_target_free(struct ferry_live_target *t);
+FERRY_API const char *ferry_live_target_source_version(const struct ferry_move *move);

@@ -27,10 +27,9 @@
  * cannot have it refuses. The source then activates again before its guest runs on; while it
  * cannot, because the target's process has not quite ended, it tries again for pause_timeout.
  *
- * Neither side owns a loop: each object has an fd to poll for input and a deadline. Read the
- * deadline again after every step() and ferry_vm_drained(), and call step() when one is due; it
- * never blocks. One thread, the VM's. While a source is BUSY nobody else pauses or resumes the VM's
- * parts; its harts may be stopped and continued with ferry_migrate_source_set_running().
+ * Each side is a move (<ferry/move.h>), whose events are POLLIN. FAILED, where activate() failed to
+ * the end: the guest is whole and paused in the source, until activate() works, ferry_vm_resume()
+ * and the harts' start. LOST: the connection was lost after the point of no return.
  */
 #pragma once
 
@@ -40,18 +39,8 @@
 
 #include <ferry/chan.h>
 #include <ferry/err.h>
+#include <ferry/move.h>
 #include <ferry/part.h>
-
-enum ferry_migrate_status {
-    FERRY_MIGRATE_BUSY = 0,
-    FERRY_MIGRATE_DONE,   /* source: the guest is there and stays paused here. target: it is here */
-    FERRY_MIGRATE_FAILED, /* the error says why (ECANCELED: cancelled); source: the guest is as it
-                             was before. Where activate() failed to the end it is whole and paused,
-                             until activate() works, ferry_vm_resume() and the harts' start */
-    FERRY_MIGRATE_LOST,   /* source only: connection lost after the point of no return. The guest
-                             stays paused here; look at the target before anything else */
-    FERRY_MIGRATE_CHECKED, /* dry run: the target would take this VM */
-};
 
 /* As QEMU's status of a migration. */
 enum ferry_migrate_phase {
@@ -163,7 +152,6 @@ typedef void ferry_migrate_trace_fn(void *opaque, enum ferry_migrate_point point
 typedef int64_t ferry_migrate_clock_fn(void *opaque);
 
 /* --- Source --- */
-struct ferry_migrate_source;
 struct ferry_migrate_source_params {
     size_t size_bytes;
     struct ferry_vm *vm;     /* loan, running or paused */
@@ -206,51 +194,37 @@ struct ferry_migrate_source_params {
  * One of the two. Connecting to a host or a UNIX socket is part of the migration; all else is
  * opened here. address is not needed afterwards. *chan is taken on success.
  */
-FERRY_API int ferry_migrate_source_new(struct ferry_migrate_source **ret,
+FERRY_API int ferry_migrate_source_new(struct ferry_move **ret,
                                        const struct ferry_migrate_source_params *params,
                                        const struct ferry_address *address,
                                        struct ferry_chan **chan,
                                        struct ferry_err *err) FERRY_MUST_CHECK;
-FERRY_API int ferry_migrate_source_fd(const struct ferry_migrate_source *s); /* POLLIN */
-/* CLOCK_MONOTONIC; INT64_MAX = none. */
-FERRY_API int64_t ferry_migrate_source_deadline_ns(const struct ferry_migrate_source *s);
-FERRY_API enum ferry_migrate_status ferry_migrate_source_step(struct ferry_migrate_source *s,
-                                                              struct ferry_err *err);
-/* The operator stopped or continued the guest before the pause; -EBUSY during it. */
-FERRY_API int ferry_migrate_source_set_running(struct ferry_migrate_source *s, bool running,
-                                               struct ferry_err *err) FERRY_MUST_CHECK;
 /* max_bandwidth, avail_switchover_bandwidth, downtime_limit and throttle_* of it, at once. */
 FERRY_API void
-ferry_migrate_source_set_parameters(struct ferry_migrate_source *s,
+ferry_migrate_source_set_parameters(struct ferry_move *move,
                                     const struct ferry_migrate_parameters *parameters);
 /*
  * What settle or deactivate began is over; failure: NULL, or why it cannot be done, which fails the
  * migration and leads back. Call step() soon; not from inside a callback.
  */
-FERRY_API void ferry_migrate_source_settled(struct ferry_migrate_source *s,
+FERRY_API void ferry_migrate_source_settled(struct ferry_move *move,
                                             const struct ferry_err *failure);
 /* In PRE_SWITCHOVER: go on. Else -EINVAL. */
-FERRY_API int ferry_migrate_source_proceed(struct ferry_migrate_source *s,
+FERRY_API int ferry_migrate_source_proceed(struct ferry_move *move,
                                            struct ferry_err *err) FERRY_MUST_CHECK;
-/* Before the point of no return: the guest is as it was, step() returns FAILED. After: -EBUSY. */
-FERRY_API int ferry_migrate_source_cancel(struct ferry_migrate_source *s,
-                                          struct ferry_err *err) FERRY_MUST_CHECK;
-FERRY_API void ferry_migrate_source_info(const struct ferry_migrate_source *s,
+FERRY_API void ferry_migrate_source_info(const struct ferry_move *move,
                                          struct ferry_migrate_info *ret);
 /* Threads that send, as the kernel counts them; false past the last. */
 struct ferry_migrate_thread {
     char name[40]; /* QEMU's for the same: "mig/src/main", "mig/src/send_0" ... */
     int id;
 };
-FERRY_API bool ferry_migrate_source_thread(const struct ferry_migrate_source *s, size_t index,
+FERRY_API bool ferry_migrate_source_thread(const struct ferry_move *move, size_t index,
                                            struct ferry_migrate_thread *ret);
 FERRY_API const struct ferry_migrate_ledger *
-ferry_migrate_source_ledger(const struct ferry_migrate_source *s);
-/* While BUSY: cancels, if that is still possible. */
-FERRY_API void ferry_migrate_source_free(struct ferry_migrate_source *s);
+ferry_migrate_source_ledger(const struct ferry_move *move);
 
 /* --- Target --- */
-struct ferry_migrate_target;
 struct ferry_migrate_target_params {
     size_t size_bytes;
     const char *version; /* copied */
@@ -294,39 +268,25 @@ struct ferry_migrate_target_params {
     void *opaque;
     const char *host; /* as the source's; copied */
 };
-/* One of the two, taken on success. */
-FERRY_API int ferry_migrate_target_new(struct ferry_migrate_target **ret,
+/*
+ * One of the two, taken on success. After FAILED the VM that was given is as it was but for its
+ * RAM; another target may be armed for it. A VM that build() made is the caller's.
+ */
+FERRY_API int ferry_migrate_target_new(struct ferry_move **ret,
                                        const struct ferry_migrate_target_params *params,
                                        struct ferry_listener **listener, struct ferry_chan **chan,
                                        struct ferry_err *err) FERRY_MUST_CHECK;
 /* From build() on: both sides have said what host they are on, and it is the same. */
-FERRY_API bool ferry_migrate_target_is_local(const struct ferry_migrate_target *t);
+FERRY_API bool ferry_migrate_target_is_local(const struct ferry_move *move);
 /* Where it waits for its source, "tcp:127.0.0.1:40123"; NULL: not yet, or no longer. A loan. */
-FERRY_API const char *ferry_migrate_target_listening(const struct ferry_migrate_target *t);
-FERRY_API int ferry_migrate_target_fd(const struct ferry_migrate_target *t); /* POLLIN */
+FERRY_API const char *ferry_migrate_target_listening(const struct ferry_move *move);
 /* Before a source has connected; -EBUSY after it. multifd and mapped_ram stay as they are. */
 FERRY_API int
-ferry_migrate_target_set_capabilities(struct ferry_migrate_target *t,
+ferry_migrate_target_set_capabilities(struct ferry_move *move,
                                       const struct ferry_migrate_capabilities *capabilities,
                                       struct ferry_err *err) FERRY_MUST_CHECK;
-FERRY_API int64_t ferry_migrate_target_deadline_ns(const struct ferry_migrate_target *t);
-/*
- * FAILED: the VM that was given is as it was but for its RAM; another target may be armed for it. A
- * VM that build() made is the caller's.
- */
-FERRY_API enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target *t,
-                                                              struct ferry_err *err);
-/* After DONE: the harts were started. */
-FERRY_API bool ferry_migrate_target_running(const struct ferry_migrate_target *t);
-/*
- * The guest shall not come: the source is told, and step() returns FAILED, at once or when the
- * source has heard. -EBUSY: it runs here. Once more: the source is not waited for.
- */
-FERRY_API int ferry_migrate_target_cancel(struct ferry_migrate_target *t,
-                                          struct ferry_err *err) FERRY_MUST_CHECK;
 /* For a VMM that shows the target's side of the progress; ferry shows the source's. */
-FERRY_API void ferry_migrate_target_info(const struct ferry_migrate_target *t,
+FERRY_API void ferry_migrate_target_info(const struct ferry_move *move,
                                          struct ferry_migrate_info *ret);
 FERRY_API const struct ferry_migrate_ledger *
-ferry_migrate_target_ledger(const struct ferry_migrate_target *t);
-FERRY_API void ferry_migrate_target_free(struct ferry_migrate_target *t);
+ferry_migrate_target_ledger(const struct ferry_move *move);

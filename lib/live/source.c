@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The handover's way for the source (lib/move/source.h): what it tells the target and hears from
- * it, and the ownership lock. The functions of <ferry/live.h> are at the end.
+ * it, and the ownership lock. What is called from outside is at the end.
  */
 #include "lib/move/source.h"
 
@@ -26,7 +26,7 @@
 /* A process that dies closes its files one by one: its socket may go before its lock. */
 #define SOURCE_GRACE_NS   (INT64_C(50) * 1000000)
 
-struct ferry_live_source {
+struct live_source {
     struct source base;
     struct live_drive drive;
     struct ferry_owner *owner;
@@ -48,13 +48,13 @@ struct ferry_live_source {
     size_t name_count, extra_count;
 };
 
-/* The base is the first member. */
-static struct ferry_live_source *live_of(struct source *base)
+/* The base is the first member, and the move is the base's. */
+static struct live_source *live_of(struct source *base)
 {
-    return (struct ferry_live_source *)base;
+    return (struct live_source *)base;
 }
 
-static void source_trace(struct ferry_live_source *s, enum ferry_live_point point)
+static void source_trace(struct live_source *s, enum ferry_live_point point)
 {
     if (s->trace)
         s->trace(s->opaque, point);
@@ -69,7 +69,7 @@ static void live_reached(struct source *base, enum source_point point)
         [SOURCE_AT_ALL_SENT] = FERRY_LIVE_STATE_SENT,
         [SOURCE_AT_LOADED] = FERRY_LIVE_LOADED_RECEIVED,
     };
-    struct ferry_live_source *s = live_of(base);
+    struct live_source *s = live_of(base);
 
     if (point == SOURCE_AT_HARTS_STOPPED) {
         marks_take(&s->marks, LIVE_MARK_STOPPED);
@@ -83,7 +83,7 @@ static void live_reached(struct source *base, enum source_point point)
     source_trace(s, points[point]);
 }
 
-static void source_urgent(struct ferry_live_source *s)
+static void source_urgent(struct live_source *s)
 {
     if (!s->urgent)
         return;
@@ -91,7 +91,7 @@ static void source_urgent(struct ferry_live_source *s)
     s->marks.urgency = s->urgent(s->opaque, true);
 }
 
-static void source_calm(struct ferry_live_source *s)
+static void source_calm(struct live_source *s)
 {
     if (s->is_urgent)
         s->urgent(s->opaque, false);
@@ -108,7 +108,7 @@ static int live_begin(struct source *base)
 
 static int live_hello(struct source *base)
 {
-    struct ferry_live_source *s = live_of(base);
+    struct live_source *s = live_of(base);
     struct ferry_ram *ram = ferry_vm_ram(base->m.vm);
     OWN_MEM struct hello *hello = calloc(1, sizeof(*hello));
     int fds[LIVE_REGIONS_MAX + 1];
@@ -150,7 +150,7 @@ static int live_hello_sent(struct source *base)
 /* RAM is shared: nothing of it needs sending. */
 static int live_ready(struct source *base)
 {
-    struct ferry_live_source *s = live_of(base);
+    struct live_source *s = live_of(base);
     int r = message_get_ready(s->drive.frame, &s->wire_version, s->target_version, &base->m.err);
 
     if (r < 0)
@@ -162,7 +162,7 @@ static int live_ready(struct source *base)
 
 /* --- The pause --- */
 
-static int source_collect_fds(struct ferry_live_source *s)
+static int source_collect_fds(struct live_source *s)
 {
     s->name_count = 0;
     for (size_t i = 0; i < ferry_vm_part_count(s->base.m.vm); i++) {
@@ -184,7 +184,7 @@ static int source_collect_fds(struct ferry_live_source *s)
 }
 
 /* As many as there is room for. */
-static void source_collect_extras(struct ferry_live_source *s)
+static void source_collect_extras(struct live_source *s)
 {
     size_t room = LIVE_FDS_MAX - s->name_count;
 
@@ -203,7 +203,12 @@ static void source_collect_extras(struct ferry_live_source *s)
     s->ledger.fd_count += (uint32_t)s->extra_count;
 }
 
-static int source_put_fds(struct ferry_live_source *s)
+static bool gives_extras(const struct live_source *s)
+{
+    return s->wire_version >= LIVE_EXTRAS_SINCE;
+}
+
+static int source_put_fds(struct live_source *s)
 {
     struct frame_out *out = &s->drive.peer.out;
     size_t named = 0;
@@ -213,14 +218,14 @@ static int source_put_fds(struct ferry_live_source *s)
         return r;
     while (named < s->name_count)
         message_put_fds(out, LIVE_TYPE_FDS, s->names, s->name_count, &named);
-    if (ferry_live_source_gives_extras(s))
+    if (gives_extras(s))
         source_collect_extras(s);
     for (named = 0; named < s->extra_count;)
         message_put_fds(out, LIVE_TYPE_EXTRAS, s->names + s->name_count, s->extra_count, &named);
     return 0;
 }
 
-static int source_save(struct ferry_live_source *s)
+static int source_save(struct live_source *s)
 {
     struct frame_out *out = &s->drive.peer.out;
     const struct state_header header = {.starts = s->starts, .running = s->base.m.running};
@@ -244,7 +249,7 @@ static int source_save(struct ferry_live_source *s)
 
 static int live_pausing(struct source *base)
 {
-    struct ferry_live_source *s = live_of(base);
+    struct live_source *s = live_of(base);
     int r;
 
     source_urgent(s);
@@ -259,7 +264,7 @@ static int live_pausing(struct source *base)
 
 static int live_send(struct source *base)
 {
-    struct ferry_live_source *s = live_of(base);
+    struct live_source *s = live_of(base);
     int r;
 
     s->marks.at_ns[LIVE_MARK_BEGUN] = base->pause_ns;
@@ -280,7 +285,7 @@ static int live_state_sent(struct source *base)
 
 static int live_commit(struct source *base)
 {
-    struct ferry_live_source *s = live_of(base);
+    struct live_source *s = live_of(base);
 
     if (s->drive.await_sent)
         return err_set(&base->m.err, EPROTO, "LOADED came to the source while it was %s",
@@ -307,7 +312,7 @@ static int live_commit_sent(struct source *base)
 /* The guest runs there. Where that is only inferred, its half of the account is missing. */
 static void live_started(struct source *base)
 {
-    struct ferry_live_source *s = live_of(base);
+    struct live_source *s = live_of(base);
     struct frame *frame = s->drive.frame;
     struct ferry_err ignored;
 
@@ -326,7 +331,7 @@ static void live_reason(struct source *base)
 /* COMMIT may have been received: only the lock knows who runs the guest. */
 static int live_ascertain(struct source *base)
 {
-    struct ferry_live_source *s = live_of(base);
+    struct live_source *s = live_of(base);
     int64_t now_ns = clock_monotonic_ns();
     bool moved;
 
@@ -380,13 +385,63 @@ static const enum move_event live_source_events[LIVE_TYPE_MAX + 1] = {
     [LIVE_TYPE_RUNNING] = MOVE_EV_STARTED,
 };
 
-/* --- <ferry/live.h> --- */
+/* --- <ferry/move.h> and <ferry/live.h> --- */
 
-int ferry_live_source_new(struct ferry_live_source **ret,
-                          const struct ferry_live_source_params *params, int *fd,
-                          struct ferry_err *err)
+static int live_fd(const struct ferry_move *move)
 {
-    struct ferry_live_source *s;
+    return ((const struct live_source *)move)->drive.peer.fd;
+}
+
+static short live_events(const struct ferry_move *move)
+{
+    return peer_events(&((const struct live_source *)move)->drive.peer);
+}
+
+static int64_t live_deadline_ns(const struct ferry_move *move)
+{
+    const struct live_source *s = (const struct live_source *)move;
+
+    return source_due(&s->base) || s->drive.more ? 0 : s->base.m.deadline_ns;
+}
+
+static enum ferry_move_status live_step(struct ferry_move *move)
+{
+    struct live_source *s = (struct live_source *)move;
+
+    source_go_on(&s->base);
+    drive_step(&s->drive);
+    if (mover_ended(&s->base.m))
+        source_calm(s);
+    return mover_status(&s->base.m);
+}
+
+static void live_free(struct ferry_move *move)
+{
+    struct live_source *s = (struct live_source *)move;
+    struct ferry_err ignored;
+
+    (void)!source_cancel(move, &ignored);
+    source_calm(s);
+    peer_close(&s->drive.peer);
+    free(s->description);
+    free(s->version);
+    free(s);
+}
+
+static const struct move_ops live_source_ops = {
+    .fd = live_fd,
+    .events = live_events,
+    .deadline_ns = live_deadline_ns,
+    .step = live_step,
+    .cancel = source_cancel,
+    .set_running = source_set_running,
+    .free = live_free,
+};
+
+int ferry_live_source_new(struct ferry_move **ret, const struct ferry_live_source_params *params,
+                          int *fd, struct ferry_err *err)
+{
+    struct live_source *s;
     int r;
 
     if (params->size_bytes != sizeof(*params))
@@ -402,7 +457,7 @@ int ferry_live_source_new(struct ferry_live_source **ret,
     if (!s)
         return err_set(err, ENOMEM, "no memory for a handover");
     drive_touch(s, sizeof(*s));
-    source_init(&s->base, &live_source_way, "handover", drive_clock, NULL);
+    source_init(&s->base, &live_source_ops, &live_source_way, "handover", drive_clock, NULL);
     drive_init(&s->drive, &s->base.m, live_source_events, params->spin_ns);
     s->base.m.vm = params->vm;
     s->base.m.running = params->running;
@@ -422,77 +477,31 @@ int ferry_live_source_new(struct ferry_live_source **ret,
     r = s->description && s->version ? peer_open(&s->drive.peer, fd, err)
                                      : err_set(err, ENOMEM, "no memory for a handover");
     if (r < 0) {
-        ferry_live_source_free(s);
+        live_free(&s->base.m.move);
         return r;
     }
     frame_out_reserve(&s->drive.peer.out, LIVE_STATE_ROOM_BYTES);
-    *ret = s;
+    *ret = &s->base.m.move;
     return 0;
 }
 
-int ferry_live_source_fd(const struct ferry_live_source *s)
+static const struct live_source *source_seen(const struct ferry_move *move)
 {
-    return s->drive.peer.fd;
+    move_check(move, &live_source_ops);
+    return (const struct live_source *)move;
 }
 
-short ferry_live_source_events(const struct ferry_live_source *s)
+bool ferry_live_source_gives_extras(const struct ferry_move *move)
 {
-    return peer_events(&s->drive.peer);
+    return gives_extras(source_seen(move));
 }
 
-int64_t ferry_live_source_deadline_ns(const struct ferry_live_source *s)
+const char *ferry_live_source_target_version(const struct ferry_move *move)
 {
-    return source_due(&s->base) || s->drive.more ? 0 : s->base.m.deadline_ns;
+    return source_seen(move)->target_version;
 }
 
-enum ferry_live_status ferry_live_source_step(struct ferry_live_source *s, struct ferry_err *err)
+const struct ferry_ledger *ferry_live_source_ledger(const struct ferry_move *move)
 {
-    source_go_on(&s->base);
-    drive_step(&s->drive);
-    if (!mover_ended(&s->base.m))
-        return FERRY_LIVE_BUSY;
-    source_calm(s);
-    if (s->base.m.state == SOURCE_DONE)
-        return FERRY_LIVE_DONE;
-    *err = s->base.m.err;
-    return s->base.m.state == SOURCE_LOST ? FERRY_LIVE_LOST : FERRY_LIVE_FAILED;
-}
-
-int ferry_live_source_set_running(struct ferry_live_source *s, bool running, struct ferry_err *err)
-{
-    return source_set_running(&s->base, running, err);
-}
-
-int ferry_live_source_cancel(struct ferry_live_source *s, struct ferry_err *err)
-{
-    return source_cancel(&s->base, err);
-}
-
-bool ferry_live_source_gives_extras(const struct ferry_live_source *s)
-{
-    return s->wire_version >= LIVE_EXTRAS_SINCE;
-}
-
-const char *ferry_live_source_target_version(const struct ferry_live_source *s)
-{
-    return s->target_version;
-}
-
-const struct ferry_ledger *ferry_live_source_ledger(const struct ferry_live_source *s)
-{
-    return &s->ledger;
-}
-
-void ferry_live_source_free(struct ferry_live_source *s)
-{
-    struct ferry_err ignored;
-
-    if (!s)
-        return;
-    (void)!source_cancel(&s->base, &ignored);
-    source_calm(s);
-    peer_close(&s->drive.peer);
-    free(s->description);
-    free(s->version);
-    free(s);
+    return &source_seen(move)->ledger;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The handover's way for the target (lib/move/target.h): building a machine from what arrives,
- * loading its state, and the ownership lock. The functions of <ferry/live.h> are at the end.
+ * loading its state, and the ownership lock. What is called from outside is at the end.
  */
 #include "lib/move/target.h"
 
@@ -34,11 +34,11 @@
  */
 #define TARGET_PREFAULT_BYTES (UINT64_C(4) << 20)
 
-struct ferry_live_target {
+struct live_target {
     struct target base;
     struct live_drive drive;
     char *version; /* owned */
-    int (*build)(void *opaque, struct ferry_live_target *t, const char *description,
+    int (*build)(void *opaque, struct ferry_move *move, const char *description,
                  struct ferry_vm **ret, struct ferry_err *err);
     void (*clock_go_on)(void *opaque, int64_t stopped_ns);
     ferry_live_trace_fn *trace;
@@ -62,18 +62,18 @@ struct ferry_live_target {
 };
 
 /* The base is the first member. */
-static struct ferry_live_target *live_of(struct target *base)
+static struct live_target *live_of(struct target *base)
 {
-    return (struct ferry_live_target *)base;
+    return (struct live_target *)base;
 }
 
-static void target_trace(struct ferry_live_target *t, enum ferry_live_point point)
+static void target_trace(struct live_target *t, enum ferry_live_point point)
 {
     if (t->trace)
         t->trace(t->opaque, point);
 }
 
-static void target_urgent(struct ferry_live_target *t)
+static void target_urgent(struct live_target *t)
 {
     if (!t->urgent)
         return;
@@ -81,7 +81,7 @@ static void target_urgent(struct ferry_live_target *t)
     t->marks.urgency = t->urgent(t->opaque, true);
 }
 
-static void target_calm(struct ferry_live_target *t)
+static void target_calm(struct live_target *t)
 {
     if (t->is_urgent)
         t->urgent(t->opaque, false);
@@ -98,7 +98,7 @@ static int live_begin(struct target *base)
 }
 
 /* Every region of the source has its place here: one too many would lose memory. */
-static int target_check_regions(struct ferry_live_target *t)
+static int target_check_regions(struct live_target *t)
 {
     for (size_t i = 0; i < t->hello.region_count; i++)
         if (t->region_fds[i] >= 0)
@@ -109,7 +109,7 @@ static int target_check_regions(struct ferry_live_target *t)
     return 0;
 }
 
-static int target_build(struct ferry_live_target *t)
+static int target_build(struct live_target *t)
 {
     OWN_MEM char *description =
         strndup(t->hello.description ? t->hello.description : "", t->hello.description_bytes);
@@ -119,7 +119,7 @@ static int target_build(struct ferry_live_target *t)
         return err_set(&t->base.m.err, ENOMEM, "no memory for the machine's description");
     if (strlen(description) != t->hello.description_bytes)
         return err_set(&t->base.m.err, EPROTO, "the machine's description is not text");
-    r = t->build(t->opaque, t, description, &t->base.m.vm, &t->base.m.err);
+    r = t->build(t->opaque, &t->base.m.move, description, &t->base.m.vm, &t->base.m.err);
     if (r < 0)
         return err_prefix(&t->base.m.err, "building the machine");
     r = target_check_regions(t);
@@ -133,7 +133,7 @@ static int target_build(struct ferry_live_target *t)
 
 static int live_hello(struct target *base)
 {
-    struct ferry_live_target *t = live_of(base);
+    struct live_target *t = live_of(base);
     int r = message_get_hello(t->drive.frame, &t->hello, t->version, &t->base.m.err);
 
     if (r < 0)
@@ -159,7 +159,7 @@ static int live_hello(struct target *base)
  * cache has yet. So let it not be the one in the pause: load what was just built over itself,
  * which changes nothing, once to have the pages, and again while the source stops its harts.
  */
-static void target_rehearse(struct ferry_live_target *t)
+static void target_rehearse(struct live_target *t)
 {
     struct ferry_err ignored;
 
@@ -174,7 +174,7 @@ static void target_rehearse(struct ferry_live_target *t)
 
 static int live_prefault(struct target *base)
 {
-    struct ferry_live_target *t = live_of(base);
+    struct live_target *t = live_of(base);
     int64_t begin_ns = clock_monotonic_ns(), end_ns;
     int r = ferry_ram_prefault(ferry_vm_ram(t->base.m.vm), TARGET_PREFAULT_BYTES, &t->base.m.err);
 
@@ -191,7 +191,7 @@ static int live_prefault(struct target *base)
 
 static int live_ready(struct target *base)
 {
-    struct ferry_live_target *t = live_of(base);
+    struct live_target *t = live_of(base);
 
     /* The next that comes wakes this side in the pause. */
     target_urgent(t);
@@ -211,7 +211,7 @@ static int live_ready_sent(struct target *base)
 
 static int live_soon(struct target *base)
 {
-    struct ferry_live_target *t = live_of(base);
+    struct live_target *t = live_of(base);
 
     /* Each costs a load of the whole machine. */
     if (t->awake)
@@ -225,7 +225,7 @@ static int live_soon(struct target *base)
 
 static int live_fds(struct target *base)
 {
-    struct ferry_live_target *t = live_of(base);
+    struct live_target *t = live_of(base);
 
     if (t->drive.frame->type == LIVE_TYPE_EXTRAS && t->wire_version < LIVE_EXTRAS_SINCE)
         return err_set(&base->m.err, EPROTO,
@@ -237,7 +237,7 @@ static int live_fds(struct target *base)
                            &t->base.m.err);
 }
 
-static int target_load(struct ferry_live_target *t)
+static int target_load(struct live_target *t)
 {
     struct rd stream;
     int r = message_get_state(t->drive.frame, &t->header, &stream, &t->source_marks,
@@ -266,7 +266,7 @@ static int target_load(struct ferry_live_target *t)
 
 static int live_state(struct target *base)
 {
-    struct ferry_live_target *t = live_of(base);
+    struct live_target *t = live_of(base);
     int r;
 
     marks_take(&t->marks, LIVE_MARK_RECEIVED);
@@ -303,7 +303,7 @@ static void live_committed(struct target *base)
 }
 
 /* The source's word, within what this host's clock has shown so far. */
-static int64_t target_stopped_ns(const struct ferry_live_target *t)
+static int64_t target_stopped_ns(const struct live_target *t)
 {
     int64_t now_ns = clock_monotonic_ns(), at_ns = t->source_marks.at_ns[LIVE_MARK_STOPPED];
 
@@ -312,7 +312,7 @@ static int64_t target_stopped_ns(const struct ferry_live_target *t)
 
 static int live_claim(struct target *base)
 {
-    struct ferry_live_target *t = live_of(base);
+    struct live_target *t = live_of(base);
     int r = owner_try(t->owner);
 
     if (r < 0)
@@ -340,7 +340,7 @@ static bool live_run(struct target *base)
 
 static void live_started(struct target *base)
 {
-    struct ferry_live_target *t = live_of(base);
+    struct live_target *t = live_of(base);
 
     marks_take(&t->marks, LIVE_MARK_STARTED);
     target_trace(t, FERRY_LIVE_STARTED);
@@ -351,7 +351,7 @@ static void live_started(struct target *base)
 /* The source is gone, and everything that the guest needs is here. The lock says who has it. */
 static int live_orphaned(struct target *base)
 {
-    struct ferry_live_target *t = live_of(base);
+    struct live_target *t = live_of(base);
     int64_t now_ns = clock_monotonic_ns();
 
     if (!t->orphaned_ns)
@@ -410,7 +410,64 @@ static const enum move_event live_target_events[LIVE_TYPE_MAX + 1] = {
     [LIVE_TYPE_EXTRAS] = MOVE_EV_FDS,
 };
 
-/* --- <ferry/live.h> --- */
+/* --- <ferry/move.h> and <ferry/live.h> --- */
+
+static int live_fd(const struct ferry_move *move)
+{
+    return ((const struct live_target *)move)->drive.peer.fd;
+}
+
+static short live_events(const struct ferry_move *move)
+{
+    return peer_events(&((const struct live_target *)move)->drive.peer);
+}
+
+static int64_t live_deadline_ns(const struct ferry_move *move)
+{
+    const struct live_target *t = (const struct live_target *)move;
+
+    return t->base.m.state == TARGET_NEW || t->drive.more ? 0 : t->base.m.deadline_ns;
+}
+
+static enum ferry_move_status live_step(struct ferry_move *move)
+{
+    struct live_target *t = (struct live_target *)move;
+    struct ferry_err ignored;
+
+    target_go_on(&t->base);
+    drive_step(&t->drive);
+    if (!mover_ended(&t->base.m))
+        return FERRY_MOVE_BUSY;
+    /* RUNNING. A source that cannot be told finds out by the lock. */
+    if (t->base.m.state == TARGET_DONE && peer_send(&t->drive.peer, &ignored) < 0)
+        frame_out_drop(&t->drive.peer.out);
+    target_calm(t);
+    return mover_status(&t->base.m);
+}
+
+static void live_free(struct ferry_move *move)
+{
+    struct live_target *t = (struct live_target *)move;
+
+    target_calm(t);
+    peer_close(&t->drive.peer);
+    for (size_t i = 0; i < LIVE_REGIONS_MAX; i++)
+        own_close_fd(&t->region_fds[i]);
+    fdset_close(&t->fds);
+    vm_load_free(t->load);
+    buf_free(&t->rehearsal);
+    ferry_owner_free(t->owner);
+    free(t->version);
+    free(t);
+}
+
+static const struct move_ops live_target_ops = {
+    .fd = live_fd,
+    .events = live_events,
+    .deadline_ns = live_deadline_ns,
+    .step = live_step,
+    .free = live_free,
+};
 
 /*
  * For the file descriptors that come in the pause. To make the table of open files larger the
@@ -426,11 +483,10 @@ static void target_make_room_for_fds(int fd)
     own_close_fd(&far);
 }
 
-int ferry_live_target_new(struct ferry_live_target **ret,
-                          const struct ferry_live_target_params *params, int *fd,
-                          struct ferry_err *err)
+int ferry_live_target_new(struct ferry_move **ret, const struct ferry_live_target_params *params,
+                          int *fd, struct ferry_err *err)
 {
-    struct ferry_live_target *t;
+    struct live_target *t;
     int r;
 
     if (params->size_bytes != sizeof(*params))
@@ -441,7 +497,7 @@ int ferry_live_target_new(struct ferry_live_target **ret,
     if (!t)
         return err_set(err, ENOMEM, "no memory for a handover");
     drive_touch(t, sizeof(*t));
-    target_init(&t->base, &live_target_way, "handover", drive_clock, NULL);
+    target_init(&t->base, &live_target_ops, &live_target_way, "handover", drive_clock, NULL);
     drive_init(&t->drive, &t->base.m, live_target_events, params->spin_ns);
     t->base.m.observe = marks_part;
     t->base.m.observe_arg = &t->marks;
@@ -455,18 +511,30 @@ int ferry_live_target_new(struct ferry_live_target **ret,
     r = t->version ? peer_open(&t->drive.peer, fd, err)
                    : err_set(err, ENOMEM, "no memory for a handover");
     if (r < 0) {
-        ferry_live_target_free(t);
+        live_free(&t->base.m.move);
         return r;
     }
     target_make_room_for_fds(t->drive.peer.fd);
     frame_in_reserve(&t->drive.peer.in, LIVE_STATE_ROOM_BYTES);
     frame_out_reserve(&t->drive.peer.out, LIVE_STATE_ROOM_BYTES / 8);
-    *ret = t;
+    *ret = &t->base.m.move;
     return 0;
 }
 
+static struct live_target *target_of(struct ferry_move *move)
+{
+    move_check(move, &live_target_ops);
+    return (struct live_target *)move;
+}
+
+static const struct live_target *target_seen(const struct ferry_move *move)
+{
+    move_check(move, &live_target_ops);
+    return (const struct live_target *)move;
+}
+
 /* The fd of a region that arrived and was not taken. */
-static int *target_region_fd(struct ferry_live_target *t, const char *name, uint64_t size_bytes,
+static int *target_region_fd(struct live_target *t, const char *name, uint64_t size_bytes,
                              struct ferry_err *err)
 {
     for (size_t i = 0; i < t->hello.region_count; i++)
@@ -476,91 +544,37 @@ static int *target_region_fd(struct ferry_live_target *t, const char *name, uint
     return NULL;
 }
 
-int ferry_live_target_take_region(struct ferry_live_target *t, struct ferry_ram *ram,
-                                  const char *name, uint64_t size_bytes,
-                                  struct ferry_ram_region **ret, struct ferry_err *err)
+int ferry_live_target_take_region(struct ferry_move *move, struct ferry_ram *ram, const char *name,
+                                  uint64_t size_bytes, struct ferry_ram_region **ret,
+                                  struct ferry_err *err)
 {
-    int *fd = target_region_fd(t, name, size_bytes, err);
+    int *fd = target_region_fd(target_of(move), name, size_bytes, err);
 
     return fd ? ferry_ram_adopt(ram, name, size_bytes, fd, ret, err) : -ENOENT;
 }
 
-int ferry_live_target_take_file(struct ferry_live_target *t, struct ferry_ram *ram,
-                                const char *name, uint64_t size_bytes,
-                                struct ferry_ram_region **ret, struct ferry_err *err)
+int ferry_live_target_take_file(struct ferry_move *move, struct ferry_ram *ram, const char *name,
+                                uint64_t size_bytes, struct ferry_ram_region **ret,
+                                struct ferry_err *err)
 {
-    int *fd = target_region_fd(t, name, size_bytes, err);
+    int *fd = target_region_fd(target_of(move), name, size_bytes, err);
 
     return fd ? ferry_ram_add_file(ram, name, size_bytes, fd, ret, err) : -ENOENT;
 }
 
-int ferry_live_target_fd(const struct ferry_live_target *t)
+struct ferry_owner *ferry_live_target_take_owner(struct ferry_move *move)
 {
-    return t->drive.peer.fd;
-}
+    struct live_target *t = target_of(move);
 
-short ferry_live_target_events(const struct ferry_live_target *t)
-{
-    return peer_events(&t->drive.peer);
-}
-
-int64_t ferry_live_target_deadline_ns(const struct ferry_live_target *t)
-{
-    return t->base.m.state == TARGET_NEW || t->drive.more ? 0 : t->base.m.deadline_ns;
-}
-
-enum ferry_live_status ferry_live_target_step(struct ferry_live_target *t, struct ferry_err *err)
-{
-    struct ferry_err ignored;
-
-    target_go_on(&t->base);
-    drive_step(&t->drive);
-    if (!mover_ended(&t->base.m))
-        return FERRY_LIVE_BUSY;
-    if (t->base.m.state == TARGET_FAILED) {
-        target_calm(t);
-        *err = t->base.m.err;
-        return FERRY_LIVE_FAILED;
-    }
-    /* RUNNING. A source that cannot be told finds out by the lock. */
-    if (peer_send(&t->drive.peer, &ignored) < 0)
-        frame_out_drop(&t->drive.peer.out);
-    target_calm(t);
-    return FERRY_LIVE_DONE;
-}
-
-bool ferry_live_target_running(const struct ferry_live_target *t)
-{
-    return t->base.m.running;
-}
-
-struct ferry_owner *ferry_live_target_take_owner(struct ferry_live_target *t)
-{
     return t->base.m.state == TARGET_DONE ? TAKE_PTR(t->owner) : NULL;
 }
 
-const char *ferry_live_target_source_version(const struct ferry_live_target *t)
+const char *ferry_live_target_source_version(const struct ferry_move *move)
 {
-    return t->hello.ferry_version;
+    return target_seen(move)->hello.ferry_version;
 }
 
-const struct ferry_ledger *ferry_live_target_ledger(const struct ferry_live_target *t)
+const struct ferry_ledger *ferry_live_target_ledger(const struct ferry_move *move)
 {
-    return &t->ledger;
-}
-
-void ferry_live_target_free(struct ferry_live_target *t)
-{
-    if (!t)
-        return;
-    target_calm(t);
-    peer_close(&t->drive.peer);
-    for (size_t i = 0; i < LIVE_REGIONS_MAX; i++)
-        own_close_fd(&t->region_fds[i]);
-    fdset_close(&t->fds);
-    vm_load_free(t->load);
-    buf_free(&t->rehearsal);
-    ferry_owner_free(t->owner);
-    free(t->version);
-    free(t);
+    return &target_seen(move)->ledger;
 }

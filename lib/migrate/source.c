@@ -24,12 +24,12 @@
 #define SOURCE_PARTS_ID     2u
 
 /* The base is the first member. */
-static struct ferry_migrate_source *stream_of(struct source *base)
+static struct migrate_source *stream_of(struct source *base)
 {
-    return (struct ferry_migrate_source *)base;
+    return (struct migrate_source *)base;
 }
 
-static void source_trace(struct ferry_migrate_source *s, enum ferry_migrate_point point)
+static void source_trace(struct migrate_source *s, enum ferry_migrate_point point)
 {
     if (s->trace)
         s->trace(s->opaque, point);
@@ -43,7 +43,7 @@ static void stream_reached(struct source *base, enum source_point point)
         [SOURCE_AT_ALL_SENT] = FERRY_MIGRATE_ALL_SENT,
         [SOURCE_AT_LOADED] = FERRY_MIGRATE_LOADED,
     };
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
 
     if (point == SOURCE_AT_PARTS_PAUSED)
         s->ledger.stop_ns = source_now(s) - base->pause_ns;
@@ -51,7 +51,7 @@ static void stream_reached(struct source *base, enum source_point point)
         source_trace(s, points[point]);
 }
 
-struct source_totals source_totals(const struct ferry_migrate_source *s)
+struct source_totals source_totals(const struct migrate_source *s)
 {
     const struct sender_counters *c;
     struct multifd_totals m = {0};
@@ -78,14 +78,14 @@ struct source_totals source_totals(const struct ferry_migrate_source *s)
 
 static int stream_begin(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
 
     s->begin_ns = source_now(s);
     mover_allow(&base->m, s->begin_ns, base->prepare_timeout_ns);
     return s->chan ? MOVE_EV_CONNECTED : 0;
 }
 
-static int source_send_hello(struct ferry_migrate_source *s, struct buf *out)
+static int source_send_hello(struct migrate_source *s, struct buf *out)
 {
     const struct hello_side here = {
         .capabilities = hello_capabilities(&s->capabilities),
@@ -108,7 +108,7 @@ static int source_send_hello(struct ferry_migrate_source *s, struct buf *out)
 
 static int stream_greet(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
     bool both_ways = chan_traits(s->chan)->both_ways;
     const struct sender_params params = {
         .chan = s->chan,
@@ -166,7 +166,7 @@ static int stream_greet(struct source *base)
 
 static int stream_greeted(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
     struct buf out = {0};
     int64_t now = source_now(s);
     int r;
@@ -195,7 +195,7 @@ static int stream_greeted(struct source *base)
  * What has left may wait in buffers on both sides, for longer than the pause may last: a round ends
  * when the target has read it.
  */
-static void source_ask_for_round(struct ferry_migrate_source *s)
+static void source_ask_for_round(struct migrate_source *s)
 {
     struct buf out = {0};
 
@@ -206,7 +206,7 @@ static void source_ask_for_round(struct ferry_migrate_source *s)
     sender_bytes(s->sender, &out);
 }
 
-static void source_round_begins(struct ferry_migrate_source *s, uint64_t pages)
+static void source_round_begins(struct migrate_source *s, uint64_t pages)
 {
     const struct sender_counters *c = sender_counters(s->sender);
 
@@ -221,7 +221,7 @@ static void source_round_begins(struct ferry_migrate_source *s, uint64_t pages)
 
 static int stream_accepted(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
 
     if (s->dry_run) {
         if (s->ferry)
@@ -237,7 +237,7 @@ static int stream_accepted(struct source *base)
     return s->lanes_awaited ? 0 : source_begin_ram(s);
 }
 
-int source_begin_ram(struct ferry_migrate_source *s)
+int source_begin_ram(struct migrate_source *s)
 {
     const struct ram_rules rules = {.ignore_shared = s->capabilities.ignore_shared};
     uint8_t head[RAM_HEAD_MAX_BYTES];
@@ -275,7 +275,7 @@ int source_begin_ram(struct ferry_migrate_source *s)
 
 /* Before the pause, while the guest still runs. What it writes to RAM meanwhile is another round.
  */
-static int source_settle_or_fit(struct ferry_migrate_source *s)
+static int source_settle_or_fit(struct migrate_source *s)
 {
     int r = 0;
 
@@ -289,7 +289,7 @@ static int source_settle_or_fit(struct ferry_migrate_source *s)
 
 static int stream_settled(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
 
     mover_allow(&base->m, source_now(s), s->stall_timeout_ns);
     source_round_begins(s, s->pending_pages + guest_ram_harvest(&s->guest));
@@ -298,7 +298,7 @@ static int stream_settled(struct source *base)
 
 static int stream_round(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
     const struct sender_counters *c = sender_counters(s->sender);
     uint64_t sent = source_totals(s).bytes - s->bytes_before;
     int64_t duration_ns = source_now(s) - s->round_ns;
@@ -325,7 +325,7 @@ static int stream_round(struct source *base)
 
 static int stream_pausing(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
 
     s->precopy_bytes = source_totals(s).bytes;
     return 0;
@@ -333,7 +333,7 @@ static int stream_pausing(struct source *base)
 
 static int stream_release(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
     int r = 0;
 
     s->inactive = true;
@@ -343,7 +343,7 @@ static int stream_release(struct source *base)
 }
 
 /* end: what makes the stream a whole one. */
-static int source_save(struct ferry_migrate_source *s, struct buf *out, struct buf *end)
+static int source_save(struct migrate_source *s, struct buf *out, struct buf *end)
 {
     bool describe = !chan_traits(s->chan)->both_ways;
     struct buf devices = {0}, json = {0};
@@ -369,7 +369,7 @@ static int source_save(struct ferry_migrate_source *s, struct buf *out, struct b
 
 static int stream_send(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
     struct buf parts = {0}, end = {0}, command = {0};
     uint64_t dirty;
     int64_t begin_ns = source_now(s);
@@ -407,7 +407,7 @@ static int stream_send(struct source *base)
 
 static int stream_all_sent(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
 
     s->sent_ns = source_now(s);
     s->ledger.send_ns = s->sent_ns - s->saved_ns;
@@ -419,7 +419,7 @@ static int stream_all_sent(struct source *base)
 
 static int stream_commit(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
     struct buf out = {0};
 
     s->commit_ns = source_now(s);
@@ -437,7 +437,7 @@ static int stream_commit(struct source *base)
 
 /* --- Ends --- */
 
-static void source_bury(struct ferry_migrate_source *s)
+static void source_bury(struct migrate_source *s)
 {
     struct sender *sender = TAKE_PTR(s->sender);
     struct multifd_out *multifd = TAKE_PTR(s->multifd);
@@ -454,7 +454,7 @@ static void source_bury(struct ferry_migrate_source *s)
 
 static void stream_end(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
 
     session_watch(&s->session, SESSION_MAIN, -1, 0);
     if (s->chan)
@@ -473,7 +473,7 @@ static void stream_end(struct source *base)
 
 static void stream_started(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
     int64_t now = source_now(s);
 
     if (s->commit_ns)
@@ -507,7 +507,7 @@ static int stream_ascertain(struct source *base)
  */
 static int stream_reclaim(struct source *base)
 {
-    struct ferry_migrate_source *s = stream_of(base);
+    struct migrate_source *s = stream_of(base);
     struct ferry_err err;
 
     if (!s->bereft_ns) {

@@ -29,7 +29,7 @@ struct source_totals {
     uint64_t xbzrle_pages, xbzrle_bytes, xbzrle_misses, xbzrle_overflows;
 };
 
-struct ferry_migrate_source {
+struct migrate_source {
     struct source base;
     struct session session;
 
@@ -89,11 +89,11 @@ struct ferry_migrate_source {
 
 extern const struct source_way migrate_source_way;
 
-static inline int64_t source_now(const struct ferry_migrate_source *s)
+static inline int64_t source_now(const struct migrate_source *s)
 {
     return mover_now(&s->base.m);
 }
 /* RAM can begin: the target has accepted, all channels are there. */
-int source_begin_ram(struct ferry_migrate_source *s);
+int source_begin_ram(struct migrate_source *s);
 /* What was sent so far, also after the end. */
-struct source_totals source_totals(const struct ferry_migrate_source *s);
+struct source_totals source_totals(const struct migrate_source *s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* <ferry/migrate.h> for the source, and where its events come from. */
+/* <ferry/move.h> and <ferry/migrate.h> for the source, and where its events come from. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@
 
 /* --- Events from outside --- */
 
-static enum move_event source_event_of(struct ferry_migrate_source *s)
+static enum move_event source_event_of(struct migrate_source *s)
 {
     switch (s->message.type) {
     case WIRE_RP_SHUT:
@@ -57,7 +57,7 @@ static enum move_event source_event_of(struct ferry_migrate_source *s)
 }
 
 /* The target may go on, or run the guest, the moment it has everything: before that was noticed. */
-static void source_notice_sent(struct ferry_migrate_source *s)
+static void source_notice_sent(struct migrate_source *s)
 {
     struct ferry_err ignored;
 
@@ -69,7 +69,7 @@ static void source_notice_sent(struct ferry_migrate_source *s)
  * Nobody can have it all before everything was sent, whatever they say: such a word counts when
  * that is so.
  */
-static bool source_too_early(struct ferry_migrate_source *s, enum move_event event)
+static bool source_too_early(struct migrate_source *s, enum move_event event)
 {
     if (event != MOVE_EV_LOADED && (event != MOVE_EV_STARTED || s->ferry))
         return false;
@@ -82,7 +82,7 @@ static bool source_too_early(struct ferry_migrate_source *s, enum move_event eve
  * honest one never says so much at once: whoever does is not heard for a while, so that what it
  * costs is not a processor.
  */
-static void source_hear(struct ferry_migrate_source *s)
+static void source_hear(struct migrate_source *s)
 {
     struct budget turn = budget_turn();
     uint8_t data[4096];
@@ -126,7 +126,7 @@ static void source_hear(struct ferry_migrate_source *s)
         s->deaf_until_ns = source_now(s) + SOURCE_DEAF_NS;
 }
 
-static void source_send_some(struct ferry_migrate_source *s)
+static void source_send_some(struct migrate_source *s)
 {
     struct ferry_err err;
     int r;
@@ -158,7 +158,7 @@ static void source_send_some(struct ferry_migrate_source *s)
 }
 
 /* The channels with pages, one after the other, when the main one is there. */
-static void source_connect_lane(struct ferry_migrate_source *s)
+static void source_connect_lane(struct migrate_source *s)
 {
     struct ferry_chan *chan = NULL;
     int r = s->connect ? 0 : chan_connect_new(&s->connect, s->address, &s->base.m.err);
@@ -180,7 +180,7 @@ static void source_connect_lane(struct ferry_migrate_source *s)
         mover_fire(&s->base.m, MOVE_EV_FAULT);
 }
 
-static void source_connect(struct ferry_migrate_source *s)
+static void source_connect(struct migrate_source *s)
 {
     int r = chan_connect_step(s->connect, &s->chan, &s->base.m.err);
 
@@ -192,12 +192,12 @@ static void source_connect(struct ferry_migrate_source *s)
 }
 
 /* What is not read is not waited for: it would be there again and again. */
-static bool source_listens(const struct ferry_migrate_source *s)
+static bool source_listens(const struct migrate_source *s)
 {
     return chan_traits(s->chan)->both_ways && !s->gone && !s->early && !s->deaf_until_ns;
 }
 
-static void source_watch(struct ferry_migrate_source *s)
+static void source_watch(struct migrate_source *s)
 {
     if (mover_ended(&s->base.m))
         return;
@@ -215,7 +215,7 @@ static void source_watch(struct ferry_migrate_source *s)
 }
 
 /* It is a peer's turn to take bytes: not that of one who is not given any, nor of a command. */
-static bool source_blocked(const struct ferry_migrate_source *s)
+static bool source_blocked(const struct migrate_source *s)
 {
     struct ferry_err ignored;
 
@@ -226,7 +226,7 @@ static bool source_blocked(const struct ferry_migrate_source *s)
 }
 
 /* Grows with what the peer was given and with what it has taken, also from the kernel's queues. */
-static uint64_t source_progress(const struct ferry_migrate_source *s)
+static uint64_t source_progress(const struct migrate_source *s)
 {
     uint64_t queued = chan_queued_bytes(s->chan);
 
@@ -239,7 +239,7 @@ static uint64_t source_progress(const struct ferry_migrate_source *s)
  * As long as something moves, RAM and a pause may take their time. What came while this process
  * slept is heard before the target is called late.
  */
-static void source_look_at_clock(struct ferry_migrate_source *s)
+static void source_look_at_clock(struct migrate_source *s)
 {
     int64_t now = source_now(s);
 
@@ -261,9 +261,102 @@ static void source_look_at_clock(struct ferry_migrate_source *s)
     mover_look_at_clock(&s->base.m, s->heard_ns);
 }
 
+/* --- <ferry/move.h> --- */
+
+static int stream_fd(const struct ferry_move *move)
+{
+    return ((const struct migrate_source *)move)->session.epoll;
+}
+
+static int64_t stream_deadline_ns(const struct ferry_move *move)
+{
+    const struct migrate_source *s = (const struct migrate_source *)move;
+    int64_t deadline = s->base.m.deadline_ns;
+
+    if (source_due(&s->base) || s->base.m.again || s->want.more ||
+        (s->connect && chan_connect_fd(s->connect) < 0))
+        return 0;
+    if (s->want.until_ns && s->want.until_ns < deadline)
+        deadline = s->want.until_ns;
+    if (s->deaf_until_ns && s->deaf_until_ns < deadline)
+        deadline = s->deaf_until_ns;
+    return s->look_ns < deadline ? s->look_ns : deadline;
+}
+
+static enum ferry_move_status stream_step(struct ferry_move *move)
+{
+    struct migrate_source *s = (struct migrate_source *)move;
+
+    s->base.m.again = false;
+    s->heard_ns = source_now(s);
+    if (s->heard_ns >= s->deaf_until_ns)
+        s->deaf_until_ns = 0;
+    session_noticed(&s->session);
+    source_go_on(&s->base);
+    if (s->base.m.state == SOURCE_CONNECT && s->connect)
+        source_connect(s);
+    if (s->multifd && s->sender && !mover_ended(&s->base.m) && !multifd_out_complete(s->multifd))
+        source_connect_lane(s);
+    if (s->chan && chan_traits(s->chan)->both_ways)
+        source_hear(s);
+    source_send_some(s);
+    source_look_at_clock(s);
+    source_watch(s);
+    if (s->base.m.state == SOURCE_FAILED && !s->inactive && !s->returned) {
+        s->returned = true;
+        if (s->trace)
+            s->trace(s->opaque, FERRY_MIGRATE_RETURNED);
+    }
+    return burial_over(s->burial) ? mover_status(&s->base.m) : FERRY_MOVE_BUSY;
+}
+
+static int stream_cancel(struct ferry_move *move, struct ferry_err *err)
+{
+    struct migrate_source *s = (struct migrate_source *)move;
+
+    /* Who starts the guest unasked may have everything. */
+    if (s->base.m.state == SOURCE_SEND && !sender_halt(s->sender))
+        return err_set(err, EBUSY, "too late to cancel: %s",
+                       chan_traits(s->chan)->seekable ? "the file is complete"
+                                                      : "the target may run the guest");
+    return source_cancel(move, err);
+}
+
+static void stream_free(struct ferry_move *move)
+{
+    struct migrate_source *s = (struct migrate_source *)move;
+    struct ferry_err ignored;
+
+    if (s->begin_ns)
+        (void)!stream_cancel(move, &ignored);
+    burial_free(s->burial);
+    sender_free(s->sender);
+    multifd_out_free(s->multifd);
+    chan_connect_free(s->connect);
+    ferry_address_free(s->address);
+    ferry_chan_free(s->chan);
+    if (s->logging)
+        ferry_ram_log_stop(s->guest.ram);
+    guest_ram_free(&s->guest);
+    session_free(&s->session);
+    free(s->description);
+    free(s->version);
+    free(s->host);
+    free(s);
+}
+
+static const struct move_ops migrate_source_ops = {
+    .fd = stream_fd,
+    .deadline_ns = stream_deadline_ns,
+    .step = stream_step,
+    .cancel = stream_cancel,
+    .set_running = source_set_running,
+    .free = stream_free,
+};
+
 /* --- <ferry/migrate.h> --- */
 
-static int source_multifd(struct ferry_migrate_source *s, struct ferry_err *err)
+static int source_multifd(struct migrate_source *s, struct ferry_err *err)
 {
     struct multifd_out_params params = {
         .guest = &s->guest,
@@ -279,12 +372,13 @@ static int source_multifd(struct ferry_migrate_source *s, struct ferry_err *err)
     return multifd_out_new(&s->multifd, &params, err);
 }
 
-static int source_set_up(struct ferry_migrate_source *s,
-                         const struct ferry_migrate_source_params *params, struct ferry_err *err)
+static int source_set_up(struct migrate_source *s, const struct ferry_migrate_source_params *params,
+                         struct ferry_err *err)
 {
     int r;
 
-    source_init(&s->base, &migrate_source_way, "migration", session_clock, &s->session);
+    source_init(&s->base, &migrate_source_ops, &migrate_source_way, "migration", session_clock,
+                &s->session);
     s->base.m.vm = params->vm;
     s->base.hold = params->capabilities.pause_before_switchover;
     s->description = strdup(params->description ? params->description : "");
@@ -332,7 +426,7 @@ static int source_set_up(struct ferry_migrate_source *s,
 }
 
 /* A file, a command, an fd: opened now, so that whoever asked hears of a failure. */
-static int source_open(struct ferry_migrate_source *s, const struct ferry_address *address,
+static int source_open(struct migrate_source *s, const struct ferry_address *address,
                        struct ferry_err *err)
 {
     int r;
@@ -349,12 +443,12 @@ static int source_open(struct ferry_migrate_source *s, const struct ferry_addres
     return r < 0 ? r : 0;
 }
 
-int ferry_migrate_source_new(struct ferry_migrate_source **ret,
+int ferry_migrate_source_new(struct ferry_move **ret,
                              const struct ferry_migrate_source_params *params,
                              const struct ferry_address *address, struct ferry_chan **chan,
                              struct ferry_err *err)
 {
-    struct ferry_migrate_source *s;
+    struct migrate_source *s;
     int r;
 
     if (params->size_bytes != sizeof(*params))
@@ -375,84 +469,32 @@ int ferry_migrate_source_new(struct ferry_migrate_source **ret,
     if (r == 0 && address)
         r = source_open(s, address, err);
     if (r < 0) {
-        ferry_migrate_source_free(s);
+        stream_free(&s->base.m.move);
         return r;
     }
     if (!address)
         s->chan = TAKE_PTR(*chan);
-    *ret = s;
+    *ret = &s->base.m.move;
     return 0;
 }
 
-int ferry_migrate_source_fd(const struct ferry_migrate_source *s)
+static struct migrate_source *source_of(struct ferry_move *move)
 {
-    return s->session.epoll;
+    move_check(move, &migrate_source_ops);
+    return (struct migrate_source *)move;
 }
 
-int64_t ferry_migrate_source_deadline_ns(const struct ferry_migrate_source *s)
+static const struct migrate_source *source_seen(const struct ferry_move *move)
 {
-    int64_t deadline = s->base.m.deadline_ns;
-
-    if (source_due(&s->base) || s->base.m.again || s->want.more ||
-        (s->connect && chan_connect_fd(s->connect) < 0))
-        return 0;
-    if (s->want.until_ns && s->want.until_ns < deadline)
-        deadline = s->want.until_ns;
-    if (s->deaf_until_ns && s->deaf_until_ns < deadline)
-        deadline = s->deaf_until_ns;
-    return s->look_ns < deadline ? s->look_ns : deadline;
+    move_check(move, &migrate_source_ops);
+    return (const struct migrate_source *)move;
 }
 
-enum ferry_migrate_status ferry_migrate_source_step(struct ferry_migrate_source *s,
-                                                    struct ferry_err *err)
-{
-    s->base.m.again = false;
-    s->heard_ns = source_now(s);
-    if (s->heard_ns >= s->deaf_until_ns)
-        s->deaf_until_ns = 0;
-    session_noticed(&s->session);
-    source_go_on(&s->base);
-    if (s->base.m.state == SOURCE_CONNECT && s->connect)
-        source_connect(s);
-    if (s->multifd && s->sender && !mover_ended(&s->base.m) && !multifd_out_complete(s->multifd))
-        source_connect_lane(s);
-    if (s->chan && chan_traits(s->chan)->both_ways)
-        source_hear(s);
-    source_send_some(s);
-    source_look_at_clock(s);
-    source_watch(s);
-    if (s->base.m.state == SOURCE_FAILED && !s->inactive && !s->returned) {
-        s->returned = true;
-        if (s->trace)
-            s->trace(s->opaque, FERRY_MIGRATE_RETURNED);
-    }
-    if (!burial_over(s->burial))
-        return FERRY_MIGRATE_BUSY;
-    switch (s->base.m.state) {
-    case SOURCE_DONE:
-        return FERRY_MIGRATE_DONE;
-    case SOURCE_CHECKED:
-        return FERRY_MIGRATE_CHECKED;
-    case SOURCE_FAILED:
-        *err = s->base.m.err;
-        return FERRY_MIGRATE_FAILED;
-    case SOURCE_LOST:
-        *err = s->base.m.err;
-        return FERRY_MIGRATE_LOST;
-    default:
-        return FERRY_MIGRATE_BUSY;
-    }
-}
-
-int ferry_migrate_source_set_running(struct ferry_migrate_source *s, bool running,
-                                     struct ferry_err *err)
-{
-    return source_set_running(&s->base, running, err);
-}
-
-void ferry_migrate_source_set_parameters(struct ferry_migrate_source *s,
+void ferry_migrate_source_set_parameters(struct ferry_move *move,
                                          const struct ferry_migrate_parameters *parameters)
 {
+    struct migrate_source *s = source_of(move);
+
     s->parameters = *parameters;
     s->parameters.multifd_compression = NULL;
     rounds_set(&s->rounds, parameters);
@@ -460,27 +502,17 @@ void ferry_migrate_source_set_parameters(struct ferry_migrate_source *s,
         sender_set_rate(s->sender, parameters->max_bandwidth_bps);
 }
 
-int ferry_migrate_source_proceed(struct ferry_migrate_source *s, struct ferry_err *err)
+int ferry_migrate_source_proceed(struct ferry_move *move, struct ferry_err *err)
 {
-    return source_proceed(&s->base, err);
+    return source_proceed(&source_of(move)->base, err);
 }
 
-void ferry_migrate_source_settled(struct ferry_migrate_source *s, const struct ferry_err *failure)
+void ferry_migrate_source_settled(struct ferry_move *move, const struct ferry_err *failure)
 {
-    source_settled(&s->base, failure);
+    source_settled(&source_of(move)->base, failure);
 }
 
-int ferry_migrate_source_cancel(struct ferry_migrate_source *s, struct ferry_err *err)
-{
-    /* Who starts the guest unasked may have everything. */
-    if (s->base.m.state == SOURCE_SEND && !sender_halt(s->sender))
-        return err_set(err, EBUSY, "too late to cancel: %s",
-                       chan_traits(s->chan)->seekable ? "the file is complete"
-                                                      : "the target may run the guest");
-    return source_cancel(&s->base, err);
-}
-
-static enum ferry_migrate_phase source_phase(const struct ferry_migrate_source *s)
+static enum ferry_migrate_phase source_phase(const struct migrate_source *s)
 {
     switch (s->base.m.state) {
     case SOURCE_ACTIVE:
@@ -510,8 +542,9 @@ static enum ferry_migrate_phase source_phase(const struct ferry_migrate_source *
     }
 }
 
-void ferry_migrate_source_info(const struct ferry_migrate_source *s, struct ferry_migrate_info *ret)
+void ferry_migrate_source_info(const struct ferry_move *move, struct ferry_migrate_info *ret)
 {
+    const struct migrate_source *s = source_seen(move);
     struct source_totals t = source_totals(s);
     /* A const session's clock: nothing is changed. */
     int64_t now = s->session.clock ? s->session.clock(s->session.opaque) : clock_monotonic_ns();
@@ -546,9 +579,10 @@ void ferry_migrate_source_info(const struct ferry_migrate_source *s, struct ferr
     ret->throttle_percent = s->rounds.throttle_percent;
 }
 
-bool ferry_migrate_source_thread(const struct ferry_migrate_source *s, size_t index,
+bool ferry_migrate_source_thread(const struct ferry_move *move, size_t index,
                                  struct ferry_migrate_thread *ret)
 {
+    const struct migrate_source *s = source_seen(move);
     size_t senders = 0;
 
     while (s->sender && sender_thread_id(s->sender, senders))
@@ -563,31 +597,7 @@ bool ferry_migrate_source_thread(const struct ferry_migrate_source *s, size_t in
     return ret->id != 0;
 }
 
-const struct ferry_migrate_ledger *ferry_migrate_source_ledger(const struct ferry_migrate_source *s)
+const struct ferry_migrate_ledger *ferry_migrate_source_ledger(const struct ferry_move *move)
 {
-    return &s->ledger;
-}
-
-void ferry_migrate_source_free(struct ferry_migrate_source *s)
-{
-    struct ferry_err ignored;
-
-    if (!s)
-        return;
-    if (s->begin_ns)
-        (void)!ferry_migrate_source_cancel(s, &ignored);
-    burial_free(s->burial);
-    sender_free(s->sender);
-    multifd_out_free(s->multifd);
-    chan_connect_free(s->connect);
-    ferry_address_free(s->address);
-    ferry_chan_free(s->chan);
-    if (s->logging)
-        ferry_ram_log_stop(s->guest.ram);
-    guest_ram_free(&s->guest);
-    session_free(&s->session);
-    free(s->description);
-    free(s->version);
-    free(s->host);
-    free(s);
+    return &source_seen(move)->ledger;
 }

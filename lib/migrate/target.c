@@ -15,18 +15,18 @@
 #define TARGET_DRAIN_NS INT64_C(2000000000)
 
 /* The base is the first member. */
-static struct ferry_migrate_target *stream_of(struct target *base)
+static struct migrate_target *stream_of(struct target *base)
 {
-    return (struct ferry_migrate_target *)base;
+    return (struct migrate_target *)base;
 }
 
-void target_trace(struct ferry_migrate_target *t, enum ferry_migrate_point point)
+void target_trace(struct migrate_target *t, enum ferry_migrate_point point)
 {
     if (t->trace)
         t->trace(t->opaque, point);
 }
 
-void target_answer(struct ferry_migrate_target *t)
+void target_answer(struct migrate_target *t)
 {
     while (t->chan && t->answered_bytes < t->answers.len_bytes) {
         struct iovec iov = {.iov_base = t->answers.data + t->answered_bytes,
@@ -45,14 +45,14 @@ void target_answer(struct ferry_migrate_target *t)
 
 static int stream_begin(struct target *base)
 {
-    struct ferry_migrate_target *t = stream_of(base);
+    struct migrate_target *t = stream_of(base);
 
     return t->chan ? MOVE_EV_CONNECTED : 0;
 }
 
 static int stream_connected(struct target *base)
 {
-    struct ferry_migrate_target *t = stream_of(base);
+    struct migrate_target *t = stream_of(base);
 
     t->begin_ns = target_now(t);
     /* A command or an fd may be open long before its source begins. */
@@ -66,7 +66,7 @@ static int stream_connected(struct target *base)
 
 static int stream_ram_read(struct target *base)
 {
-    struct ferry_migrate_target *t = stream_of(base);
+    struct migrate_target *t = stream_of(base);
 
     t->section = NULL;
     return 0;
@@ -74,7 +74,7 @@ static int stream_ram_read(struct target *base)
 
 static void stream_end(struct target *base)
 {
-    struct ferry_migrate_target *t = stream_of(base);
+    struct migrate_target *t = stream_of(base);
 
     target_answer(t);
     session_watch(&t->session, SESSION_MAIN, -1, 0);
@@ -103,7 +103,7 @@ static void stream_end(struct target *base)
 /* All is loaded and checked. */
 static int stream_load(struct target *base)
 {
-    struct ferry_migrate_target *t = stream_of(base);
+    struct migrate_target *t = stream_of(base);
     int r = t->activate ? t->activate(t->opaque, &base->m.err) : 0;
 
     if (r < 0)
@@ -121,7 +121,7 @@ static int stream_load(struct target *base)
 
 static void stream_committed(struct target *base)
 {
-    struct ferry_migrate_target *t = stream_of(base);
+    struct migrate_target *t = stream_of(base);
 
     t->commit_ns = target_now(t);
     target_trace(t, FERRY_MIGRATE_COMMITTED);
@@ -135,14 +135,14 @@ static int stream_claim(struct target *base)
 
 static bool stream_run(struct target *base)
 {
-    struct ferry_migrate_target *t = stream_of(base);
+    struct migrate_target *t = stream_of(base);
 
     return !t->run || t->run(t->opaque);
 }
 
 static void stream_started(struct target *base)
 {
-    struct ferry_migrate_target *t = stream_of(base);
+    struct migrate_target *t = stream_of(base);
 
     t->ledger.target_start_ns = target_now(t) - t->commit_ns;
     if (t->switchover_ns)
@@ -165,7 +165,7 @@ static int stream_orphaned(struct target *base)
 
 static void stream_late(struct target *base)
 {
-    struct ferry_migrate_target *t = stream_of(base);
+    struct migrate_target *t = stream_of(base);
     int64_t ms = base->m.limit_ns / 1000000;
 
     if (!t->has_config)
@@ -189,7 +189,7 @@ static void stream_late(struct target *base)
 /* Closing with unread bytes would reset the connection and take the reason with it. */
 static int stream_refuse(struct target *base)
 {
-    struct ferry_migrate_target *t = stream_of(base);
+    struct migrate_target *t = stream_of(base);
 
     /* Before the source can notice that the guest does not come: it takes everything back. */
     if (t->active && t->deactivate)

@@ -28,7 +28,7 @@ struct target_arrival {
     int64_t until_ns;        /* it may be silent */
 };
 
-struct ferry_migrate_target {
+struct migrate_target {
     struct target base;
     struct session session;
 
@@ -90,12 +90,12 @@ struct ferry_migrate_target {
 
 extern const struct target_way migrate_target_way;
 
-static inline int64_t target_now(const struct ferry_migrate_target *t)
+static inline int64_t target_now(const struct migrate_target *t)
 {
     return mover_now(&t->base.m);
 }
-void target_trace(struct ferry_migrate_target *t, enum ferry_migrate_point point);
+void target_trace(struct migrate_target *t, enum ferry_migrate_point point);
 /* Sends what can be sent of the answers. */
-void target_answer(struct ferry_migrate_target *t);
+void target_answer(struct migrate_target *t);
 /* The next item, or a piece of it: an event, MOVE_EV_NONE: more bytes are needed, or -errno. */
-int target_item(struct ferry_migrate_target *t);
+int target_item(struct migrate_target *t);

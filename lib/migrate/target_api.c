@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* <ferry/migrate.h> for the target, and where its events come from. */
+/* <ferry/move.h> and <ferry/migrate.h> for the target, and where its events come from. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@
  * Which channel is it? Its first bytes tell. 1: it is taken, 0: not yet, -ECONNRESET: it is gone,
  * or nobody who sends a stream.
  */
-static int target_sort(struct ferry_migrate_target *t, struct ferry_chan **chan)
+static int target_sort(struct migrate_target *t, struct ferry_chan **chan)
 {
     uint32_t magic;
     int r = chan_peek(*chan, &magic, sizeof(magic), &t->base.m.err);
@@ -58,7 +58,7 @@ static int target_sort(struct ferry_migrate_target *t, struct ferry_chan **chan)
 }
 
 /* The others keep their order: the first has been here for longest. */
-static void target_forget(struct ferry_migrate_target *t, unsigned i)
+static void target_forget(struct migrate_target *t, unsigned i)
 {
     struct target_arrival *a = &t->arrived[i];
 
@@ -71,7 +71,7 @@ static void target_forget(struct ferry_migrate_target *t, unsigned i)
  * Who connects and goes, says nothing for long, or something else, was not the source. Once that is
  * known it may be one of its channels.
  */
-static int target_look_at_arrived(struct ferry_migrate_target *t)
+static int target_look_at_arrived(struct migrate_target *t)
 {
     int64_t now_ns = target_now(t);
 
@@ -94,7 +94,7 @@ static bool target_must_rest(int r)
     return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
 }
 
-static int target_accept(struct ferry_migrate_target *t)
+static int target_accept(struct migrate_target *t)
 {
     if (target_now(t) < t->resting_until_ns)
         return 0;
@@ -126,7 +126,7 @@ static int target_accept(struct ferry_migrate_target *t)
     return 0;
 }
 
-static void target_meet(struct ferry_migrate_target *t)
+static void target_meet(struct migrate_target *t)
 {
     bool met = t->chan != NULL;
     int r = target_look_at_arrived(t);
@@ -149,7 +149,7 @@ static void target_meet(struct ferry_migrate_target *t)
 
 /* What comes is known, all channels are there and have said which they are: from here on they may
  * be silent. */
-static void target_check_awaited(struct ferry_migrate_target *t)
+static void target_check_awaited(struct migrate_target *t)
 {
     if (!t->awaited || !t->ready ||
         (t->channels && (!t->multifd || multifd_in_greeted(t->multifd) < t->channels)))
@@ -163,7 +163,7 @@ static void target_check_awaited(struct ferry_migrate_target *t)
  * A source that is stopped, or whose host is gone without a word, would else hold this host's
  * memory for ever.
  */
-static void target_look_at_progress(struct ferry_migrate_target *t)
+static void target_look_at_progress(struct migrate_target *t)
 {
     bool reads = t->base.m.state == TARGET_READ || t->base.m.state == TARGET_RAM;
     int64_t now = target_now(t);
@@ -187,7 +187,7 @@ static void target_look_at_progress(struct ferry_migrate_target *t)
 /* --- What comes --- */
 
 /* 1: some bytes more, 0: none now. */
-static int target_feed(struct ferry_migrate_target *t, struct budget *turn)
+static int target_feed(struct migrate_target *t, struct budget *turn)
 {
     uint8_t data[TARGET_READ_BYTES];
     ssize_t n;
@@ -211,7 +211,7 @@ static int target_feed(struct ferry_migrate_target *t, struct budget *turn)
 }
 
 /* What could not be read is where it was cut; that it was is why. */
-static int target_blame_end(struct ferry_migrate_target *t)
+static int target_blame_end(struct migrate_target *t)
 {
     struct ferry_err why;
 
@@ -220,7 +220,7 @@ static int target_blame_end(struct ferry_migrate_target *t)
 }
 
 /* Items until bytes are missing, RAM begins, or it is somebody else's turn. */
-static void target_read(struct ferry_migrate_target *t)
+static void target_read(struct migrate_target *t)
 {
     struct budget turn = budget_turn();
 
@@ -254,7 +254,7 @@ static void target_read(struct ferry_migrate_target *t)
     }
 }
 
-static void target_ram(struct ferry_migrate_target *t)
+static void target_ram(struct migrate_target *t)
 {
     int r;
 
@@ -268,7 +268,7 @@ static void target_ram(struct ferry_migrate_target *t)
 }
 
 /* Behind the stream: five bytes that start the guest. */
-static void target_wait_for_go(struct ferry_migrate_target *t)
+static void target_wait_for_go(struct migrate_target *t)
 {
     static const uint8_t go[TARGET_GO_BYTES] = {WIRE_COMMAND, WIRE_CMD_FERRY_COMMIT >> 8,
                                                 WIRE_CMD_FERRY_COMMIT & 0xff, 0, 0};
@@ -293,7 +293,7 @@ static void target_wait_for_go(struct ferry_migrate_target *t)
     }
 }
 
-static void target_drain(struct ferry_migrate_target *t)
+static void target_drain(struct migrate_target *t)
 {
     struct budget turn = budget_turn();
     uint8_t data[TARGET_READ_BYTES];
@@ -312,7 +312,7 @@ static void target_drain(struct ferry_migrate_target *t)
     }
 }
 
-static void target_watch(struct ferry_migrate_target *t)
+static void target_watch(struct migrate_target *t)
 {
     short events = POLLIN;
 
@@ -329,15 +329,115 @@ static void target_watch(struct ferry_migrate_target *t)
     session_watch(&t->session, SESSION_MAIN, chan_fd(t->chan), events);
 }
 
+/* --- <ferry/move.h> --- */
+
+static int stream_fd(const struct ferry_move *move)
+{
+    return ((const struct migrate_target *)move)->session.epoll;
+}
+
+static int64_t stream_deadline_ns(const struct ferry_move *move)
+{
+    const struct migrate_target *t = (const struct migrate_target *)move;
+    bool file = t->chan && chan_traits(t->chan)->seekable && t->base.m.state == TARGET_READ;
+    int64_t deadline;
+
+    if (t->base.m.state == TARGET_NEW || t->base.m.again || t->want.more || file ||
+        (t->base.m.state == TARGET_LISTEN && t->listener && listener_fd(t->listener) < 0))
+        return 0;
+    deadline = t->base.m.deadline_ns;
+    if (t->base.m.state >= TARGET_DRAIN)
+        return deadline;
+    /* The first of them came first. */
+    if (t->arrived_count && t->arrived[0].until_ns < deadline)
+        deadline = t->arrived[0].until_ns;
+    if (t->resting_until_ns && t->resting_until_ns < deadline)
+        deadline = t->resting_until_ns;
+    return t->look_ns < deadline ? t->look_ns : deadline;
+}
+
+static enum ferry_move_status stream_step(struct ferry_move *move)
+{
+    struct migrate_target *t = (struct migrate_target *)move;
+    int64_t heard_ns = target_now(t); /* what comes from now on is not late */
+
+    t->base.m.again = false;
+    session_noticed(&t->session);
+    target_go_on(&t->base);
+    if (t->listener && t->base.m.state > TARGET_NEW && t->base.m.state < TARGET_DRAIN)
+        target_meet(t);
+    if (t->base.m.state == TARGET_RAM)
+        target_ram(t);
+    if (t->base.m.state == TARGET_READ) {
+        bool multifd = t->multifd != NULL;
+
+        target_read(t);
+        /* Channels that wait for it have said all that they will say. */
+        t->base.m.again |= !multifd && t->multifd && t->arrived_count;
+    }
+    if (t->base.m.state == TARGET_COMMIT)
+        target_wait_for_go(t);
+    if (t->base.m.state == TARGET_DRAIN)
+        target_drain(t);
+    target_check_awaited(t);
+    target_look_at_progress(t);
+    mover_look_at_clock(&t->base.m, heard_ns);
+    if (!mover_ended(&t->base.m)) {
+        target_answer(t);
+        target_watch(t);
+    }
+    return mover_status(&t->base.m);
+}
+
+static int stream_cancel(struct ferry_move *move, struct ferry_err *err)
+{
+    struct migrate_target *t = (struct migrate_target *)move;
+
+    if (t->base.m.state == TARGET_DONE)
+        return err_set(err, EBUSY, "too late to cancel: the guest has started");
+    if (!mover_ended(&t->base.m))
+        mover_fire(&t->base.m, MOVE_EV_CANCEL);
+    return 0;
+}
+
+static void stream_free(struct ferry_move *move)
+{
+    struct migrate_target *t = (struct migrate_target *)move;
+
+    receiver_free(t->receiver);
+    multifd_in_free(t->multifd);
+    for (unsigned i = 0; i < t->arrived_count; i++)
+        ferry_chan_free(t->arrived[i].chan);
+    free(t->arrived);
+    vm_load_free(t->load);
+    stream_in_free(t->stream);
+    guest_ram_free(&t->guest);
+    ferry_chan_free(t->chan);
+    ferry_listener_free(t->listener);
+    buf_free(&t->answers);
+    session_free(&t->session);
+    free(t->version);
+    free(t->host);
+    free(t);
+}
+
+static const struct move_ops migrate_target_ops = {
+    .fd = stream_fd,
+    .deadline_ns = stream_deadline_ns,
+    .step = stream_step,
+    .cancel = stream_cancel,
+    .free = stream_free,
+};
+
 /* --- <ferry/migrate.h> --- */
 
-static int target_set_up(struct ferry_migrate_target *t,
-                         const struct ferry_migrate_target_params *params, bool listens,
-                         struct ferry_err *err)
+static int target_set_up(struct migrate_target *t, const struct ferry_migrate_target_params *params,
+                         bool listens, struct ferry_err *err)
 {
     int r;
 
-    target_init(&t->base, &migrate_target_way, "migration", session_clock, &t->session);
+    target_init(&t->base, &migrate_target_ops, &migrate_target_way, "migration", session_clock,
+                &t->session);
     t->version = strdup(params->version);
     t->host = params->host ? strdup(params->host) : NULL;
     if (!t->version || (params->host && !t->host))
@@ -378,12 +478,12 @@ static int target_set_up(struct ferry_migrate_target *t,
     return r < 0 ? r : stream_in_new(&t->stream, err);
 }
 
-int ferry_migrate_target_new(struct ferry_migrate_target **ret,
+int ferry_migrate_target_new(struct ferry_move **ret,
                              const struct ferry_migrate_target_params *params,
                              struct ferry_listener **listener, struct ferry_chan **chan,
                              struct ferry_err *err)
 {
-    struct ferry_migrate_target *t;
+    struct migrate_target *t;
     int r;
 
     if (params->size_bytes != sizeof(*params))
@@ -399,21 +499,34 @@ int ferry_migrate_target_new(struct ferry_migrate_target **ret,
     t->session.epoll = t->session.notify = -1;
     r = target_set_up(t, params, listener != NULL, err);
     if (r < 0) {
-        ferry_migrate_target_free(t);
+        stream_free(&t->base.m.move);
         return r;
     }
     if (listener)
         t->listener = TAKE_PTR(*listener);
     else
         t->chan = TAKE_PTR(*chan);
-    *ret = t;
+    *ret = &t->base.m.move;
     return 0;
 }
 
-int ferry_migrate_target_set_capabilities(struct ferry_migrate_target *t,
+static struct migrate_target *target_of(struct ferry_move *move)
+{
+    move_check(move, &migrate_target_ops);
+    return (struct migrate_target *)move;
+}
+
+static const struct migrate_target *target_seen(const struct ferry_move *move)
+{
+    move_check(move, &migrate_target_ops);
+    return (const struct migrate_target *)move;
+}
+
+int ferry_migrate_target_set_capabilities(struct ferry_move *move,
                                           const struct ferry_migrate_capabilities *capabilities,
                                           struct ferry_err *err)
 {
+    struct migrate_target *t = target_of(move);
     struct ferry_migrate_capabilities settled = t->capabilities;
 
     if (t->base.m.state > TARGET_LISTEN || t->chan)
@@ -424,101 +537,22 @@ int ferry_migrate_target_set_capabilities(struct ferry_migrate_target *t,
     return 0;
 }
 
-const char *ferry_migrate_target_listening(const struct ferry_migrate_target *t)
+const char *ferry_migrate_target_listening(const struct ferry_move *move)
 {
+    const struct migrate_target *t = target_seen(move);
     bool waits = t->base.m.state <= TARGET_LISTEN && !t->chan && t->listener;
 
     return waits && ferry_listener_is_ready(t->listener) ? ferry_listener_text(t->listener) : NULL;
 }
 
-int ferry_migrate_target_fd(const struct ferry_migrate_target *t)
+bool ferry_migrate_target_is_local(const struct ferry_move *move)
 {
-    return t->session.epoll;
+    return target_seen(move)->local;
 }
 
-int64_t ferry_migrate_target_deadline_ns(const struct ferry_migrate_target *t)
+void ferry_migrate_target_info(const struct ferry_move *move, struct ferry_migrate_info *ret)
 {
-    bool file = t->chan && chan_traits(t->chan)->seekable && t->base.m.state == TARGET_READ;
-    int64_t deadline;
-
-    if (t->base.m.state == TARGET_NEW || t->base.m.again || t->want.more || file ||
-        (t->base.m.state == TARGET_LISTEN && t->listener && listener_fd(t->listener) < 0))
-        return 0;
-    deadline = t->base.m.deadline_ns;
-    if (t->base.m.state >= TARGET_DRAIN)
-        return deadline;
-    /* The first of them came first. */
-    if (t->arrived_count && t->arrived[0].until_ns < deadline)
-        deadline = t->arrived[0].until_ns;
-    if (t->resting_until_ns && t->resting_until_ns < deadline)
-        deadline = t->resting_until_ns;
-    return t->look_ns < deadline ? t->look_ns : deadline;
-}
-
-enum ferry_migrate_status ferry_migrate_target_step(struct ferry_migrate_target *t,
-                                                    struct ferry_err *err)
-{
-    int64_t heard_ns = target_now(t); /* what comes from now on is not late */
-
-    t->base.m.again = false;
-    session_noticed(&t->session);
-    target_go_on(&t->base);
-    if (t->listener && t->base.m.state > TARGET_NEW && t->base.m.state < TARGET_DRAIN)
-        target_meet(t);
-    if (t->base.m.state == TARGET_RAM)
-        target_ram(t);
-    if (t->base.m.state == TARGET_READ) {
-        bool multifd = t->multifd != NULL;
-
-        target_read(t);
-        /* Channels that wait for it have said all that they will say. */
-        t->base.m.again |= !multifd && t->multifd && t->arrived_count;
-    }
-    if (t->base.m.state == TARGET_COMMIT)
-        target_wait_for_go(t);
-    if (t->base.m.state == TARGET_DRAIN)
-        target_drain(t);
-    target_check_awaited(t);
-    target_look_at_progress(t);
-    mover_look_at_clock(&t->base.m, heard_ns);
-    if (!mover_ended(&t->base.m)) {
-        target_answer(t);
-        target_watch(t);
-    }
-    switch (t->base.m.state) {
-    case TARGET_DONE:
-        return FERRY_MIGRATE_DONE;
-    case TARGET_CHECKED:
-        return FERRY_MIGRATE_CHECKED;
-    case TARGET_FAILED:
-        *err = t->base.m.err;
-        return FERRY_MIGRATE_FAILED;
-    default:
-        return FERRY_MIGRATE_BUSY;
-    }
-}
-
-bool ferry_migrate_target_is_local(const struct ferry_migrate_target *t)
-{
-    return t->local;
-}
-
-bool ferry_migrate_target_running(const struct ferry_migrate_target *t)
-{
-    return t->base.m.running;
-}
-
-int ferry_migrate_target_cancel(struct ferry_migrate_target *t, struct ferry_err *err)
-{
-    if (t->base.m.state == TARGET_DONE)
-        return err_set(err, EBUSY, "too late to cancel: the guest has started");
-    if (!mover_ended(&t->base.m))
-        mover_fire(&t->base.m, MOVE_EV_CANCEL);
-    return 0;
-}
-
-void ferry_migrate_target_info(const struct ferry_migrate_target *t, struct ferry_migrate_info *ret)
-{
+    const struct migrate_target *t = target_seen(move);
     const struct receiver_counters *c = t->receiver ? receiver_counters(t->receiver) : NULL;
     int64_t now = t->session.clock ? t->session.clock(t->session.opaque) : clock_monotonic_ns();
     size_t size = ret->size_bytes;
@@ -540,28 +574,7 @@ void ferry_migrate_target_info(const struct ferry_migrate_target *t, struct ferr
     ret->ram_total_bytes = ram_total_bytes(&t->guest.blocks);
 }
 
-const struct ferry_migrate_ledger *ferry_migrate_target_ledger(const struct ferry_migrate_target *t)
+const struct ferry_migrate_ledger *ferry_migrate_target_ledger(const struct ferry_move *move)
 {
-    return &t->ledger;
-}
-
-void ferry_migrate_target_free(struct ferry_migrate_target *t)
-{
-    if (!t)
-        return;
-    receiver_free(t->receiver);
-    multifd_in_free(t->multifd);
-    for (unsigned i = 0; i < t->arrived_count; i++)
-        ferry_chan_free(t->arrived[i].chan);
-    free(t->arrived);
-    vm_load_free(t->load);
-    stream_in_free(t->stream);
-    guest_ram_free(&t->guest);
-    ferry_chan_free(t->chan);
-    ferry_listener_free(t->listener);
-    buf_free(&t->answers);
-    session_free(&t->session);
-    free(t->version);
-    free(t->host);
-    free(t);
+    return &target_seen(move)->ledger;
 }

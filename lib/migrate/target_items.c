@@ -15,7 +15,7 @@
 #include "lib/wire/return_path.h"
 
 /* Does the stream's header say the same as this side's VM? */
-static int items_match(struct ferry_migrate_target *t)
+static int items_match(struct migrate_target *t)
 {
     struct wire_config here;
     int r;
@@ -35,7 +35,7 @@ static int items_match(struct ferry_migrate_target *t)
 }
 
 /* Everything that takes the stream, as soon as there is a VM that matches. */
-static int items_ready(struct ferry_migrate_target *t)
+static int items_ready(struct migrate_target *t)
 {
     struct receiver_params params = {
         .chan = t->chan,
@@ -82,8 +82,7 @@ static int items_ready(struct ferry_migrate_target *t)
 }
 
 /* Is there a VM now that fits? One that was there before is compared to the end. */
-static int items_agree(struct ferry_migrate_target *t, const struct hello *hello,
-                       const char *description)
+static int items_agree(struct migrate_target *t, const struct hello *hello, const char *description)
 {
     struct hello_side here = {
         .capabilities = hello_capabilities(&t->capabilities),
@@ -108,7 +107,7 @@ static int items_agree(struct ferry_migrate_target *t, const struct hello *hello
     return r < 0 ? r : hello_compare(hello, &here, found_text, &t->base.m.err);
 }
 
-static int items_hello(struct ferry_migrate_target *t)
+static int items_hello(struct migrate_target *t)
 {
     struct rd in = stream_in_data(t->stream);
     OWN_MEM char *description = NULL;
@@ -143,7 +142,7 @@ static int items_hello(struct ferry_migrate_target *t)
     return t->dry_run ? MOVE_EV_CHECKED : 0;
 }
 
-static int items_command(struct ferry_migrate_target *t, const struct stream_item *item)
+static int items_command(struct migrate_target *t, const struct stream_item *item)
 {
     struct command c;
     int r = command_get(item->command, item->payload, &c, &t->base.m.err);
@@ -180,7 +179,7 @@ static int items_command(struct ferry_migrate_target *t, const struct stream_ite
 }
 
 /* The data of a section that is not RAM. */
-static int items_section(struct ferry_migrate_target *t)
+static int items_section(struct migrate_target *t)
 {
     const struct stream_section *section = &t->section_copy;
     int r;
@@ -208,7 +207,7 @@ static int items_section(struct ferry_migrate_target *t)
     return r;
 }
 
-static int items_section_begins(struct ferry_migrate_target *t, const struct stream_item *item)
+static int items_section_begins(struct migrate_target *t, const struct stream_item *item)
 {
     bool hello = strcmp(item->section->idstr, WIRE_FERRY_IDSTR) == 0;
     int r;
@@ -237,7 +236,7 @@ static int items_section_begins(struct ferry_migrate_target *t, const struct str
     return items_section(t);
 }
 
-static int items_end_mark(struct ferry_migrate_target *t)
+static int items_end_mark(struct migrate_target *t)
 {
     if (!t->ready || !receiver_has_list(t->receiver))
         return err_set(&t->base.m.err, EPROTO, "the stream ends without RAM");
@@ -246,7 +245,7 @@ static int items_end_mark(struct ferry_migrate_target *t)
     return vm_load_complete(t->load, &t->base.m.err);
 }
 
-static int items_config(struct ferry_migrate_target *t, const struct wire_config *config)
+static int items_config(struct migrate_target *t, const struct wire_config *config)
 {
     bool mapped = config->capabilities & WIRE_CAP_MAPPED_RAM;
 
@@ -265,7 +264,7 @@ static int items_config(struct ferry_migrate_target *t, const struct wire_config
 }
 
 /* A connection may be used for something else afterwards; a file is one stream and no more. */
-static int items_end(struct ferry_migrate_target *t)
+static int items_end(struct migrate_target *t)
 {
     uint64_t at, end, more = stream_in_left(t->stream);
 
@@ -284,7 +283,7 @@ static int items_end(struct ferry_migrate_target *t)
     return MOVE_EV_STATE;
 }
 
-int target_item(struct ferry_migrate_target *t)
+int target_item(struct migrate_target *t)
 {
     struct stream_item item;
     int r;

@@ -48,6 +48,13 @@ const char *const move_event_names[MOVE_EV_COUNT] = {
     [MOVE_EV_BEREFT] = "not everything comes back",
 };
 
+/* source.c and target.c check that their ends are in the order of the statuses. */
+enum ferry_move_status mover_status(const struct mover *m)
+{
+    return mover_ended(m) ? (enum ferry_move_status)(m->state - m->first_end + FERRY_MOVE_DONE)
+                          : FERRY_MOVE_BUSY;
+}
+
 const char *mover_doing(const struct mover *m)
 {
     return m->table->state_names[m->state];

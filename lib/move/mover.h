@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include <ferry/err.h>
+#include <ferry/move.h>
 #include <ferry/part.h>
 
 #include "base/machine.h"
@@ -67,7 +68,25 @@ enum move_event {
 };
 extern const char *const move_event_names[MOVE_EV_COUNT];
 
+/* A way's and an end's, for <ferry/move.h>. */
+struct move_ops {
+    int (*fd)(const struct ferry_move *move);
+    short (*events)(const struct ferry_move *move); /* NULL: POLLIN */
+    int64_t (*deadline_ns)(const struct ferry_move *move);
+    enum ferry_move_status (*step)(struct ferry_move *move); /* FAILED, LOST: err says why */
+    /* NULL: refused. */
+    int (*cancel)(struct ferry_move *move, struct ferry_err *err);
+    int (*set_running)(struct ferry_move *move, bool running, struct ferry_err *err);
+    void (*free)(struct ferry_move *move);
+};
+
+struct ferry_move {
+    const struct move_ops *ops;
+};
+
 struct mover {
+    struct ferry_move
+        move; /* the first member: a move is its mover, and that its source or target */
     const struct machine_table *table; /* its name is the side's */
     const char *what;                  /* "handover" or "migration": for sentences */
     const char *peer;                  /* the other side's name */
@@ -96,6 +115,10 @@ static inline bool mover_ended(const struct mover *m)
 {
     return m->state >= m->first_end;
 }
+/* By the state that it is in. */
+enum ferry_move_status mover_status(const struct mover *m);
+/* Aborts, unless it is one of these. */
+void move_check(const struct ferry_move *move, const struct move_ops *ops);
 const char *mover_doing(const struct mover *m); /* "waiting for LOADED" */
 void mover_fire(struct mover *m, enum move_event event);
 /* From from_ns on, this long; then MOVE_EV_DUE. */

@@ -349,9 +349,15 @@ const struct machine_table source_table = {
 
 /* --- What both public headers have --- */
 
-void source_init(struct source *s, const struct source_way *way, const char *what,
-                 int64_t (*clock)(void *opaque), void *clock_opaque)
+_Static_assert(SOURCE_CHECKED - SOURCE_DONE == FERRY_MOVE_CHECKED - FERRY_MOVE_DONE &&
+                   SOURCE_FAILED - SOURCE_DONE == FERRY_MOVE_FAILED - FERRY_MOVE_DONE &&
+                   SOURCE_LOST - SOURCE_DONE == FERRY_MOVE_LOST - FERRY_MOVE_DONE,
+               "mover_status() counts on it");
+
+void source_init(struct source *s, const struct move_ops *ops, const struct source_way *way,
+                 const char *what, int64_t (*clock)(void *opaque), void *clock_opaque)
 {
+    s->m.move.ops = ops;
     s->way = way;
     s->m.table = &source_table;
     s->m.what = what;
@@ -393,8 +399,10 @@ void source_go_on(struct source *s)
     }
 }
 
-int source_set_running(struct source *s, bool running, struct ferry_err *err)
+int source_set_running(struct ferry_move *move, bool running, struct ferry_err *err)
 {
+    struct source *s = (struct source *)move;
+
     if (s->paused || mover_ended(&s->m))
         return err_set(err, EBUSY, "the guest is being moved");
     s->m.running = running;
@@ -410,8 +418,10 @@ int source_proceed(struct source *s, struct ferry_err *err)
     return 0;
 }
 
-int source_cancel(struct source *s, struct ferry_err *err)
+int source_cancel(struct ferry_move *move, struct ferry_err *err)
 {
+    struct source *s = (struct source *)move;
+
     switch (s->m.state) {
     case SOURCE_COMMIT:
     case SOURCE_AWAIT:

@@ -108,8 +108,8 @@ struct source {
 
 extern const struct machine_table source_table;
 
-void source_init(struct source *s, const struct source_way *way, const char *what,
-                 int64_t (*clock)(void *opaque), void *clock_opaque);
+void source_init(struct source *s, const struct move_ops *ops, const struct source_way *way,
+                 const char *what, int64_t (*clock)(void *opaque), void *clock_opaque);
 /* step() has something to do whatever the connection says. */
 bool source_due(const struct source *s);
 /* The first thing in step(). */
@@ -117,7 +117,8 @@ void source_go_on(struct source *s);
 
 /* What settle or release began is done, or has failed. Nobody waits for it any more: no matter. */
 void source_settled(struct source *s, const struct ferry_err *failure);
-/* As in the public headers. */
-int source_set_running(struct source *s, bool running, struct ferry_err *err) FERRY_MUST_CHECK;
+/* As in the public headers; the first and the last are for move_ops. */
+int source_set_running(struct ferry_move *move, bool running,
+                       struct ferry_err *err) FERRY_MUST_CHECK;
 int source_proceed(struct source *s, struct ferry_err *err) FERRY_MUST_CHECK;
-int source_cancel(struct source *s, struct ferry_err *err) FERRY_MUST_CHECK;
+int source_cancel(struct ferry_move *move, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -157,9 +157,14 @@ const struct machine_table target_table = {
     .rule_count = sizeof(target_rules) / sizeof(target_rules[0]),
 };
 
-void target_init(struct target *t, const struct target_way *way, const char *what,
-                 int64_t (*clock)(void *opaque), void *clock_opaque)
+_Static_assert(TARGET_CHECKED - TARGET_DONE == FERRY_MOVE_CHECKED - FERRY_MOVE_DONE &&
+                   TARGET_FAILED - TARGET_DONE == FERRY_MOVE_FAILED - FERRY_MOVE_DONE,
+               "mover_status() counts on it");
+
+void target_init(struct target *t, const struct move_ops *ops, const struct target_way *way,
+                 const char *what, int64_t (*clock)(void *opaque), void *clock_opaque)
 {
+    t->m.move.ops = ops;
     t->way = way;
     t->m.table = &target_table;
     t->m.what = what;

@@ -71,7 +71,7 @@ struct target {
 
 extern const struct machine_table target_table;
 
-void target_init(struct target *t, const struct target_way *way, const char *what,
-                 int64_t (*clock)(void *opaque), void *clock_opaque);
+void target_init(struct target *t, const struct move_ops *ops, const struct target_way *way,
+                 const char *what, int64_t (*clock)(void *opaque), void *clock_opaque);
 /* The first thing in step(), which is due as long as nothing has begun. */
 void target_go_on(struct target *t);

@@ -15,7 +15,7 @@ static void measure(size_t bytes[2], size_t *fds)
     pair_init(&p);
     pair_start(&p);
     assert_true(pair_run(&p, 2000));
-    assert_int_equal(p.target_status, FERRY_LIVE_DONE);
+    assert_int_equal(p.target_status, FERRY_MOVE_DONE);
     /* RUNNING is underway when both have ended. */
     memcpy(bytes, p.passed_bytes, sizeof(p.passed_bytes));
     *fds = p.passed_fds;
@@ -35,12 +35,12 @@ static void cut_everywhere(enum pair_way way)
         p.cut_at_bytes[way] = at;
         pair_start(&p);
         assert_true(pair_run(&p, 5000));
-        assert_int_not_equal(p.source_status, FERRY_LIVE_LOST);
+        assert_int_not_equal(p.source_status, FERRY_MOVE_LOST);
         pair_check_one_owner(&p);
-        if (p.source_status == FERRY_LIVE_FAILED)
+        if (p.source_status == FERRY_MOVE_FAILED)
             assert_non_null(strstr(p.source_err.text, "while the source was"));
-        done += p.source_status == FERRY_LIVE_DONE;
-        failed += p.source_status == FERRY_LIVE_FAILED;
+        done += p.source_status == FERRY_MOVE_DONE;
+        failed += p.source_status == FERRY_MOVE_FAILED;
         pair_free(&p);
     }
     /* Before COMMIT it fails, after it the guest is there. */
@@ -71,7 +71,7 @@ static void every_fd_missing_once(void **state)
         p.drop_fd = i;
         pair_start(&p);
         assert_true(pair_run(&p, 2000));
-        assert_int_equal(p.source_status, FERRY_LIVE_FAILED);
+        assert_int_equal(p.source_status, FERRY_MOVE_FAILED);
         if (!strstr(p.source_err.text, " of its 2 file descriptors"))
             fail_msg("fd %zu: %s", i, p.source_err.text);
         pair_check_one_owner(&p);
@@ -91,7 +91,7 @@ static void one_fd_too_many_at_every_byte(void **state)
         p.add_fd_at = at;
         pair_start(&p);
         assert_true(pair_run(&p, 2000));
-        assert_int_equal(p.source_status, FERRY_LIVE_FAILED);
+        assert_int_equal(p.source_status, FERRY_MOVE_FAILED);
         pair_check_one_owner(&p);
         pair_free(&p);
     }
@@ -114,9 +114,9 @@ static void any_bit_flipped(enum pair_way way)
         p.pause_timeout_ns = p.prepare_timeout_ns = 5000000;
         pair_start(&p);
         assert_true(pair_run(&p, 5000));
-        assert_int_not_equal(p.source_status, FERRY_LIVE_LOST);
-        assert_int_not_equal(p.source_status == FERRY_LIVE_FAILED,
-                             p.target_status == FERRY_LIVE_DONE);
+        assert_int_not_equal(p.source_status, FERRY_MOVE_LOST);
+        assert_int_not_equal(p.source_status == FERRY_MOVE_FAILED,
+                             p.target_status == FERRY_MOVE_DONE);
         assert_int_not_equal(p.from->pipe.in_use, p.to->pipe.in_use);
         assert_false(atomic_load(&p.from->running) && atomic_load(&p.to->running));
         pair_free(&p);

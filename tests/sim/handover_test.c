@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/be.h"
@@ -69,10 +72,10 @@ static void guest_goes_over(void **state)
     pair_init(&p);
     pair_start(&p);
     assert_true(pair_run(&p, 2000));
-    assert_int_equal(p.source_status, FERRY_LIVE_DONE);
-    assert_int_equal(p.target_status, FERRY_LIVE_DONE);
+    assert_int_equal(p.source_status, FERRY_MOVE_DONE);
+    assert_int_equal(p.target_status, FERRY_MOVE_DONE);
     pair_check_one_owner(&p);
-    assert_true(ferry_live_target_running(p.target));
+    assert_true(ferry_move_running(p.target));
     a = ferry_live_source_ledger(p.source);
     b = ferry_live_target_ledger(p.target);
     check_ledger(a);
@@ -103,9 +106,9 @@ static void paused_guest_stays_paused(void **state)
     p.paused_guest = true;
     pair_start(&p);
     assert_true(pair_run(&p, 2000));
-    assert_int_equal(p.target_status, FERRY_LIVE_DONE);
+    assert_int_equal(p.target_status, FERRY_MOVE_DONE);
     pair_check_one_owner(&p);
-    assert_false(ferry_live_target_running(p.target));
+    assert_false(ferry_move_running(p.target));
     assert_int_equal(p.to->stopped_ns, 0);
     pair_free(&p);
 }
@@ -143,12 +146,12 @@ static void waits_for_requests_in_flight(void **state)
     assert_true(p.from->pipe.quiesced);
     assert_true(atomic_load(&p.from->running));
     /* A step whose turn was over early wants another; then it is the requests that are awaited. */
-    while (ferry_live_source_deadline_ns(p.source) == 0)
+    while (ferry_move_deadline_ns(p.source) == 0)
         assert_false(pair_run(&p, 1));
     ferry_vm_drained(p.from->vm);
-    assert_int_equal(ferry_live_source_deadline_ns(p.source), 0);
+    assert_int_equal(ferry_move_deadline_ns(p.source), 0);
     assert_true(pair_run(&p, 2000));
-    assert_int_equal(p.source_status, FERRY_LIVE_DONE);
+    assert_int_equal(p.source_status, FERRY_MOVE_DONE);
     pair_check_one_owner(&p);
     pair_free(&p);
 }
@@ -176,21 +179,71 @@ static void cancel_at_any_time_before_commit(void **state)
 
         pair_init(&p);
         pair_start(&p);
-        for (int i = 0; i < steps && p.source_status == FERRY_LIVE_BUSY; i++)
+        for (int i = 0; i < steps && p.source_status == FERRY_MOVE_BUSY; i++)
             pair_step(&p);
-        if (ferry_live_source_cancel(p.source, &err) == 0) {
+        if (ferry_move_cancel(p.source, &err) == 0) {
             assert_true(pair_run(&p, 2000));
-            assert_int_equal(p.source_status, FERRY_LIVE_FAILED);
+            assert_int_equal(p.source_status, FERRY_MOVE_FAILED);
             assert_int_equal(p.source_err.errnum, ECANCELED);
             assert_non_null(strstr(p.target_err.text, "the source gave up: the handover was"));
         } else {
             assert_int_equal(err.errnum, EBUSY);
             assert_true(pair_run(&p, 2000));
-            assert_int_equal(p.source_status, FERRY_LIVE_DONE);
+            assert_int_equal(p.source_status, FERRY_MOVE_DONE);
         }
         pair_check_one_owner(&p);
         pair_free(&p);
     }
+}
+
+/* It is called off where the guest is, and nothing of it is done by halves. */
+static void target_has_no_say(void **state)
+{
+    struct ferry_err err;
+    struct pair p;
+
+    pair_init(&p);
+    pair_start(&p);
+    assert_int_equal(ferry_move_cancel(p.target, &err), -EOPNOTSUPP);
+    assert_string_equal(err.text, "the target of a handover cannot call it off: cancel its source, "
+                                  "or free the target");
+    assert_int_equal(ferry_move_set_running(p.target, false, &err), -EOPNOTSUPP);
+    assert_string_equal(err.text, "the guest of a handover is not the target's yet: stop or "
+                                  "continue it in the source");
+    assert_true(pair_run(&p, 2000));
+    assert_int_equal(p.target_status, FERRY_MOVE_DONE);
+    assert_true(ferry_move_running(p.target));
+    pair_check_one_owner(&p);
+    pair_free(&p);
+}
+
+/* A caller that takes one move for another is stopped before it reads what is not there. */
+static void other_sides_functions_abort(void **state)
+{
+    const struct rlimit no_core = {0};
+    struct pair p;
+
+    pair_init(&p);
+    pair_start(&p);
+    for (int i = 0; i < 2; i++) {
+        int status;
+        pid_t child = fork();
+
+        assert_true(child >= 0);
+        if (child == 0) {
+            (void)setrlimit(RLIMIT_CORE, &no_core);
+            signal(SIGABRT, SIG_DFL); /* not the test's */
+            if (i == 0)
+                (void)ferry_live_target_take_owner(p.source);
+            else
+                (void)ferry_live_source_ledger(p.target);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGABRT);
+    }
+    pair_free(&p);
 }
 
 /* The sentence that the target refused with is the one that the source reports. */
@@ -203,15 +256,15 @@ static void who_says_nothing_is_not_waited_for(void **state)
 
     pair_init(&p);
     pair_start(&p);
-    p.target_status = ferry_live_target_step(p.target, &p.target_err);
-    assert_int_equal(p.target_status, FERRY_LIVE_BUSY);
-    due_ns = ferry_live_target_deadline_ns(p.target);
+    p.target_status = ferry_move_step(p.target, &p.target_err);
+    assert_int_equal(p.target_status, FERRY_MOVE_BUSY);
+    due_ns = ferry_move_deadline_ns(p.target);
     assert_in_range(due_ns, 1, clock_monotonic_ns() + most_ns);
     for (size_t i = 0; i + 1 < LIVE_FRAME_HEADER_BYTES; i++) {
         assert_int_equal(write(p.wire[1], i == 3 ? "\1" : "\0", 1), 1);
-        p.target_status = ferry_live_target_step(p.target, &p.target_err);
-        assert_int_equal(p.target_status, FERRY_LIVE_BUSY);
-        assert_int_equal(ferry_live_target_deadline_ns(p.target), due_ns);
+        p.target_status = ferry_move_step(p.target, &p.target_err);
+        assert_int_equal(p.target_status, FERRY_MOVE_BUSY);
+        assert_int_equal(ferry_move_deadline_ns(p.target), due_ns);
     }
     pair_free(&p);
 }
@@ -220,8 +273,8 @@ static void refused(struct pair *p, const char *sentence)
 {
     pair_start(p);
     assert_true(pair_run(p, 2000));
-    assert_int_equal(p->source_status, FERRY_LIVE_FAILED);
-    assert_int_equal(p->target_status, FERRY_LIVE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
+    assert_int_equal(p->target_status, FERRY_MOVE_FAILED);
     if (!strstr(p->source_err.text, sentence))
         fail_msg("\"%s\" is not in \"%s\"", sentence, p->source_err.text);
     assert_non_null(strstr(p->source_err.text, p->target_err.text));
@@ -260,7 +313,7 @@ static void target_refuses_state(void **state)
     p.from->blob.mode = 4;
     pair_start(&p);
     assert_true(pair_run(&p, 2000));
-    assert_int_equal(p.source_status, FERRY_LIVE_FAILED);
+    assert_int_equal(p.source_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(p.source_err.text, "\"counter\" (instance 1)"));
     assert_non_null(strstr(p.source_err.text, "mode"));
     p.from->blob.mode = 3;
@@ -305,7 +358,7 @@ static void source_that_is_not_the_owner_is_refused(void **state)
     assert_int_equal(ferry_owner_new(&p.owner, &err), 0);
     pair_start(&p);
     assert_true(pair_run(&p, 2000));
-    assert_int_equal(p.source_status, FERRY_LIVE_DONE);
+    assert_int_equal(p.source_status, FERRY_MOVE_DONE);
 
     const struct ferry_live_source_params again = {
         .size_bytes = sizeof(again),
@@ -314,7 +367,7 @@ static void source_that_is_not_the_owner_is_refused(void **state)
         .description = "",
         .version = "",
     };
-    struct ferry_live_source *s;
+    struct ferry_move *s;
 
     assert_int_equal(ferry_live_source_new(&s, &again, &fd, &err), -EPERM);
     pair_free(&p);
@@ -340,9 +393,9 @@ static void soon_is_said_once(void **state)
     p.trace_arg = &p;
     pair_start(&p);
     assert_true(pair_run(&p, 2000));
-    assert_int_equal(p.target_status, FERRY_LIVE_FAILED);
+    assert_int_equal(p.target_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(p.target_err.text, "SOON came twice"));
-    assert_int_equal(p.source_status, FERRY_LIVE_FAILED);
+    assert_int_equal(p.source_status, FERRY_MOVE_FAILED);
     pair_check_one_owner(&p);
     pair_free(&p);
 }
@@ -381,8 +434,8 @@ static void visitors_go_over_if_they_are_taken(void **state)
         p.to->refuse_visitors = refused;
         pair_start(&p);
         assert_true(pair_run(&p, 2000));
-        assert_int_equal(p.source_status, FERRY_LIVE_DONE);
-        assert_int_equal(p.target_status, FERRY_LIVE_DONE);
+        assert_int_equal(p.source_status, FERRY_MOVE_DONE);
+        assert_int_equal(p.target_status, FERRY_MOVE_DONE);
         assert_true(ferry_live_source_gives_extras(p.source));
         pair_check_one_owner(&p);
         assert_int_equal(p.to->visitor_count, refused ? 0 : 2);
@@ -408,8 +461,8 @@ static void visitors_stay_when_version_1_is_spoken(void **state)
     p.set_byte_to[PAIR_TO_TARGET] = 1;
     pair_start(&p);
     assert_true(pair_run(&p, 2000));
-    assert_int_equal(p.source_status, FERRY_LIVE_DONE);
-    assert_int_equal(p.target_status, FERRY_LIVE_DONE);
+    assert_int_equal(p.source_status, FERRY_MOVE_DONE);
+    assert_int_equal(p.target_status, FERRY_MOVE_DONE);
     assert_false(ferry_live_source_gives_extras(p.source));
     assert_int_equal(p.to->visitor_count, 0);
     assert_int_equal(p.from->visitor_count, 1);
@@ -484,9 +537,9 @@ static void extras_are_refused(struct extras *e, const char *says)
 {
     pair_start(&e->pair);
     assert_true(pair_run(&e->pair, 2000));
-    assert_int_equal(e->pair.target_status, FERRY_LIVE_FAILED);
+    assert_int_equal(e->pair.target_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(e->pair.target_err.text, says));
-    assert_int_equal(e->pair.source_status, FERRY_LIVE_FAILED);
+    assert_int_equal(e->pair.source_status, FERRY_MOVE_FAILED);
     pair_check_one_owner(&e->pair);
     pair_free(&e->pair);
 }
@@ -498,7 +551,7 @@ static void extras_have_a_limit(void **state)
     extras_begin(&e, LIVE_EXTRAS_MAX);
     pair_start(&e.pair);
     assert_true(pair_run(&e.pair, 2000));
-    assert_int_equal(e.pair.target_status, FERRY_LIVE_DONE);
+    assert_int_equal(e.pair.target_status, FERRY_MOVE_DONE);
     pair_check_one_owner(&e.pair);
     pair_free(&e.pair);
     extras_begin(&e, LIVE_EXTRAS_MAX + 1);
@@ -530,6 +583,8 @@ int main(void)
         cmocka_unit_test(waits_for_requests_in_flight),
         cmocka_unit_test(requests_that_never_finish_end_it),
         cmocka_unit_test(cancel_at_any_time_before_commit),
+        cmocka_unit_test(target_has_no_say),
+        cmocka_unit_test(other_sides_functions_abort),
         cmocka_unit_test(who_says_nothing_is_not_waited_for),
         cmocka_unit_test(target_refuses_the_machine),
         cmocka_unit_test(target_refuses_a_region_too_many),

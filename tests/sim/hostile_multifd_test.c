@@ -106,7 +106,7 @@ static void arm(struct victim *v)
     char path[64];
 
     hang_up(v);
-    ferry_migrate_target_free(v->pair.target);
+    ferry_move_free(v->pair.target);
     snprintf(path, sizeof(path), "%s/lane", v->dir);
     assert_int_equal(ferry_address_unix(&a, path, &err), 0);
     assert_int_equal(ferry_listener_new(&listener, a, &err), 0);
@@ -114,7 +114,7 @@ static void arm(struct victim *v)
     assert_int_equal(
         ferry_migrate_target_new(&v->pair.target, &v->pair.target_params, &listener, NULL, &err),
         0);
-    v->pair.target_status = FERRY_MIGRATE_BUSY;
+    v->pair.target_status = FERRY_MOVE_BUSY;
 }
 
 static int dial(struct victim *v)
@@ -131,11 +131,11 @@ static void steps(struct victim *v, int n)
 {
     struct ferry_migrate_info info = {.size_bytes = sizeof(info)};
 
-    for (int i = 0; i < n && v->pair.target_status == FERRY_MIGRATE_BUSY; i++) {
-        struct pollfd wait = {.fd = ferry_migrate_target_fd(v->pair.target), .events = POLLIN};
+    for (int i = 0; i < n && v->pair.target_status == FERRY_MOVE_BUSY; i++) {
+        struct pollfd wait = {.fd = ferry_move_fd(v->pair.target), .events = POLLIN};
 
         v->pair.now_ns += 10000000;
-        v->pair.target_status = ferry_migrate_target_step(v->pair.target, &v->pair.target_err);
+        v->pair.target_status = ferry_move_step(v->pair.target, &v->pair.target_err);
         /* Who has heard why hangs up. */
         ferry_migrate_target_info(v->pair.target, &info);
         if (info.phase == FERRY_MIGRATE_ENDED_FAILED)
@@ -281,7 +281,7 @@ static void check_good(struct victim *v, const char *item, const char *codec)
     if (atomic_load(&to->running) || to->counter.ticks || to->pipe.in_use)
         fail_msg("%s: the VM is not as it was", item);
     play(v, codec, NULL);
-    if (v->pair.target_status != FERRY_MIGRATE_DONE)
+    if (v->pair.target_status != FERRY_MOVE_DONE)
         fail_msg("%s: then a good one: %d %s", item, (int)v->pair.target_status,
                  v->pair.target_err.text);
     assert_int_equal(to->counter.ticks, 7);
@@ -298,13 +298,13 @@ static void run_row(const struct row *row, bool threads)
     victim_new(&v, threads, codec);
     play(&v, codec, row);
     if (!row->says) {
-        if (v.pair.target_status != FERRY_MIGRATE_DONE)
+        if (v.pair.target_status != FERRY_MOVE_DONE)
             fail_msg("%s: %d %s", row->item, (int)v.pair.target_status, v.pair.target_err.text);
         atomic_store(&v.pair.to.running, false);
         victim_free(&v);
         return;
     }
-    if (v.pair.target_status != FERRY_MIGRATE_FAILED)
+    if (v.pair.target_status != FERRY_MOVE_FAILED)
         fail_msg("%s: expected \"%s\", but status %d", row->item, row->says,
                  (int)v.pair.target_status);
     if (!strstr(v.pair.target_err.text, row->says))
@@ -450,7 +450,7 @@ static void test_end_of_ram_too_early(void **state)
     say(&v, v.main, BYTES("\3" ID("\1") EOS FOOTER));
     say(&v, v.main, BYTES(main_parts));
     steps(&v, 3000);
-    assert_int_equal(v.pair.target_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(v.pair.target_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(v.pair.target_err.text, "RAM ends with 1 sync marks"));
     check_good(&v, "35", "none");
     victim_free(&v);
@@ -468,10 +468,10 @@ static void test_a_channel_fails_and_the_main_one_is_silent(void **state)
         say(&v, v.main, BYTES(main_start));
         say(&v, v.main, BYTES("\2" ID("\1")));
         steps(&v, 10);
-        assert_int_equal(v.pair.target_status, FERRY_MIGRATE_BUSY);
+        assert_int_equal(v.pair.target_status, FERRY_MOVE_BUSY);
         say(&v, v.channels[0], BYTES("no packet at all"));
         steps(&v, 3000);
-        assert_int_equal(v.pair.target_status, FERRY_MIGRATE_FAILED);
+        assert_int_equal(v.pair.target_status, FERRY_MOVE_FAILED);
         assert_non_null(strstr(v.pair.target_err.text, "channel 0: a multifd channel sends"));
         victim_free(&v);
     }
@@ -492,7 +492,7 @@ static void test_a_channel_too_many(void **state)
     say(&v, v.main, BYTES(main_begin));
     say(&v, v.main, BYTES(main_start));
     steps(&v, 6000);
-    assert_int_equal(v.pair.target_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(v.pair.target_status, FERRY_MOVE_FAILED);
     check_good(&v, "27", "none");
     victim_free(&v);
 }
@@ -500,7 +500,7 @@ static void test_a_channel_too_many(void **state)
 /* It is whole, and the next one is served. */
 static void call_off(struct victim *v)
 {
-    assert_int_equal(ferry_migrate_target_cancel(v->pair.target, &v->pair.target_err), 0);
+    assert_int_equal(ferry_move_cancel(v->pair.target, &v->pair.target_err), 0);
     steps(v, 100);
     check_good(v, "27", "none");
     victim_free(v);
@@ -521,12 +521,12 @@ static void test_silent_connections(void **state)
         close(dial(&v));
         steps(&v, 2);
     }
-    assert_int_equal(v.pair.target_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(v.pair.target_status, FERRY_MOVE_BUSY);
     /* The first had to make room, the last may be silent for a while. */
     assert_int_equal(recv(silent[0], &byte, 1, MSG_DONTWAIT), 0);
     assert_int_equal(recv(silent[63], &byte, 1, MSG_DONTWAIT), -1);
     steps(&v, 4000);
-    assert_int_equal(v.pair.target_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(v.pair.target_status, FERRY_MOVE_BUSY);
     assert_int_equal(recv(silent[63], &byte, 1, MSG_DONTWAIT), 0);
     for (size_t i = 0; i < 64; i++)
         close(silent[i]);
@@ -551,7 +551,7 @@ static void test_no_streams(void **state)
             assert_int_equal(errno, ECONNRESET);
         close(fd);
     }
-    assert_int_equal(v.pair.target_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(v.pair.target_status, FERRY_MOVE_BUSY);
     call_off(&v);
 }
 
@@ -562,9 +562,9 @@ static void test_silent_after_the_header(void **state)
 
     begin(&v, false);
     steps(&v, 100);
-    assert_int_equal(v.pair.target_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(v.pair.target_status, FERRY_MOVE_BUSY);
     steps(&v, 3000);
-    assert_int_equal(v.pair.target_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(v.pair.target_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(v.pair.target_err.text, "did not say within 30000 ms what it sends"));
     check_good(&v, "27", "none");
     victim_free(&v);
@@ -585,10 +585,10 @@ static void test_no_file_left(void **state)
     none.rlim_cur = 3;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     steps(&v, 5);
-    assert_true(ferry_migrate_target_deadline_ns(v.pair.target) > v.pair.now_ns);
+    assert_true(ferry_move_deadline_ns(v.pair.target) > v.pair.now_ns);
     steps(&v, 100);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    assert_int_equal(v.pair.target_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(v.pair.target_status, FERRY_MOVE_BUSY);
     call_off(&v);
 }
 

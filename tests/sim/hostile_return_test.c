@@ -58,8 +58,8 @@ static void step(struct liar *l)
     while (l->reads && recv(l->fd, data, sizeof(data), MSG_DONTWAIT) > 0)
         continue;
     l->pair.now_ns += 1000;
-    if (l->pair.source_status == FERRY_MIGRATE_BUSY)
-        l->pair.source_status = ferry_migrate_source_step(l->pair.source, &l->pair.source_err);
+    if (l->pair.source_status == FERRY_MOVE_BUSY)
+        l->pair.source_status = ferry_move_step(l->pair.source, &l->pair.source_err);
 }
 
 static void say(struct liar *l, const char *bytes, size_t n)
@@ -89,7 +89,7 @@ static void begin(struct liar *l, enum stage stage)
     params->capabilities.pause_before_switchover |= stage == HOLD;
     params->parameters.max_bandwidth_bps = stage == ACTIVE ? 1 : 0;
     assert_int_equal(ferry_migrate_source_new(&l->pair.source, params, NULL, &chan, &err), 0);
-    l->pair.source_status = FERRY_MIGRATE_BUSY;
+    l->pair.source_status = FERRY_MOVE_BUSY;
     l->pair.points = 0;
     l->reads = true;
     for (int i = 0; i < 50; i++)
@@ -119,7 +119,7 @@ static void bring_to(struct liar *l, enum stage stage)
         say(l, BYTES(LOADED));
         assert_true(passed(l, FERRY_MIGRATE_COMMITTED));
     }
-    assert_int_equal(l->pair.source_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(l->pair.source_status, FERRY_MOVE_BUSY);
 }
 
 static void liar_new(struct liar *l, uint64_t ram_bytes)
@@ -156,12 +156,12 @@ static void run_row(const struct row *row)
     bring_to(&l, row->at);
     say(&l, row->bytes, row->n);
     if (!row->says) {
-        if (l.pair.source_status != FERRY_MIGRATE_BUSY)
+        if (l.pair.source_status != FERRY_MOVE_BUSY)
             fail_msg("%s: %s", row->item, l.pair.source_err.text);
         liar_free(&l);
         return;
     }
-    if (l.pair.source_status != (back ? FERRY_MIGRATE_FAILED : FERRY_MIGRATE_LOST))
+    if (l.pair.source_status != (back ? FERRY_MOVE_FAILED : FERRY_MOVE_LOST))
         fail_msg("%s: status %d (%s)", row->item, (int)l.pair.source_status,
                  l.pair.source_err.text);
     if (!strstr(l.pair.source_err.text, row->says))
@@ -271,14 +271,14 @@ static void test_what_nobody_can_have(void **state)
             say(&l, BYTES(LOADED));
         assert_false(passed(&l, FERRY_MIGRATE_ALL_SENT));
         assert_false(passed(&l, FERRY_MIGRATE_COMMITTED));
-        assert_int_equal(l.pair.source_status, FERRY_MIGRATE_BUSY);
+        assert_int_equal(l.pair.source_status, FERRY_MOVE_BUSY);
         /* Afterwards it counts. */
         l.reads = true;
         for (int i = 0; i < 200; i++)
             step(&l);
         assert_true(passed(&l, FERRY_MIGRATE_ALL_SENT));
         if (qemu)
-            assert_int_equal(l.pair.source_status, FERRY_MIGRATE_DONE);
+            assert_int_equal(l.pair.source_status, FERRY_MOVE_DONE);
         else
             assert_true(passed(&l, FERRY_MIGRATE_COMMITTED));
         liar_free(&l);
@@ -316,14 +316,14 @@ static void test_silence(void **state)
         liar_new(&l, UINT64_C(16) * FERRY_PAGE_BYTES);
         bring_to(&l, at);
         wait_s(&l, silences[i].seconds);
-        assert_int_equal(l.pair.source_status, FERRY_MIGRATE_BUSY);
+        assert_int_equal(l.pair.source_status, FERRY_MOVE_BUSY);
         if (silences[i].says) {
             wait_s(&l, silences[i].seconds);
-            if (l.pair.source_status == FERRY_MIGRATE_BUSY ||
+            if (l.pair.source_status == FERRY_MOVE_BUSY ||
                 !strstr(l.pair.source_err.text, silences[i].says))
                 fail_msg("expected \"%s\", but \"%s\"", silences[i].says, l.pair.source_err.text);
             if (at == COMMIT || at == AWAIT)
-                assert_int_equal(l.pair.source_status, FERRY_MIGRATE_LOST);
+                assert_int_equal(l.pair.source_status, FERRY_MOVE_LOST);
             else
                 check_stayed_and_moves(&l);
         }
@@ -348,9 +348,9 @@ static void test_takes_nothing_while_RAM_moves(void **state)
 
     accept_and_stop(&l);
     wait_s(&l, 59);
-    assert_int_equal(l.pair.source_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(l.pair.source_status, FERRY_MOVE_BUSY);
     wait_s(&l, 2);
-    assert_int_equal(l.pair.source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(l.pair.source_status, FERRY_MOVE_FAILED);
     assert_string_equal(l.pair.source_err.text,
                         "the target took nothing for 60000 ms while the source was sending RAM");
     check_stayed_and_moves(&l);
@@ -370,15 +370,15 @@ static void test_time_counts_from_the_last_progress(void **state)
     assert_true(recv(l.fd, data, sizeof(data), MSG_DONTWAIT) > 0);
     taken_ns = l.pair.now_ns;
     /* As a loop does that has nothing else: from one deadline to the next. */
-    while (l.pair.source_status == FERRY_MIGRATE_BUSY &&
+    while (l.pair.source_status == FERRY_MOVE_BUSY &&
            l.pair.now_ns < taken_ns + INT64_C(200) * 1000000000) {
-        int64_t due_ns = ferry_migrate_source_deadline_ns(l.pair.source);
+        int64_t due_ns = ferry_move_deadline_ns(l.pair.source);
 
         if (due_ns > l.pair.now_ns)
             l.pair.now_ns = due_ns;
         step(&l);
     }
-    assert_int_equal(l.pair.source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(l.pair.source_status, FERRY_MOVE_FAILED);
     assert_in_range(l.pair.now_ns - taken_ns, INT64_C(59) * 1000000000, INT64_C(63) * 1000000000);
     liar_free(&l);
 }
@@ -392,7 +392,7 @@ static void test_is_slow_while_RAM_moves(void **state)
     accept_and_stop(&l);
     for (int i = 0; i < 20; i++) {
         wait_s(&l, 50);
-        assert_int_equal(l.pair.source_status, FERRY_MIGRATE_BUSY);
+        assert_int_equal(l.pair.source_status, FERRY_MOVE_BUSY);
         assert_true(recv(l.fd, data, sizeof(data), MSG_DONTWAIT) > 0);
     }
     liar_free(&l);
@@ -400,7 +400,7 @@ static void test_is_slow_while_RAM_moves(void **state)
     dirty_much(&l);
     bring_to(&l, ACTIVE);
     wait_s(&l, 5000);
-    assert_int_equal(l.pair.source_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(l.pair.source_status, FERRY_MOVE_BUSY);
     liar_free(&l);
 }
 
@@ -412,7 +412,7 @@ static void test_qemu_gives_up(void **state)
     liar_new(&l, UINT64_C(16) * FERRY_PAGE_BYTES);
     bring_to(&l, AWAIT);
     say(&l, BYTES(SHUT_BAD));
-    assert_int_equal(l.pair.source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(l.pair.source_status, FERRY_MOVE_FAILED);
     check_stayed_and_moves(&l);
     liar_free(&l);
 }
@@ -433,7 +433,7 @@ static void test_refuses_behind_LOADED(void **state)
         else
             say(&l, BYTES(REFUSE));
         assert_true(passed(&l, FERRY_MIGRATE_COMMITTED));
-        assert_int_equal(l.pair.source_status, FERRY_MIGRATE_FAILED);
+        assert_int_equal(l.pair.source_status, FERRY_MOVE_FAILED);
         assert_string_equal(l.pair.source_err.text, "the target refused: no");
         check_stayed_and_moves(&l);
         liar_free(&l);
@@ -451,7 +451,7 @@ static void test_says_nothing_behind_LOADED(void **state)
     l.reads = false;
     for (int i = 0; i < 50; i++)
         step(&l);
-    assert_int_equal(l.pair.source_status, FERRY_MIGRATE_LOST);
+    assert_int_equal(l.pair.source_status, FERRY_MOVE_LOST);
     assert_non_null(strstr(l.pair.source_err.text, "the target may run the guest"));
     assert_false(atomic_load(&l.pair.from.running));
     liar_free(&l);
@@ -459,7 +459,7 @@ static void test_says_nothing_behind_LOADED(void **state)
     liar_new(&l, UINT64_C(16) * FERRY_PAGE_BYTES);
     bring_to(&l, COMMIT);
     say(&l, BYTES(SHUT REFUSE));
-    assert_int_equal(l.pair.source_status, FERRY_MIGRATE_DONE);
+    assert_int_equal(l.pair.source_status, FERRY_MOVE_DONE);
     assert_false(atomic_load(&l.pair.from.running));
     liar_free(&l);
 }
@@ -475,7 +475,7 @@ static void test_pongs_without_end(void **state)
         assert_int_equal(send(l.fd, BYTES("\0\2\0\4\0\0\0\x63"), MSG_NOSIGNAL), 8);
         step(&l);
     }
-    assert_int_equal(l.pair.source_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(l.pair.source_status, FERRY_MOVE_BUSY);
     liar_free(&l);
 }
 
@@ -492,7 +492,7 @@ static void step_under_flood(struct liar *l)
     step(l);
     assert_int_equal(ioctl(l->fd, SIOCOUTQ, &queued_bytes), 0);
     /* Or it would read for as long as somebody writes. */
-    if (l->pair.source_status == FERRY_MIGRATE_BUSY)
+    if (l->pair.source_status == FERRY_MOVE_BUSY)
         assert_true(queued_bytes > 0);
 }
 
@@ -517,13 +517,13 @@ static void test_answers_without_end(void **state)
         bring_to(&l, at);
         for (int n = 0; n < 20; n++)
             step_under_flood(&l);
-        assert_int_equal(l.pair.source_status, FERRY_MIGRATE_BUSY);
+        assert_int_equal(l.pair.source_status, FERRY_MOVE_BUSY);
         if (at == HOLD)
-            assert_int_equal(ferry_migrate_source_cancel(l.pair.source, &err), 0);
+            assert_int_equal(ferry_move_cancel(l.pair.source, &err), 0);
         l.pair.now_ns += rows[i].limit_s * INT64_C(1000000000);
         for (int n = 0; n < 20; n++)
             step_under_flood(&l);
-        assert_int_equal(l.pair.source_status, doubt ? FERRY_MIGRATE_LOST : FERRY_MIGRATE_FAILED);
+        assert_int_equal(l.pair.source_status, doubt ? FERRY_MOVE_LOST : FERRY_MOVE_FAILED);
         if (!doubt)
             check_stayed_and_moves(&l);
         liar_free(&l);

@@ -161,14 +161,14 @@ static void arm(struct victim *v)
     int fds[2];
 
     own_close_fd(&v->fd);
-    ferry_migrate_target_free(v->pair.target);
+    ferry_move_free(v->pair.target);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
     v->fd = fds[0];
     v->heard_bytes = 0;
     assert_int_equal(ferry_chan_from_fd(&chan, &fds[1], &err), 0);
     assert_int_equal(
         ferry_migrate_target_new(&v->pair.target, &v->pair.target_params, NULL, &chan, &err), 0);
-    v->pair.target_status = FERRY_MIGRATE_BUSY;
+    v->pair.target_status = FERRY_MOVE_BUSY;
 }
 
 static void step(struct victim *v)
@@ -178,8 +178,8 @@ static void step(struct victim *v)
 
     v->heard_bytes += n > 0 ? (size_t)n : 0;
     v->pair.now_ns += TEN_MS;
-    if (v->pair.target_status == FERRY_MIGRATE_BUSY)
-        v->pair.target_status = ferry_migrate_target_step(v->pair.target, &v->pair.target_err);
+    if (v->pair.target_status == FERRY_MOVE_BUSY)
+        v->pair.target_status = ferry_move_step(v->pair.target, &v->pair.target_err);
 }
 
 /* In pieces of so many bytes, and what the target makes of it. */
@@ -187,7 +187,7 @@ static void feed(struct victim *v, const struct buf *bytes, size_t chunk, bool c
 {
     size_t at = 0;
 
-    while (at < bytes->len_bytes && v->pair.target_status == FERRY_MIGRATE_BUSY) {
+    while (at < bytes->len_bytes && v->pair.target_status == FERRY_MOVE_BUSY) {
         size_t left = bytes->len_bytes - at;
         ssize_t n =
             send(v->fd, bytes->data + at, left < chunk ? left : chunk, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -199,7 +199,7 @@ static void feed(struct victim *v, const struct buf *bytes, size_t chunk, bool c
     }
     if (close_after)
         shutdown(v->fd, SHUT_WR);
-    for (int i = 0; i < 5000 && v->pair.target_status == FERRY_MIGRATE_BUSY; i++)
+    for (int i = 0; i < 5000 && v->pair.target_status == FERRY_MOVE_BUSY; i++)
         step(v);
     step(v);
 }
@@ -220,7 +220,7 @@ static void check_unharmed(struct victim *v, const char *item)
     put_stream(&good, NULL, false);
     arm(v);
     feed(v, &good, SIZE_MAX, false);
-    if (v->pair.target_status != FERRY_MIGRATE_DONE)
+    if (v->pair.target_status != FERRY_MOVE_DONE)
         fail_msg("%s: then a good stream: %s", item, v->pair.target_err.text);
     assert_true(atomic_load(&to->running));
     assert_int_equal(to->counter.ticks, 7);
@@ -229,7 +229,7 @@ static void check_unharmed(struct victim *v, const char *item)
     assert_int_equal(ferry_ram_host(to->region)[FERRY_PAGE_BYTES + 1], 0x33);
     assert_true(heard(v, BYTES("\0\1\0\4\0\0\0\0")));
     buf_free(&good);
-    ferry_migrate_target_free(v->pair.target);
+    ferry_move_free(v->pair.target);
     v->pair.target = NULL;
     atomic_store(&to->running, false);
     to->counter = to->blob = (struct toy_counter){0};
@@ -241,7 +241,7 @@ static void check_refused(struct victim *v, const struct row *row, bool ask_ferr
     const char *text = v->pair.target_err.text;
     bool asked = row->at > PING;
 
-    if (v->pair.target_status != FERRY_MIGRATE_FAILED)
+    if (v->pair.target_status != FERRY_MOVE_FAILED)
         fail_msg("%s: expected \"%s\", but status %d", row->item, row->says,
                  (int)v->pair.target_status);
     if (!strstr(text, row->says))
@@ -266,7 +266,7 @@ static void run_row(struct victim *v, const struct row *row, size_t chunk, bool 
         check_unharmed(v, row->item);
         return;
     }
-    if (v->pair.target_status != FERRY_MIGRATE_DONE)
+    if (v->pair.target_status != FERRY_MOVE_DONE)
         fail_msg("%s: %s", row->item, v->pair.target_err.text);
     atomic_store(&v->pair.to.running, false);
     v->pair.to.counter = v->pair.to.blob = (struct toy_counter){0};
@@ -477,7 +477,7 @@ static void test_pings_without_end(void **state)
     arm(v);
     v->heard_bytes = sizeof(v->heard); /* reads nothing */
     feed(v, &bytes, SIZE_MAX, false);
-    assert_int_equal(v->pair.target_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(v->pair.target_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(v->pair.target_err.text, "asks and does not read the answers"));
     buf_free(&bytes);
     check_unharmed(v, "46");
@@ -516,7 +516,7 @@ static void test_file_descriptors_come_along(void **state)
     put_stream(&bytes, NULL, false);
     buf_consume(&bytes, 4);
     feed(v, &bytes, SIZE_MAX, false);
-    assert_int_equal(v->pair.target_status, FERRY_MIGRATE_DONE);
+    assert_int_equal(v->pair.target_status, FERRY_MOVE_DONE);
     buf_free(&bytes);
 }
 
@@ -530,7 +530,7 @@ static void test_something_follows(void **state)
     buf_put(&bytes, BYTES("more"));
     arm(v);
     feed(v, &bytes, SIZE_MAX, false);
-    assert_int_equal(v->pair.target_status, FERRY_MIGRATE_DONE);
+    assert_int_equal(v->pair.target_status, FERRY_MOVE_DONE);
     buf_free(&bytes);
 }
 

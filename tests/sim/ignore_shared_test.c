@@ -44,7 +44,7 @@ static void go(struct places *t)
 static void is_refused(struct places *t, const char *why)
 {
     go(t);
-    assert_int_equal(t->p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(t->p->source_status, FERRY_MOVE_FAILED);
     if (!strstr(t->p->source_err.text, why))
         fail_msg("%s", t->p->source_err.text);
     migrate_pair_check_stayed(t->p);
@@ -112,7 +112,7 @@ static void test_both_sides_must_ignore_qemus_way(void **state)
     t->p->target_params.vm = t->p->to.vm;
     ignore(t, false, true);
     go(t);
-    assert_int_equal(t->p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(t->p->source_status, FERRY_MOVE_FAILED);
     assert_string_equal(t->p->target_err.text, "capability x-ignore-shared is off at the sender "
                                                "and on here; set it alike");
     migrate_pair_check_stayed(t->p);

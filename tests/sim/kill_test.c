@@ -63,8 +63,8 @@ static const char *deed_name(enum deed deed)
 }
 
 /* The target's opaque is the actor; the toy wants itself. */
-static int build(void *opaque, struct ferry_live_target *t, const char *description,
-                 struct ferry_vm **ret, struct ferry_err *err)
+static int build(void *opaque, struct ferry_move *t, const char *description, struct ferry_vm **ret,
+                 struct ferry_err *err)
 {
     return toy_build(&((struct actor *)opaque)->toy, t, description, ret, err);
 }
@@ -109,9 +109,9 @@ static void live_on(struct actor *a, int fate)
 static void be_source(struct actor *a, int fd)
 {
     struct ferry_owner *owner;
-    struct ferry_live_source *s;
+    struct ferry_move *s;
     struct ferry_err err;
-    enum ferry_live_status status = FERRY_LIVE_BUSY;
+    enum ferry_move_status status = FERRY_MOVE_BUSY;
 
     a->toy.id = 1;
     a->toy.threaded = true;
@@ -134,26 +134,25 @@ static void be_source(struct actor *a, int fd)
 
     if (ferry_live_source_new(&s, &params, &fd, &err) < 0)
         _exit(1);
-    while (status == FERRY_LIVE_BUSY) {
-        wait_for(ferry_live_source_fd(s), ferry_live_source_events(s),
-                 ferry_live_source_deadline_ns(s));
-        status = ferry_live_source_step(s, &err);
+    while (status == FERRY_MOVE_BUSY) {
+        wait_for(ferry_move_fd(s), ferry_move_events(s), ferry_move_deadline_ns(s));
+        status = ferry_move_step(s, &err);
         report(a);
     }
-    if (status != FERRY_LIVE_DONE)
+    if (status != FERRY_MOVE_DONE)
         memcpy(a->board->sentence[SOURCE], err.text, sizeof(err.text));
-    ferry_live_source_free(s);
-    live_on(a, status == FERRY_LIVE_DONE     ? GAVE_UP
-               : status == FERRY_LIVE_FAILED ? RUNS
+    ferry_move_free(s);
+    live_on(a, status == FERRY_MOVE_DONE     ? GAVE_UP
+               : status == FERRY_MOVE_FAILED ? RUNS
                                              : GUEST_LOST);
 }
 
 static void be_target(struct actor *a, int fd)
 {
-    struct ferry_live_target *t;
+    struct ferry_move *t;
     struct ferry_owner *owner;
     struct ferry_err err;
-    enum ferry_live_status status = FERRY_LIVE_BUSY;
+    enum ferry_move_status status = FERRY_MOVE_BUSY;
     const struct ferry_live_target_params params = {
         .size_bytes = sizeof(params),
         .version = "1.0",
@@ -166,17 +165,16 @@ static void be_target(struct actor *a, int fd)
     a->toy.threaded = true;
     if (ferry_live_target_new(&t, &params, &fd, &err) < 0)
         _exit(1);
-    while (status == FERRY_LIVE_BUSY) {
-        wait_for(ferry_live_target_fd(t), ferry_live_target_events(t),
-                 ferry_live_target_deadline_ns(t));
-        status = ferry_live_target_step(t, &err);
+    while (status == FERRY_MOVE_BUSY) {
+        wait_for(ferry_move_fd(t), ferry_move_events(t), ferry_move_deadline_ns(t));
+        status = ferry_move_step(t, &err);
     }
-    if (status != FERRY_LIVE_DONE)
+    if (status != FERRY_MOVE_DONE)
         memcpy(a->board->sentence[TARGET], err.text, sizeof(err.text));
     owner = ferry_live_target_take_owner(t);
     (void)owner; /* the process's for life */
-    ferry_live_target_free(t);
-    live_on(a, status == FERRY_LIVE_DONE ? RUNS : GAVE_UP);
+    ferry_move_free(t);
+    live_on(a, status == FERRY_MOVE_DONE ? RUNS : GAVE_UP);
 }
 
 struct play {

@@ -36,7 +36,7 @@ static void save(struct places *t)
     snprintf(t->uri, sizeof(t->uri), "file:%s", t->path);
     places_source(t->p, t->uri);
     places_run(t->p);
-    if (t->p->source_status != FERRY_MIGRATE_DONE)
+    if (t->p->source_status != FERRY_MOVE_DONE)
         fail_msg("%s", t->p->source_err.text);
 }
 
@@ -50,10 +50,10 @@ static void restore(struct places *t)
 
 static void restore_is_refused(struct places *t, const char *why)
 {
-    ferry_migrate_target_free(t->p->target);
+    ferry_move_free(t->p->target);
     t->p->target = NULL;
     restore(t);
-    assert_int_equal(t->p->target_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(t->p->target_status, FERRY_MOVE_FAILED);
     if (!strstr(t->p->target_err.text, why))
         fail_msg("'%s' is not in: %s", why, t->p->target_err.text);
     assert_false(atomic_load(&t->p->to.running));
@@ -142,7 +142,7 @@ static void test_behind_an_offset(void **state)
     strcpy(t->uri, uri);
     places_source(t->p, uri);
     places_run(t->p);
-    assert_int_equal(t->p->source_status, FERRY_MIGRATE_DONE);
+    assert_int_equal(t->p->source_status, FERRY_MOVE_DONE);
     restore(t);
     places_check(t->p);
     assert_int_equal(pread(fd, text, 4, 0), 4);
@@ -166,7 +166,7 @@ static void test_direct_io(void **state)
     snprintf(t->uri, sizeof(t->uri), "file:%s", t->path);
     places_source(t->p, t->uri);
     places_run(t->p);
-    assert_int_equal(t->p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(t->p->source_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(t->p->source_err.text, "does not do direct I/O (O_DIRECT)"));
     migrate_pair_check_stayed(t->p);
 }
@@ -245,10 +245,10 @@ static void test_only_files_have_places(void **state)
     mapped(t->p, 0);
     places_source(t->p, "exec:cat > /dev/null");
     places_run(t->p);
-    assert_int_equal(t->p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(t->p->source_status, FERRY_MOVE_FAILED);
     assert_string_equal(t->p->source_err.text, "Migration requires seekable transport (e.g. file)");
     migrate_pair_check_stayed(t->p);
-    ferry_migrate_source_free(t->p->source);
+    ferry_move_free(t->p->source);
     ferry_address_free(t->p->address);
     t->p->address = NULL;
     save(t);
@@ -386,7 +386,7 @@ static void test_hostile_headers(void **state)
                                        .pages_offset_bytes = first.pages_offset_bytes});
     restore_is_refused(t, "in pages of 0x0 bytes");
     put_header(fd, at[0], &first);
-    ferry_migrate_target_free(t->p->target);
+    ferry_move_free(t->p->target);
     restore(t);
     places_check(t->p);
 }
@@ -467,12 +467,12 @@ static void fails_at(struct places *t, bool is_mapped, unsigned channels, rlim_t
     places_source(t->p, t->uri);
     places_run(t->p);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    assert_int_equal(t->p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(t->p->source_status, FERRY_MOVE_FAILED);
     if (!strstr(t->p->source_err.text, t->path) || !strstr(t->p->source_err.text, "File too large"))
         fail_msg("%s", t->p->source_err.text);
     migrate_pair_check_stayed(t->p);
     /* Nothing was lost: the next attempt has everything. */
-    ferry_migrate_source_free(t->p->source);
+    ferry_move_free(t->p->source);
     ferry_address_free(t->p->address);
     t->p->address = NULL;
     save(t);
@@ -524,7 +524,7 @@ static int on_a_small_disk(const struct places *parents, bool is_mapped)
     snprintf(t.uri, sizeof(t.uri), "file:%s", t.path);
     places_source(&pair, t.uri);
     places_run(&pair);
-    assert_int_equal(pair.source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(pair.source_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(pair.source_err.text, t.path));
     assert_non_null(strstr(pair.source_err.text, "No space left on device"));
     migrate_pair_check_stayed(&pair);
@@ -558,9 +558,9 @@ static void test_cancel(void **state)
     t->p->source_params.parameters.max_bandwidth_bps = 4096;
     snprintf(t->uri, sizeof(t->uri), "file:%s", t->path);
     places_source(t->p, t->uri);
-    assert_int_equal(ferry_migrate_source_cancel(t->p->source, &err), 0);
+    assert_int_equal(ferry_move_cancel(t->p->source, &err), 0);
     places_run(t->p);
-    assert_int_equal(t->p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(t->p->source_status, FERRY_MOVE_FAILED);
     assert_int_equal(t->p->source_err.errnum, ECANCELED);
     migrate_pair_check_stayed(t->p);
 }

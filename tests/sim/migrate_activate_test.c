@@ -107,8 +107,8 @@ static void disk_again(struct disk *d)
 {
     struct migrate_pair *p = &d->pair;
 
-    ferry_migrate_source_free(p->source);
-    ferry_migrate_target_free(p->target);
+    ferry_move_free(p->source);
+    ferry_move_free(p->target);
     p->source = NULL;
     p->target = NULL;
     p->cut_at_bytes[0] = p->cut_at_bytes[1] = SIZE_MAX;
@@ -145,8 +145,8 @@ static void target_cannot(enum ferry_migrate_peer peer)
     }
     migrate_pair_start(p);
     migrate_pair_run(p, 20000);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
-    assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
+    assert_int_equal(p->target_status, FERRY_MOVE_FAILED);
     assert_string_equal(p->target_err.text, "the disk is in use here");
     if (peer == FERRY_MIGRATE_PEER_ANY)
         assert_string_equal(p->source_err.text, "the target refused: the disk is in use here");
@@ -174,7 +174,7 @@ static void test_what_does_not_come_back_leaves_the_guest_paused(void **state)
     p->source_params.pause_timeout_ns = 200000000;
     migrate_pair_start(p);
     migrate_pair_run(p, 20000);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
     assert_string_equal(p->source_err.text,
                         "the target refused: the disk is in use here; the guest stays paused "
                         "here, whole, because this failed: the disk is in use");
@@ -201,11 +201,11 @@ static void test_cancel_while_it_comes_back(void **state)
     migrate_pair_start(p);
     while (!d->tries)
         migrate_pair_step(p);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_BUSY);
-    assert_int_equal(ferry_migrate_source_set_running(p->source, false, &err), -EBUSY);
-    assert_int_equal(ferry_migrate_source_cancel(p->source, &err), 0);
+    assert_int_equal(p->source_status, FERRY_MOVE_BUSY);
+    assert_int_equal(ferry_move_set_running(p->source, false, &err), -EBUSY);
+    assert_int_equal(ferry_move_cancel(p->source, &err), 0);
     migrate_pair_run(p, 20000);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
     migrate_pair_check_stayed(p);
     assert_int_equal(d->holder, SOURCE);
     disk_delete(d);
@@ -225,13 +225,13 @@ static struct disk *slow_disk(void)
 static void step_until(struct disk *d, const unsigned *asked)
 {
     while (*asked == 0) {
-        assert_int_equal(d->pair.source_status, FERRY_MIGRATE_BUSY);
+        assert_int_equal(d->pair.source_status, FERRY_MOVE_BUSY);
         migrate_pair_step(&d->pair);
     }
     /* It waits, whatever else happens. */
     for (int i = 0; i < 20; i++)
         migrate_pair_step(&d->pair);
-    assert_int_equal(d->pair.source_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(d->pair.source_status, FERRY_MOVE_BUSY);
 }
 
 static void answer(struct disk *d, const char *failure)
@@ -254,7 +254,7 @@ static void test_the_guest_runs_until_its_disks_are_written(void **state)
     answer(d, NULL);
     step_until(d, &d->gives);
     assert_false(atomic_load(&p->from.running));
-    assert_int_equal(p->target_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(p->target_status, FERRY_MOVE_BUSY);
     d->holder = NOBODY;
     answer(d, NULL);
     migrate_pair_run(p, 20000);
@@ -283,9 +283,9 @@ static void test_a_disk_that_cannot_be_written_keeps_the_guest(void **state)
             if (how == FAILS)
                 answer(d, "the host has no room");
             if (how == CANCELLED)
-                assert_int_equal(ferry_migrate_source_cancel(p->source, &err), 0);
+                assert_int_equal(ferry_move_cancel(p->source, &err), 0);
             migrate_pair_run(p, 40000);
-            assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+            assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
             if (how == FAILS)
                 assert_string_equal(p->source_err.text, "the host has no room");
             if (how == HANGS)
@@ -315,15 +315,15 @@ static void cut_at(int way, size_t at)
     p->cut_at_bytes[way] = at;
     migrate_pair_start(p);
     migrate_pair_run(p, 20000);
-    if (p->source_status == FERRY_MIGRATE_FAILED) {
+    if (p->source_status == FERRY_MOVE_FAILED) {
         migrate_pair_check_stayed(p);
         assert_int_equal(d->holder, SOURCE);
         disk_again(d);
-    } else if (p->target_status == FERRY_MIGRATE_DONE) {
+    } else if (p->target_status == FERRY_MOVE_DONE) {
         assert_true(atomic_load(&p->to.running));
         assert_int_equal(d->holder, TARGET);
     } else {
-        assert_int_equal(p->source_status, FERRY_MIGRATE_LOST);
+        assert_int_equal(p->source_status, FERRY_MOVE_LOST);
         assert_int_equal(d->holder, NOBODY);
     }
     disk_delete(d);

@@ -62,32 +62,32 @@ static void check_reason(const struct kind *kind, const struct migrate_pair *p)
     fail_msg("%s: %s", kind->name, p->source_err.text);
 }
 
-static enum ferry_migrate_status cut_at(const struct kind *kind, struct migrate_pair *p, int way,
-                                        size_t at, bool *over)
+static enum ferry_move_status cut_at(const struct kind *kind, struct migrate_pair *p, int way,
+                                     size_t at, bool *over)
 {
     p->cut_at_bytes[way] = at;
     migrate_pair_start(p);
     migrate_pair_run(p, 20000);
     switch (p->source_status) {
-    case FERRY_MIGRATE_FAILED:
+    case FERRY_MOVE_FAILED:
         migrate_pair_check_stayed(p);
-        assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
+        assert_int_equal(p->target_status, FERRY_MOVE_FAILED);
         check_reason(kind, p);
         if (at % AGAIN_EACH == 0) {
             migrate_pair_again(p);
             *over = true;
         }
-        return FERRY_MIGRATE_FAILED;
-    case FERRY_MIGRATE_LOST:
+        return FERRY_MOVE_FAILED;
+    case FERRY_MOVE_LOST:
         /* COMMIT was under way. */
         assert_false(atomic_load(&p->from.running));
         assert_non_null(strstr(p->source_err.text, "stays paused here"));
         *over = true;
-        return FERRY_MIGRATE_LOST;
+        return FERRY_MOVE_LOST;
     default:
         migrate_pair_check_moved(p, true);
         *over = true;
-        return FERRY_MIGRATE_DONE;
+        return FERRY_MOVE_DONE;
     }
 }
 
@@ -106,7 +106,7 @@ static void measure(const struct kind *kind, size_t bytes[MIGRATE_PAIR_WIRES][2]
 static void cut_wire(const struct kind *kind, unsigned wire, int way, size_t bytes)
 {
     struct migrate_pair *p = NULL;
-    size_t ends[4] = {0};
+    size_t ends[FERRY_MOVE_LOST + 1] = {0};
     /* Who goes before it has said what it is was not the source: hostile_multifd. */
     size_t first = kind->channels && wire == 0 && way == PAIR_THERE ? kind->stride_bytes : 0;
 
@@ -125,12 +125,12 @@ static void cut_wire(const struct kind *kind, unsigned wire, int way, size_t byt
     if (p)
         pair_delete(p);
     print_message("%s, wire %u, way %d: %zu bytes, %zu moved, %zu failed, %zu lost\n", kind->name,
-                  wire, way, bytes, ends[FERRY_MIGRATE_DONE], ends[FERRY_MIGRATE_FAILED],
-                  ends[FERRY_MIGRATE_LOST]);
+                  wire, way, bytes, ends[FERRY_MOVE_DONE], ends[FERRY_MOVE_FAILED],
+                  ends[FERRY_MOVE_LOST]);
     /* As long as the last byte is missing nobody has it all. */
     if (wire == 0 && way == PAIR_THERE) {
-        assert_int_equal(ends[FERRY_MIGRATE_DONE], 0);
-        assert_true(ends[FERRY_MIGRATE_FAILED] > 0);
+        assert_int_equal(ends[FERRY_MOVE_DONE], 0);
+        assert_true(ends[FERRY_MOVE_FAILED] > 0);
     }
 }
 

@@ -58,19 +58,19 @@ static bool cancel_after(struct migrate_pair *p, int n, bool hold, bool proceed,
 
     p->source_params.capabilities.pause_before_switchover = hold;
     migrate_pair_start(p);
-    for (int i = 0; i < n && p->source_status == FERRY_MIGRATE_BUSY; i++) {
+    for (int i = 0; i < n && p->source_status == FERRY_MOVE_BUSY; i++) {
         migrate_pair_step(p);
         if (proceed)
             (void)!ferry_migrate_source_proceed(p->source, &err);
     }
-    over = p->source_status != FERRY_MIGRATE_BUSY;
+    over = p->source_status != FERRY_MOVE_BUSY;
     ferry_migrate_source_info(p->source, &info);
-    r = ferry_migrate_source_cancel(p->source, &err);
+    r = ferry_move_cancel(p->source, &err);
     migrate_pair_step(p);
     /* A target that nobody has connected to waits for somebody who does. */
-    if (p->wire_count || p->source_status == FERRY_MIGRATE_BUSY)
+    if (p->wire_count || p->source_status == FERRY_MOVE_BUSY)
         migrate_pair_run(p, 20000);
-    if (p->source_status != FERRY_MIGRATE_FAILED) {
+    if (p->source_status != FERRY_MOVE_FAILED) {
         assert_true(r == -EBUSY || over);
         migrate_pair_check_moved(p, true);
         return true;
@@ -137,8 +137,8 @@ static void test_each_part_is_refused(void **state)
             part->mode = 7; /* the loader's bound is 3 */
             migrate_pair_start(p);
             migrate_pair_run(p, 20000);
-            assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
-            assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
+            assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
+            assert_int_equal(p->target_status, FERRY_MOVE_FAILED);
             snprintf(says, sizeof(says), "section \"counter\" (instance %u)", instance);
             assert_non_null(strstr(p->target_err.text, says));
             assert_non_null(strstr(p->target_err.text, "mode"));
@@ -163,16 +163,16 @@ static void stop_source(struct migrate_pair *p, size_t after_bytes)
     migrate_pair_start(p);
     for (int i = 0; i < 500; i++)
         migrate_pair_step(p);
-    assert_int_equal(p->target_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(p->target_status, FERRY_MOVE_BUSY);
     began_ns = p->now_ns;
-    while (p->target_status == FERRY_MIGRATE_BUSY &&
+    while (p->target_status == FERRY_MOVE_BUSY &&
            p->now_ns < began_ns + INT64_C(2000) * 1000000000) {
-        int64_t due_ns = ferry_migrate_target_deadline_ns(p->target);
+        int64_t due_ns = ferry_move_deadline_ns(p->target);
 
         if (due_ns == INT64_MAX)
             break;
         p->now_ns = due_ns > p->now_ns ? due_ns : p->now_ns + 1;
-        p->target_status = ferry_migrate_target_step(p->target, &p->target_err);
+        p->target_status = ferry_move_step(p->target, &p->target_err);
     }
     p->now_ns -= began_ns;
 }
@@ -188,7 +188,7 @@ static void test_a_source_is_stopped(void **state)
         for (uint64_t page = 1; page < 100; page++)
             memset(ferry_ram_host(p.from.region) + page * FERRY_PAGE_BYTES, 0x77, 64);
         stop_source(&p, places[i]);
-        assert_int_equal(p.target_status, FERRY_MIGRATE_FAILED);
+        assert_int_equal(p.target_status, FERRY_MOVE_FAILED);
         assert_in_range(p.now_ns, INT64_C(295) * 1000000000, INT64_C(320) * 1000000000);
         assert_non_null(strstr(p.target_err.text, "nothing came from the source for 300000 ms"));
         migrate_pair_free(&p);
@@ -197,7 +197,7 @@ static void test_a_source_is_stopped(void **state)
     migrate_pair_init(&p, false);
     p.source_params.capabilities.pause_before_switchover = true;
     stop_source(&p, SIZE_MAX);
-    assert_int_equal(p.target_status, FERRY_MIGRATE_BUSY);
+    assert_int_equal(p.target_status, FERRY_MOVE_BUSY);
     migrate_pair_free(&p);
 }
 
@@ -215,16 +215,16 @@ static void save(struct migrate_pair *p, const char *uri)
     struct ferry_address *a;
     struct ferry_err err;
 
-    ferry_migrate_source_free(p->source);
+    ferry_move_free(p->source);
     p->source = NULL;
     assert_int_equal(ferry_address_parse(&a, uri, NULL, O_WRONLY, &err), 0);
     assert_int_equal(ferry_migrate_source_new(&p->source, &p->source_params, a, NULL, &err), 0);
     ferry_address_free(a);
-    p->source_status = FERRY_MIGRATE_BUSY;
-    while (p->source_status == FERRY_MIGRATE_BUSY) {
+    p->source_status = FERRY_MOVE_BUSY;
+    while (p->source_status == FERRY_MOVE_BUSY) {
         toy_tick(&p->from);
         p->now_ns += p->step_ns;
-        p->source_status = ferry_migrate_source_step(p->source, &p->source_err);
+        p->source_status = ferry_move_step(p->source, &p->source_err);
     }
 }
 
@@ -234,15 +234,15 @@ static void restore(struct migrate_pair *p, const char *uri)
     struct ferry_address *a;
     struct ferry_err err;
 
-    ferry_migrate_target_free(p->target);
+    ferry_move_free(p->target);
     assert_int_equal(ferry_address_parse(&a, uri, NULL, O_RDONLY, &err), 0);
     assert_int_equal(ferry_listener_new(&listener, a, &err), 0);
     ferry_address_free(a);
     assert_int_equal(ferry_migrate_target_new(&p->target, &p->target_params, &listener, NULL, &err),
                      0);
-    p->target_status = FERRY_MIGRATE_BUSY;
-    while (p->target_status == FERRY_MIGRATE_BUSY)
-        p->target_status = ferry_migrate_target_step(p->target, &p->target_err);
+    p->target_status = FERRY_MOVE_BUSY;
+    while (p->target_status == FERRY_MOVE_BUSY)
+        p->target_status = ferry_move_step(p->target, &p->target_err);
 }
 
 static void test_the_disk_gets_full(void **state)
@@ -261,9 +261,9 @@ static void test_the_disk_gets_full(void **state)
         limit_files((rlim_t)end);
         save(p, uri);
         limit_files(RLIM_INFINITY);
-        if (p->source_status == FERRY_MIGRATE_DONE)
+        if (p->source_status == FERRY_MOVE_DONE)
             break;
-        assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+        assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
         assert_non_null(strstr(p->source_err.text, "File too large"));
         migrate_pair_check_stayed(p);
         assert_int_equal(stat(path, &st), 0);
@@ -275,7 +275,7 @@ static void test_the_disk_gets_full(void **state)
     end = lseek(fd, 0, SEEK_END);
     assert_int_equal(write(fd, "more", 4), 4);
     restore(p, uri);
-    assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->target_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(p->target_err.text, "4 bytes of "));
     assert_int_equal(ftruncate(fd, end), 0);
     restore(p, uri);

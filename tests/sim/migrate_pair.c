@@ -198,8 +198,8 @@ static bool pair_accept(struct migrate_pair *p)
 
 static void pair_end_both(struct migrate_pair *p)
 {
-    ferry_migrate_source_free(p->source);
-    ferry_migrate_target_free(p->target);
+    ferry_move_free(p->source);
+    ferry_move_free(p->target);
     p->source = NULL;
     p->target = NULL;
 }
@@ -219,7 +219,7 @@ void migrate_pair_start(struct migrate_pair *p)
     }
     p->wire_count = 0;
     p->points = 0;
-    p->source_status = p->target_status = FERRY_MIGRATE_BUSY;
+    p->source_status = p->target_status = FERRY_MOVE_BUSY;
     if (p->source_params.capabilities.multifd) {
         pair_start_many(p);
         return;
@@ -289,20 +289,20 @@ void migrate_pair_step(struct migrate_pair *p)
     /* With threads both toys tick by themselves. */
     if (!p->threads)
         toy_tick(&p->from);
-    if (p->source_status == FERRY_MIGRATE_BUSY)
-        p->source_status = ferry_migrate_source_step(p->source, &p->source_err);
+    if (p->source_status == FERRY_MOVE_BUSY)
+        p->source_status = ferry_move_step(p->source, &p->source_err);
     moved |= pair_accept(p);
     moved |= pair_forward_all(p, PAIR_THERE);
-    if (p->target_status == FERRY_MIGRATE_BUSY)
-        p->target_status = ferry_migrate_target_step(p->target, &p->target_err);
+    if (p->target_status == FERRY_MOVE_BUSY)
+        p->target_status = ferry_move_step(p->target, &p->target_err);
     moved |= pair_forward_all(p, PAIR_BACK);
     /* Who has ended has hung up. */
     p->now_ns += p->step_ns;
     if (!moved && p->threads) {
         struct pollfd wait[4] = {{.fd = p->wires[0].fds[0], .events = POLLIN},
                                  {.fd = p->wires[0].fds[1], .events = POLLIN},
-                                 {.fd = ferry_migrate_source_fd(p->source), .events = POLLIN},
-                                 {.fd = ferry_migrate_target_fd(p->target), .events = POLLIN}};
+                                 {.fd = ferry_move_fd(p->source), .events = POLLIN},
+                                 {.fd = ferry_move_fd(p->target), .events = POLLIN}};
 
         (void)!poll(wait, 4, 1);
     }
@@ -312,7 +312,7 @@ void migrate_pair_run(struct migrate_pair *p, int limit_ms)
 {
     int64_t end_ns = clock_monotonic_ns() + (int64_t)limit_ms * 1000000;
 
-    while (p->source_status == FERRY_MIGRATE_BUSY || p->target_status == FERRY_MIGRATE_BUSY) {
+    while (p->source_status == FERRY_MOVE_BUSY || p->target_status == FERRY_MOVE_BUSY) {
         migrate_pair_step(p);
         if (clock_monotonic_ns() > end_ns)
             fail_msg("source %d, target %d after %d ms", (int)p->source_status,
@@ -322,7 +322,7 @@ void migrate_pair_run(struct migrate_pair *p, int limit_ms)
 
 void migrate_pair_check_moved(struct migrate_pair *p, bool running)
 {
-    if (p->source_status != FERRY_MIGRATE_DONE || p->target_status != FERRY_MIGRATE_DONE)
+    if (p->source_status != FERRY_MOVE_DONE || p->target_status != FERRY_MOVE_DONE)
         fail_msg("source %d (%s), target %d (%s)", (int)p->source_status, p->source_err.text,
                  (int)p->target_status, p->target_err.text);
     assert_false(atomic_load(&p->from.running));

@@ -30,9 +30,9 @@ struct migrate_pair {
     struct ferry_migrate_source_params source_params;
     struct ferry_migrate_target_params target_params;
     struct ferry_address *address; /* the source's, if it has one; owned */
-    struct ferry_migrate_source *source;
-    struct ferry_migrate_target *target;
-    enum ferry_migrate_status source_status, target_status;
+    struct ferry_move *source;
+    struct ferry_move *target;
+    enum ferry_move_status source_status, target_status;
     struct ferry_err source_err, target_err;
     bool threads;
     int64_t now_ns;  /* without threads */

@@ -156,7 +156,7 @@ static void test_multifd_that_differs(void **state)
     places_target(p, &l);
     places_source(p, at);
     places_run(p);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
     assert_non_null(
         strstr(p->source_err.text, "multifd-channels (--channels) is 2 there and 3 here"));
     assert_non_null(
@@ -181,9 +181,9 @@ static void test_multifd_that_fails(void **state)
     places_target(p, &l);
     places_source(p, at);
     places_run(p);
-    assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->target_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(p->target_err.text, "set multifd-compression alike"));
-    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
     migrate_pair_check_stayed(p);
 }
 
@@ -194,7 +194,7 @@ static void store(struct places *t, const char *to, const char *from)
 
     places_source(t->p, to);
     places_run(t->p);
-    assert_int_equal(t->p->source_status, FERRY_MIGRATE_DONE);
+    assert_int_equal(t->p->source_status, FERRY_MOVE_DONE);
     l = places_listen(from);
     places_target(t->p, &l);
     places_run(t->p);
@@ -235,10 +235,10 @@ static void test_file_that_fails(void **state)
     /* So slow that it is not complete before it is cancelled. */
     t->p->source_params.parameters.max_bandwidth_bps = 1000;
     places_source(t->p, t->uri);
-    assert_int_equal(ferry_migrate_source_cancel(t->p->source, &err), 0);
+    assert_int_equal(ferry_move_cancel(t->p->source, &err), 0);
     places_run(t->p);
     migrate_pair_check_stayed(t->p);
-    ferry_migrate_source_free(TAKE_PTR(t->p->source));
+    ferry_move_free(TAKE_PTR(t->p->source));
     assert_true(begins_with(t->path, "mine"));
     unlink(t->path);
     assert_int_equal(rmdir(t->dir), 0);
@@ -254,18 +254,18 @@ static void test_file_that_is_cancelled_too_late(void **state)
     put_mine(t);
     places_source(t->p, t->uri);
     while (!(t->p->points & 1u << FERRY_MIGRATE_SAVED)) {
-        struct pollfd wait = {.fd = ferry_migrate_source_fd(t->p->source), .events = POLLIN};
+        struct pollfd wait = {.fd = ferry_move_fd(t->p->source), .events = POLLIN};
 
-        t->p->source_status = ferry_migrate_source_step(t->p->source, &t->p->source_err);
-        assert_int_equal(t->p->source_status, FERRY_MIGRATE_BUSY);
+        t->p->source_status = ferry_move_step(t->p->source, &t->p->source_err);
+        assert_int_equal(t->p->source_status, FERRY_MOVE_BUSY);
         (void)!poll(&wait, 1, 1);
     }
     while (!begins_with(t->path, "QEVM"))
         (void)!poll(NULL, 0, 1);
-    assert_int_equal(ferry_migrate_source_cancel(t->p->source, &err), -EBUSY);
+    assert_int_equal(ferry_move_cancel(t->p->source, &err), -EBUSY);
     assert_non_null(strstr(err.text, "the file is complete"));
     places_run(t->p);
-    assert_int_equal(t->p->source_status, FERRY_MIGRATE_DONE);
+    assert_int_equal(t->p->source_status, FERRY_MOVE_DONE);
 }
 
 static void test_file_behind_an_offset(void **state)
@@ -324,7 +324,7 @@ static void test_exec_that_fails(void **state)
 
     places_source(t->p, "exec:cat > /dev/null; exit 3");
     places_run(t->p);
-    assert_int_equal(t->p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(t->p->source_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(t->p->source_err.text, "ended with status 3"));
     migrate_pair_check_stayed(t->p);
 }
@@ -339,16 +339,16 @@ static void test_exec_that_never_ends(void **state)
     p->source_params.pause_timeout_ns = 300000000;
     snprintf(t->uri, sizeof(t->uri), "exec:cat > /dev/null; > %s; exec tail -f /dev/null", t->path);
     places_source(p, t->uri);
-    while (p->source_status == FERRY_MIGRATE_BUSY && access(t->path, F_OK) < 0) {
-        struct pollfd wait = {.fd = ferry_migrate_source_fd(p->source), .events = POLLIN};
+    while (p->source_status == FERRY_MOVE_BUSY && access(t->path, F_OK) < 0) {
+        struct pollfd wait = {.fd = ferry_move_fd(p->source), .events = POLLIN};
 
         assert_true(poll(&wait, 1, 1) >= 0);
-        p->source_status = ferry_migrate_source_step(p->source, &p->source_err);
+        p->source_status = ferry_move_step(p->source, &p->source_err);
     }
     assert_int_equal(access(t->path, F_OK), 0);
-    assert_int_equal(ferry_migrate_source_cancel(p->source, &err), -EBUSY);
+    assert_int_equal(ferry_move_cancel(p->source, &err), -EBUSY);
     places_run(p);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_LOST);
+    assert_int_equal(p->source_status, FERRY_MOVE_LOST);
     assert_non_null(strstr(p->source_err.text, "the target may run the guest"));
     assert_non_null(strstr(p->source_err.text, "nothing was heard"));
 }
@@ -384,7 +384,7 @@ static void test_pipe_without_a_reader(void **state)
     places_source(p, uri);
     close(fds[1]);
     places_run(p);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
     migrate_pair_check_stayed(p);
 }
 
@@ -397,7 +397,7 @@ static void test_full_disk(void **state)
     snprintf(uri, sizeof(uri), "fd:%d", full);
     places_source(p, uri);
     places_run(p);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(p->source_err.text, "No space left"));
     migrate_pair_check_stayed(p);
 }
@@ -409,7 +409,7 @@ static void test_nobody_listens(void **state)
     snprintf(t->uri, sizeof(t->uri), "unix:%s", t->path);
     places_source(t->p, t->uri);
     places_run(t->p);
-    assert_int_equal(t->p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(t->p->source_status, FERRY_MOVE_FAILED);
     assert_int_equal(t->p->source_err.errnum, ENOENT);
     assert_non_null(strstr(t->p->source_err.text, "Failed to connect to"));
     migrate_pair_check_stayed(t->p);

@@ -81,7 +81,7 @@ static void test_deltas(void **state)
         p->source_params.parameters.downtime_limit_ns = 1; /* until nothing is left */
         p->source_params.parameters.max_bandwidth_bps = i > 0 ? 20 << 20 : 0;
         migrate_pair_start(p);
-        for (int n = 0; n < 300 && p->source_status == FERRY_MIGRATE_BUSY; n++)
+        for (int n = 0; n < 300 && p->source_status == FERRY_MOVE_BUSY; n++)
             migrate_pair_step(p);
         const struct ferry_migrate_parameters enough = {.downtime_limit_ns = INT64_C(5000000000)};
         ferry_migrate_source_set_parameters(p->source, &enough);
@@ -147,8 +147,8 @@ static void test_without_ferrys_own_messages_it_fails_back(void **state)
     p->from.blob.mode = 7;
     migrate_pair_start(p);
     migrate_pair_run(p, 20000);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
-    assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
+    assert_int_equal(p->target_status, FERRY_MOVE_FAILED);
     migrate_pair_check_stayed(p);
     p->from.blob.mode = 3;
     migrate_pair_again(p);
@@ -162,7 +162,7 @@ static void test_a_stream_without_a_machine_needs_one(void **state)
     p->source_params.peer = FERRY_MIGRATE_PEER_QEMU;
     migrate_pair_start(p);
     migrate_pair_run(p, 20000);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(p->target_err.text, "does not say what machine it needs"));
     migrate_pair_check_stayed(p);
     pair_delete(p);
@@ -178,7 +178,7 @@ static void test_another_uuid_is_refused(void **state)
     p->target_params.uuid = two;
     migrate_pair_start(p);
     migrate_pair_run(p, 20000);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(p->source_err.text, "the target refused: "));
     migrate_pair_check_stayed(p);
     p->target_params.uuid = one;
@@ -233,7 +233,7 @@ static void test_a_paused_guest_stays_paused(void **state)
     p->source_params.running = false;
     migrate_pair_start(p);
     migrate_pair_run(p, 20000);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_DONE);
+    assert_int_equal(p->source_status, FERRY_MOVE_DONE);
     assert_int_equal(p->to.counter.ticks, 300);
     pair_delete(p);
 }
@@ -245,8 +245,8 @@ static void test_dry_run_moves_nothing(void **state)
     p->source_params.dry_run = true;
     migrate_pair_start(p);
     migrate_pair_run(p, 20000);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_CHECKED);
-    assert_int_equal(p->target_status, FERRY_MIGRATE_CHECKED);
+    assert_int_equal(p->source_status, FERRY_MOVE_CHECKED);
+    assert_int_equal(p->target_status, FERRY_MOVE_CHECKED);
     migrate_pair_check_stayed(p);
     assert_int_equal(p->to.counter.ticks, 0);
     assert_int_equal(p->looked, 1);
@@ -283,7 +283,7 @@ static void test_what_differs_is_not_opened(void **state)
     p->source_params.capabilities.ignore_shared = true;
     migrate_pair_start(p);
     migrate_pair_run(p, 20000);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
     assert_int_equal(p->opened + p->looked, 0);
     migrate_pair_check_stayed(p);
     pair_delete(p);
@@ -296,8 +296,8 @@ static void test_the_reason_travels(void **state)
     err_set(&p->build_err, EINVAL, "device 'extra' is not here");
     migrate_pair_start(p);
     migrate_pair_run(p, 20000);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
-    assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
+    assert_int_equal(p->target_status, FERRY_MOVE_FAILED);
     assert_string_equal(p->source_err.text, "the target refused: device 'extra' is not here");
     assert_string_equal(p->target_err.text, "device 'extra' is not here");
     migrate_pair_check_stayed(p);
@@ -313,8 +313,8 @@ static void test_bad_state_is_refused_in_the_pause(void **state)
     p->from.blob.mode = 7; /* the loader's bound is 3 */
     migrate_pair_start(p);
     migrate_pair_run(p, 20000);
-    assert_int_equal(p->source_status, FERRY_MIGRATE_FAILED);
-    assert_int_equal(p->target_status, FERRY_MIGRATE_FAILED);
+    assert_int_equal(p->source_status, FERRY_MOVE_FAILED);
+    assert_int_equal(p->target_status, FERRY_MOVE_FAILED);
     assert_non_null(strstr(p->source_err.text, "the target refused: "));
     assert_non_null(strstr(p->source_err.text, "mode"));
     migrate_pair_check_stayed(p);
@@ -335,14 +335,14 @@ static void test_cancel_after_each_step(void **state)
 
         p->source_params.capabilities.pause_before_switchover = n % 2;
         migrate_pair_start(p);
-        for (int i = 0; i < n / 2 && p->source_status == FERRY_MIGRATE_BUSY; i++)
+        for (int i = 0; i < n / 2 && p->source_status == FERRY_MOVE_BUSY; i++)
             migrate_pair_step(p);
         if (n % 2 && ferry_migrate_source_proceed(p->source, &err) == 0)
-            assert_int_equal(p->source_status, FERRY_MIGRATE_BUSY);
-        done = p->source_status != FERRY_MIGRATE_BUSY;
-        r = ferry_migrate_source_cancel(p->source, &err);
+            assert_int_equal(p->source_status, FERRY_MOVE_BUSY);
+        done = p->source_status != FERRY_MOVE_BUSY;
+        r = ferry_move_cancel(p->source, &err);
         migrate_pair_run(p, 20000);
-        if (p->source_status == FERRY_MIGRATE_FAILED) {
+        if (p->source_status == FERRY_MOVE_FAILED) {
             assert_int_equal(r, 0);
             assert_int_equal(p->source_err.errnum, ECANCELED);
             migrate_pair_check_stayed(p);

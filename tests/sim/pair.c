@@ -155,11 +155,11 @@ static void pair_forward(struct pair *p, enum pair_way way)
 void pair_step(struct pair *p)
 {
     toy_tick(p->from);
-    if (p->source_status == FERRY_LIVE_BUSY)
-        p->source_status = ferry_live_source_step(p->source, &p->source_err);
+    if (p->source_status == FERRY_MOVE_BUSY)
+        p->source_status = ferry_move_step(p->source, &p->source_err);
     pair_forward(p, PAIR_TO_TARGET);
-    if (p->target_status == FERRY_LIVE_BUSY)
-        p->target_status = ferry_live_target_step(p->target, &p->target_err);
+    if (p->target_status == FERRY_MOVE_BUSY)
+        p->target_status = ferry_move_step(p->target, &p->target_err);
     pair_forward(p, PAIR_TO_SOURCE);
     toy_tick(p->to);
 }
@@ -169,7 +169,7 @@ bool pair_run(struct pair *p, int limit_ms)
     int64_t end_ns = clock_monotonic_ns() + limit_ms * INT64_C(1000000);
 
     while (clock_monotonic_ns() < end_ns) {
-        if (p->source_status != FERRY_LIVE_BUSY && p->target_status != FERRY_LIVE_BUSY)
+        if (p->source_status != FERRY_MOVE_BUSY && p->target_status != FERRY_MOVE_BUSY)
             return true;
         pair_step(p);
     }
@@ -178,7 +178,7 @@ bool pair_run(struct pair *p, int limit_ms)
 
 void pair_check_one_owner(struct pair *p)
 {
-    bool here = p->source_status == FERRY_LIVE_FAILED, there = p->target_status == FERRY_LIVE_DONE;
+    bool here = p->source_status == FERRY_MOVE_FAILED, there = p->target_status == FERRY_MOVE_DONE;
     struct toy *runner = here ? p->from : p->to;
 
     assert_int_not_equal(here, there);
@@ -199,8 +199,8 @@ void pair_check_one_owner(struct pair *p)
 
 static void pair_hang_up(struct pair *p)
 {
-    ferry_live_source_free(p->source);
-    ferry_live_target_free(p->target);
+    ferry_move_free(p->source);
+    ferry_move_free(p->target);
     p->source = NULL;
     p->target = NULL;
     if (!p->cut)
@@ -212,7 +212,7 @@ void pair_next(struct pair *p)
     struct ferry_owner *owner = ferry_live_target_take_owner(p->target);
     uint32_t id = p->from->id;
 
-    assert_int_equal(p->source_status, FERRY_LIVE_DONE);
+    assert_int_equal(p->source_status, FERRY_MOVE_DONE);
     assert_non_null(owner);
     pair_hang_up(p);
     toy_free(p->from);
@@ -222,7 +222,7 @@ void pair_next(struct pair *p)
     p->from = p->to;
     p->to = calloc(1, sizeof(*p->to));
     p->to->id = id;
-    p->source_status = p->target_status = FERRY_LIVE_BUSY;
+    p->source_status = p->target_status = FERRY_MOVE_BUSY;
     p->passed_bytes[0] = p->passed_bytes[1] = p->passed_fds = 0;
     p->cut = false;
 }

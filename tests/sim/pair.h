@@ -18,9 +18,9 @@ enum pair_way { PAIR_TO_TARGET = 0, PAIR_TO_SOURCE = 1 };
 struct pair {
     struct toy *from, *to;
     struct ferry_owner *owner;
-    struct ferry_live_source *source;
-    struct ferry_live_target *target;
-    enum ferry_live_status source_status, target_status;
+    struct ferry_move *source;
+    struct ferry_move *target;
+    enum ferry_move_status source_status, target_status;
     struct ferry_err source_err, target_err;
     int wire[2]; /* the test's ends: [0] to the source, [1] to the target */
     size_t passed_bytes[2];

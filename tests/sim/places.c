@@ -55,13 +55,13 @@ void places_source(struct migrate_pair *p, const char *uri)
 
     if (ferry_migrate_source_new(&p->source, &p->source_params, a, NULL, &err) < 0)
         fail_msg("%s: %s", uri, err.text);
-    p->source_status = FERRY_MIGRATE_BUSY;
+    p->source_status = FERRY_MOVE_BUSY;
     p->address = a;
     /* Until it stands: the test closes its own ends of pipes after it. */
-    while (p->source_status == FERRY_MIGRATE_BUSY && !(p->points & 1u << FERRY_MIGRATE_CONNECTED)) {
-        struct pollfd wait = {.fd = ferry_migrate_source_fd(p->source), .events = POLLIN};
+    while (p->source_status == FERRY_MOVE_BUSY && !(p->points & 1u << FERRY_MIGRATE_CONNECTED)) {
+        struct pollfd wait = {.fd = ferry_move_fd(p->source), .events = POLLIN};
 
-        p->source_status = ferry_migrate_source_step(p->source, &p->source_err);
+        p->source_status = ferry_move_step(p->source, &p->source_err);
         (void)!poll(&wait, 1, 1);
     }
 }
@@ -83,43 +83,43 @@ void places_target(struct migrate_pair *p, struct ferry_listener **l)
     struct ferry_err err = {0};
 
     assert_int_equal(ferry_migrate_target_new(&p->target, &p->target_params, l, NULL, &err), 0);
-    p->target_status = FERRY_MIGRATE_BUSY;
+    p->target_status = FERRY_MOVE_BUSY;
 }
 
 void places_run(struct migrate_pair *p)
 {
     int64_t end_ns = clock_monotonic_ns() + INT64_C(20000000000);
 
-    while ((p->source && p->source_status == FERRY_MIGRATE_BUSY) ||
-           (p->target && p->target_status == FERRY_MIGRATE_BUSY)) {
+    while ((p->source && p->source_status == FERRY_MOVE_BUSY) ||
+           (p->target && p->target_status == FERRY_MOVE_BUSY)) {
         struct pollfd wait[2] = {{.fd = -1, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
         int64_t deadline = INT64_MAX, now = clock_monotonic_ns();
         int timeout_ms = 1000;
 
         if (now > end_ns)
             fail_msg("source %d, target %d: stuck", (int)p->source_status, (int)p->target_status);
-        if (p->source && p->source_status == FERRY_MIGRATE_BUSY) {
-            wait[0].fd = ferry_migrate_source_fd(p->source);
-            deadline = ferry_migrate_source_deadline_ns(p->source);
+        if (p->source && p->source_status == FERRY_MOVE_BUSY) {
+            wait[0].fd = ferry_move_fd(p->source);
+            deadline = ferry_move_deadline_ns(p->source);
         }
-        if (p->target && p->target_status == FERRY_MIGRATE_BUSY) {
-            wait[1].fd = ferry_migrate_target_fd(p->target);
-            if (ferry_migrate_target_deadline_ns(p->target) < deadline)
-                deadline = ferry_migrate_target_deadline_ns(p->target);
+        if (p->target && p->target_status == FERRY_MOVE_BUSY) {
+            wait[1].fd = ferry_move_fd(p->target);
+            if (ferry_move_deadline_ns(p->target) < deadline)
+                deadline = ferry_move_deadline_ns(p->target);
         }
         if (deadline < now + INT64_C(1000000000))
             timeout_ms = deadline > now ? (int)((deadline - now) / 1000000) + 1 : 0;
         assert_true(poll(wait, 2, timeout_ms) > 0 || timeout_ms < 1000);
         if (wait[0].fd >= 0)
-            p->source_status = ferry_migrate_source_step(p->source, &p->source_err);
+            p->source_status = ferry_move_step(p->source, &p->source_err);
         if (wait[1].fd >= 0)
-            p->target_status = ferry_migrate_target_step(p->target, &p->target_err);
+            p->target_status = ferry_move_step(p->target, &p->target_err);
     }
 }
 
 void places_check(struct migrate_pair *p)
 {
-    if (p->target_status == FERRY_MIGRATE_DONE && p->source_status == FERRY_MIGRATE_DONE) {
+    if (p->target_status == FERRY_MOVE_DONE && p->source_status == FERRY_MOVE_DONE) {
         atomic_store(&p->to.running, false);
         if (p->to.thread_started)
             pthread_join(p->to.thread, NULL);

@@ -275,7 +275,7 @@ void toy_empty(struct toy *t)
     t->pipe.in_use = false;
 }
 
-int toy_build(void *opaque, struct ferry_live_target *target, const char *description,
+int toy_build(void *opaque, struct ferry_move *target, const char *description,
               struct ferry_vm **ret, struct ferry_err *err)
 {
     struct toy *t = opaque;

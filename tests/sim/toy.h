@@ -70,7 +70,7 @@ void toy_fresh(struct toy *t); /* RAM of its own, pipe opened, running */
 void toy_empty(struct toy *t); /* the same, but nothing in it and not running: a target's */
 /* build() of a struct ferry_live_target_params whose opaque is a zeroed struct toy (with options).
  */
-int toy_build(void *opaque, struct ferry_live_target *target, const char *description,
+int toy_build(void *opaque, struct ferry_move *target, const char *description,
               struct ferry_vm **ret, struct ferry_err *err);
 void toy_clock_go_on(void *opaque, int64_t stopped_ns);
 void toy_run(struct toy *t); /* start the harts */

@@ -92,14 +92,16 @@ void migration_begin(struct migration *m, bool incoming)
     migration_set_status(m, MIGRATION_SETUP);
 }
 
-int migration_drive(struct migration *m, const struct migration_driver_ops *ops, bool incoming,
+int migration_drive(struct migration *m, const struct migration_side *side, struct ferry_move *move,
                     struct ferry_err *err)
 {
-    int rc = migration_driver_start(&m->driver, vm_loop(m->vm), ops, m, err);
+    int rc = migration_driver_start(&m->driver, vm_loop(m->vm), side, move, m, &m->error, err);
 
-    if (!rc)
-        migration_begin(m, incoming);
-    return rc;
+    if (rc < 0)
+        return rc;
+    migration_begin(m, !side->source);
+    m->handover = !side->stream;
+    return 0;
 }
 
 void migration_pausing(struct migration *m, enum guest_clock_reader reader)
@@ -149,8 +151,8 @@ void migration_target_failed(struct migration *m)
 static bool net_info(const struct migration *m, struct ferry_migrate_info *ret)
 {
     *ret = (struct ferry_migrate_info){.size_bytes = sizeof(*ret)};
-    if (m->net_source)
-        ferry_migrate_source_info(m->net_source, ret);
+    if (migration_net_source(m))
+        ferry_migrate_source_info(migration_net_source(m), ret);
     else if (m->have_net_info)
         *ret = m->net_info;
     else
@@ -161,7 +163,8 @@ static bool net_info(const struct migration *m, struct ferry_migrate_info *ret)
 /* NULL: nowhere, or where nobody can connect to. */
 static const char *listening_on(const struct migration *m)
 {
-    const char *text = m->net_target ? ferry_migrate_target_listening(m->net_target) : NULL;
+    const struct ferry_move *target = migration_net_target(m);
+    const char *text = target ? ferry_migrate_target_listening(target) : NULL;
 
     if (*m->listen_text)
         return m->listen_text;
@@ -231,7 +234,9 @@ bool migration_is_update(const struct migration *m)
 
 bool migration_thread(const struct migration *m, size_t index, struct ferry_migrate_thread *ret)
 {
-    return m->net_source && ferry_migrate_source_thread(m->net_source, index, ret);
+    const struct ferry_move *source = migration_net_source(m);
+
+    return source && ferry_migrate_source_thread(source, index, ret);
 }
 
 /* QEMU's words, by which clients know it, and what a person needs. */
@@ -242,11 +247,11 @@ static int busy(const struct migration *m, struct ferry_err *err)
     return err_set(err, EBUSY,
                    "There's a migration process in progress: %s; 'ferry status %s' shows how it "
                    "goes, 'ferry cancel %s' ends it",
-                   m->incoming ? "the guest arrives"
-                   : m->child  ? "an update"
-                   : m->source ? "a handover to another process"
-                   : m->stays  ? "a snapshot"
-                               : "a move to another host or into a file",
+                   m->incoming   ? "the guest arrives"
+                   : m->child    ? "an update"
+                   : m->handover ? "a handover to another process"
+                   : m->stays    ? "a snapshot"
+                                 : "a move to another host or into a file",
                    vm, vm);
 }
 
@@ -261,6 +266,7 @@ int migration_set_capabilities(struct migration *m, const char *const *names, co
                                size_t count, struct ferry_err *err)
 {
     bool running = migration_is_running(m);
+    struct ferry_move *target = migration_net_target(m);
     struct migration_params wanted = m->params;
     const struct ferry_migrate_capabilities before = migration_net_capabilities(&m->params);
     struct ferry_migrate_capabilities after;
@@ -268,12 +274,12 @@ int migration_set_capabilities(struct migration *m, const char *const *names, co
 
     if (running && !m->incoming)
         return busy(m, err);
-    rc = migration_params_set_capabilities(&wanted, names, states, count, running,
-                                           m->net_target != NULL, err);
+    rc = migration_params_set_capabilities(&wanted, names, states, count, running, target != NULL,
+                                           err);
     after = migration_net_capabilities(&wanted);
     /* A target that only listens can still be told. */
-    if (!rc && m->net_target && memcmp(&before, &after, sizeof(before)))
-        rc = ferry_migrate_target_set_capabilities(m->net_target, &after, err);
+    if (!rc && target && memcmp(&before, &after, sizeof(before)))
+        rc = ferry_migrate_target_set_capabilities(target, &after, err);
     if (!rc)
         m->params = wanted;
     return rc;
@@ -288,10 +294,10 @@ int migration_params_set(struct migration *m, const size_t *indexes,
                          const struct migration_value *values, size_t count, struct ferry_err *err)
 {
     /* A target that only listens has not looked at them yet. */
-    bool fixed = m->driver.ops;
+    bool fixed = m->driver.side;
     int rc = migration_params_set_values(&m->params, indexes, values, count, fixed, err);
 
-    if (!rc && m->net_source)
+    if (!rc && migration_net_source(m))
         migration_net_set_parameters(m);
     return rc;
 }
@@ -424,11 +430,12 @@ int migration_check(struct migration *m, struct ferry_address *address, migratio
 
 int migration_cancel(struct migration *m, struct ferry_err *err)
 {
+    struct ferry_move *source = migration_driver_source(&m->driver);
     int rc;
 
-    if (!migration_driver_is_source(&m->driver))
+    if (!source)
         return 0;
-    rc = m->driver.ops->cancel(m, err);
+    rc = ferry_move_cancel(source, err);
     if (rc < 0)
         return rc;
     migration_set_status(m, MIGRATION_CANCELLING);
@@ -453,13 +460,14 @@ void migration_vm_ends(struct migration *m)
 
 int migration_continue(struct migration *m, const char *state, struct ferry_err *err)
 {
+    struct ferry_move *source = migration_net_source(m);
     int rc;
 
-    if (!m->net_source || strcmp(state, migration_status_name(m->status)) ||
+    if (!source || strcmp(state, migration_status_name(m->status)) ||
         m->status != MIGRATION_PRE_SWITCHOVER)
         return err_set(err, EINVAL, "Migration not in expected state: %s",
                        migration_status_name(m->status));
-    rc = ferry_migrate_source_proceed(m->net_source, err);
+    rc = ferry_migrate_source_proceed(source, err);
     if (!rc)
         migration_driver_kick(&m->driver);
     return rc;
@@ -467,7 +475,7 @@ int migration_continue(struct migration *m, const char *state, struct ferry_err 
 
 void migration_drained(struct migration *m)
 {
-    if (migration_driver_is_source(&m->driver))
+    if (migration_driver_source(&m->driver))
         migration_driver_kick(&m->driver);
 }
 
@@ -477,14 +485,15 @@ void migration_drained(struct migration *m)
 static void vm_changed(void *arg, enum vm_event event, enum shutdown_cause cause)
 {
     struct migration *m = arg;
+    struct ferry_move *source = migration_driver_source(&m->driver);
     bool running = vm_run_state(m->vm) == RUN_STATE_RUNNING;
     struct ferry_err err;
 
     if (event != VM_EVENT_STOP && event != VM_EVENT_RESUME)
         return;
     /* In the pause the migration itself changes the state, and refuses to hear of it. */
-    if (migration_driver_is_source(&m->driver))
-        (void)!m->driver.ops->set_running(m, running, &err);
+    if (source)
+        (void)!ferry_move_set_running(source, running, &err);
 }
 
 int migration_new(struct migration **ret, struct vm *vm, struct ferry_err *err)

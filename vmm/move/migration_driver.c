@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/move/migration_driver.h"
 
-#include <poll.h>
-#include <stddef.h>
-
-static short driver_events(const struct migration_driver *d)
-{
-    return d->ops->events ? d->ops->events(d->obj) : POLLIN;
-}
-
 static void driver_step(void *arg)
 {
     struct migration_driver *d = arg;
 
-    if (!d->ops || d->ops->step(d->obj))
+    if (!d->side || d->side->stepped(d->arg, ferry_move_step(d->move, d->error)))
         return;
-    loop_watch_set(d->watch, driver_events(d));
-    loop_timer_set(d->timer, d->ops->deadline_ns(d->obj));
+    loop_watch_set(d->watch, ferry_move_events(d->move));
+    loop_timer_set(d->timer, ferry_move_deadline_ns(d->move));
 }
 
 static void driver_event(void *arg, short revents)
@@ -25,14 +17,16 @@ static void driver_event(void *arg, short revents)
 }
 
 int migration_driver_start(struct migration_driver *d, struct loop *loop,
-                           const struct migration_driver_ops *ops, void *obj, struct ferry_err *err)
+                           const struct migration_side *side, struct ferry_move *move, void *arg,
+                           struct ferry_err *error, struct ferry_err *err)
 {
     int rc;
 
-    *d = (struct migration_driver){.ops = ops, .obj = obj, .loop = loop};
+    *d = (struct migration_driver){.side = side, .move = move, .arg = arg, .error = error};
     rc = loop_timer_new(&d->timer, loop, driver_step, d, err);
     if (!rc)
-        rc = loop_watch_new(&d->watch, loop, ops->fd(obj), driver_events(d), driver_event, d, err);
+        rc = loop_watch_new(&d->watch, loop, ferry_move_fd(move), ferry_move_events(move),
+                            driver_event, d, err);
     if (rc < 0) {
         migration_driver_stop(d);
         return rc;
@@ -58,6 +52,5 @@ void migration_driver_stop(struct migration_driver *d)
     if (was.timer)
         loop_timer_free(was.timer);
     /* The watch was on its fd; and what its end calls must not find it here any more. */
-    if (was.ops)
-        was.ops->release(was.obj);
+    ferry_move_free(was.move);
 }

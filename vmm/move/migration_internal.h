@@ -70,10 +70,9 @@ struct migration {
     migration_done_fn *done;
     void *done_arg;
 
-    /* --- handover --- */
     struct migration_driver driver; /* of source or target, of either way */
-    struct ferry_live_source *source;
-    struct ferry_live_target *target;
+
+    /* --- handover --- */
     struct ferry_ledger ledger;
     bool have_ledger;
     bool update;                            /* for migration_update() */
@@ -85,8 +84,6 @@ struct migration {
     struct reaper *reaper;
 
     /* --- stream --- */
-    struct ferry_migrate_source *net_source;
-    struct ferry_migrate_target *net_target;
     struct ferry_migrate_info net_info;
     bool have_net_info;
     uint64_t passes_told; /* to observers */
@@ -107,43 +104,23 @@ struct migration {
     char listen_text[MIGRATION_ADDRESS_BYTES]; /* of listen_fd: "unix:/run/move"; "" = nowhere */
 };
 
+static inline struct ferry_move *migration_net_source(const struct migration *m)
+{
+    return migration_driver_stream(&m->driver, true);
+}
+static inline struct ferry_move *migration_net_target(const struct migration *m)
+{
+    return migration_driver_stream(&m->driver, false);
+}
+
 bool migration_is_running(const struct migration *m);
 void migration_set_status(struct migration *m, enum migration_status status);
 void migration_begin(struct migration *m, bool incoming);
-/* Begin with the side that ops say how to drive; it is released on failure. */
-int migration_drive(struct migration *m, const struct migration_driver_ops *ops, bool incoming,
+/* Begin with this move; it is freed on failure. */
+int migration_drive(struct migration *m, const struct migration_side *side, struct ferry_move *move,
                     struct ferry_err *err) FERRY_MUST_CHECK;
 /* Stops the driver and tells. */
 void migration_finish(struct migration *m, enum migration_status status);
-/*
- * What a driver calls of a side: the functions of its API with the object that is in m->member. A
- * source can do more.
- */
-#define MIGRATION_SIDE(side, api, member)                          \
-    static int side##_fd(void *m)                                  \
-    {                                                              \
-        return api##_fd(((struct migration *)m)->member);          \
-    }                                                              \
-    static int64_t side##_deadline_ns(void *m)                     \
-    {                                                              \
-        return api##_deadline_ns(((struct migration *)m)->member); \
-    }                                                              \
-    static void side##_release(void *m)                            \
-    {                                                              \
-        api##_free(TAKE_PTR(((struct migration *)m)->member));     \
-    }
-#define MIGRATION_SOURCE(api, member)                                            \
-    MIGRATION_SIDE(source, api, member)                                          \
-    static int source_cancel(void *m, struct ferry_err *err)                     \
-    {                                                                            \
-        return api##_cancel(((struct migration *)m)->member, err);               \
-    }                                                                            \
-    static int source_set_running(void *m, bool running, struct ferry_err *err)  \
-    {                                                                            \
-        return api##_set_running(((struct migration *)m)->member, running, err); \
-    }
-#define MIGRATION_TARGET(api, member) MIGRATION_SIDE(target, api, member)
-
 /* A source's requests have ended, the pause comes next. */
 void migration_pausing(struct migration *m, enum guest_clock_reader reader);
 /* A source's guest runs on here, or stays paused as it was. */

@@ -78,7 +78,7 @@ static void source_failed(struct migration *m, bool lost)
 /* Whoever asked for the update is answered here; then all have to connect again. */
 static void keep_extras(struct migration *m)
 {
-    const char *runner = ferry_live_source_target_version(m->source);
+    const char *runner = ferry_live_source_target_version(m->driver.move);
 
     log_warn("the clients of this VM's monitors have to connect again: ferry %s, which runs it "
              "now, does not take them over",
@@ -96,14 +96,14 @@ static void source_done(struct migration *m)
 {
     migration_done_fn *done = m->done;
 
-    m->ledger = *ferry_live_source_ledger(m->source);
+    m->ledger = *ferry_live_source_ledger(m->driver.move);
     m->have_ledger = true;
     snprintf(m->peer_build, sizeof(m->peer_build), "%s",
-             ferry_live_source_target_version(m->source));
+             ferry_live_source_target_version(m->driver.move));
     supervisor_link_has_guest(vm_supervisor(m->vm), false);
     vm_set_run_state(m->vm, RUN_STATE_POSTMIGRATE);
     migration_set_status(m, MIGRATION_DEVICE);
-    if (m->update && !ferry_live_source_gives_extras(m->source))
+    if (m->update && !ferry_live_source_gives_extras(m->driver.move))
         keep_extras(m);
     m->done = NULL;
     migration_finish(m, MIGRATION_COMPLETED);
@@ -135,41 +135,23 @@ static void source_trace(void *opaque, enum ferry_live_point point)
         m->let_go = true;
 }
 
-static int source_step(void *obj)
+static int source_stepped(void *arg, enum ferry_move_status status)
 {
-    struct migration *m = obj;
+    struct migration *m = arg;
 
-    switch (ferry_live_source_step(m->source, &m->error)) {
-    case FERRY_LIVE_BUSY:
+    if (status == FERRY_MOVE_BUSY)
         return 0;
-    case FERRY_LIVE_DONE:
+    if (status == FERRY_MOVE_DONE)
         source_done(m);
-        return 1;
-    case FERRY_LIVE_FAILED:
-        source_failed(m, false);
-        return 1;
-    case FERRY_LIVE_LOST:
-        source_failed(m, true);
-        return 1;
-    }
-    return 0;
+    else
+        source_failed(m, status == FERRY_MOVE_LOST);
+    return 1;
 }
 
-static short source_events(void *obj)
-{
-    return ferry_live_source_events(((struct migration *)obj)->source);
-}
-
-MIGRATION_SOURCE(ferry_live_source, source)
-
-static const struct migration_driver_ops source_driver = {
-    .fd = source_fd,
-    .events = source_events,
-    .deadline_ns = source_deadline_ns,
-    .step = source_step,
-    .release = source_release,
-    .cancel = source_cancel,
-    .set_running = source_set_running,
+static const struct migration_side source_side = {
+    .source = true,
+    .stream = false,
+    .stepped = source_stepped,
 };
 
 int migration_live_start(struct migration *m, int *fd, int64_t prepare_timeout_ns,
@@ -188,16 +170,14 @@ int migration_live_start(struct migration *m, int *fd, int64_t prepare_timeout_n
         .opaque = m,
     };
     OWN_MEM char *description = options_to_json(vm_options(m->vm));
+    struct ferry_move *move;
     int rc;
 
     if (!description)
         return err_set(err, ENOMEM, "out of memory");
     params.description = description;
-    rc = ferry_live_source_new(&m->source, &params, fd, err);
-    if (!rc)
-        rc = migration_drive(m, &source_driver, false, err);
-    m->handover = !rc;
-    return rc;
+    rc = ferry_live_source_new(&move, &params, fd, err);
+    return rc < 0 ? rc : migration_drive(m, &source_side, move, err);
 }
 
 int migration_update(struct migration *m, int *mail, int64_t prepare_timeout_ns,
@@ -238,11 +218,11 @@ static int target_take_region(void *arg, struct ferry_ram *ram, const char *name
     struct migration *m = arg;
 
     if (file)
-        return ferry_live_target_take_file(m->target, ram, name, size_bytes, ret, err);
-    return ferry_live_target_take_region(m->target, ram, name, size_bytes, ret, err);
+        return ferry_live_target_take_file(m->driver.move, ram, name, size_bytes, ret, err);
+    return ferry_live_target_take_region(m->driver.move, ram, name, size_bytes, ret, err);
 }
 
-static int target_build(void *opaque, struct ferry_live_target *t, const char *description,
+static int target_build(void *opaque, struct ferry_move *move, const char *description,
                         struct ferry_vm **ret, struct ferry_err *err)
 {
     struct migration *m = opaque;
@@ -250,7 +230,6 @@ static int target_build(void *opaque, struct ferry_live_target *t, const char *d
     struct options o = {0};
     int rc = options_from_json(&o, description, err);
 
-    m->target = t;
     if (!rc)
         rc = vm_confine(m->vm, SANDBOX_MAIN, NULL, err);
     if (!rc)
@@ -292,48 +271,36 @@ static void target_failed(struct migration *m)
 
 static void target_done(struct migration *m)
 {
-    bool running = ferry_live_target_running(m->target);
+    bool running = ferry_move_running(m->driver.move);
 
-    m->ledger = *ferry_live_target_ledger(m->target);
+    m->ledger = *ferry_live_target_ledger(m->driver.move);
     m->have_ledger = true;
     snprintf(m->peer_build, sizeof(m->peer_build), "%s",
-             ferry_live_target_source_version(m->target));
-    vm_set_owner(m->vm, ferry_live_target_take_owner(m->target));
+             ferry_live_target_source_version(m->driver.move));
+    vm_set_owner(m->vm, ferry_live_target_take_owner(m->driver.move));
     migration_driver_stop(&m->driver);
     vm_arrived(m->vm, running);
     migration_finish(m, MIGRATION_COMPLETED);
     vm_updated(m->vm);
 }
 
-static int target_step(void *obj)
+static int target_stepped(void *arg, enum ferry_move_status status)
 {
-    struct migration *m = obj;
+    struct migration *m = arg;
 
-    switch (ferry_live_target_step(m->target, &m->error)) {
-    case FERRY_LIVE_BUSY:
+    if (status == FERRY_MOVE_BUSY)
         return 0;
-    case FERRY_LIVE_DONE:
+    if (status == FERRY_MOVE_DONE)
         target_done(m);
-        return 1;
-    default:
+    else
         target_failed(m);
-        return 1;
-    }
+    return 1;
 }
 
-static short target_events(void *obj)
-{
-    return ferry_live_target_events(((struct migration *)obj)->target);
-}
-
-MIGRATION_TARGET(ferry_live_target, target)
-
-static const struct migration_driver_ops target_driver = {
-    .fd = target_fd,
-    .events = target_events,
-    .deadline_ns = target_deadline_ns,
-    .step = target_step,
-    .release = target_release,
+static const struct migration_side target_side = {
+    .source = false,
+    .stream = false,
+    .stepped = target_stepped,
 };
 
 int migration_live_incoming(struct migration *m, int *fd, struct ferry_err *err)
@@ -348,10 +315,8 @@ int migration_live_incoming(struct migration *m, int *fd, struct ferry_err *err)
         .urgent = urgent,
         .opaque = m,
     };
-    int rc = ferry_live_target_new(&m->target, &params, fd, err);
+    struct ferry_move *move;
+    int rc = ferry_live_target_new(&move, &params, fd, err);
 
-    if (!rc)
-        rc = migration_drive(m, &target_driver, true, err);
-    m->handover = !rc;
-    return rc;
+    return rc < 0 ? rc : migration_drive(m, &target_side, move, err);
 }

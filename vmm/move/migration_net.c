@@ -17,16 +17,16 @@ void migration_net_set_parameters(struct migration *m)
 {
     const struct ferry_migrate_parameters parameters = migration_net_parameters(&m->params);
 
-    ferry_migrate_source_set_parameters(m->net_source, &parameters);
+    ferry_migrate_source_set_parameters(m->driver.move, &parameters);
     migration_driver_kick(&m->driver);
 }
 
 static void source_keep_numbers(struct migration *m)
 {
     m->net_info = (struct ferry_migrate_info){.size_bytes = sizeof(m->net_info)};
-    ferry_migrate_source_info(m->net_source, &m->net_info);
+    ferry_migrate_source_info(m->driver.move, &m->net_info);
     m->have_net_info = true;
-    m->net_ledger = *ferry_migrate_source_ledger(m->net_source);
+    m->net_ledger = *ferry_migrate_source_ledger(m->driver.move);
 }
 
 static void source_throttle(void *opaque, unsigned percent)
@@ -68,17 +68,18 @@ static int source_deactivate(void *opaque, struct ferry_err *err)
 
 void migration_flushed(struct migration *m)
 {
+    struct ferry_move *source = migration_net_source(m);
     struct ferry_err err;
     int rc;
 
-    if (!m->net_source)
+    if (!source)
         return;
     rc = vm_flush_result(m->vm, &err);
     if (rc == 1)
         return;
     if (rc == 0 && m->images_leave)
         give_images(m);
-    ferry_migrate_source_settled(m->net_source, rc < 0 ? &err : NULL);
+    ferry_migrate_source_settled(source, rc < 0 ? &err : NULL);
     migration_driver_kick(&m->driver);
 }
 
@@ -143,7 +144,7 @@ static void tell_passes(struct migration *m)
 {
     struct ferry_migrate_info info = {.size_bytes = sizeof(info)};
 
-    ferry_migrate_source_info(m->net_source, &info);
+    ferry_migrate_source_info(m->driver.move, &info);
     while (m->passes_told < info.rounds) {
         m->passes_told++;
         for (size_t i = 0; i < m->observer_count; i++)
@@ -157,7 +158,7 @@ static enum guest_clock_reader reader_of(const struct migration *m)
 {
     struct ferry_migrate_info info = {.size_bytes = sizeof(info)};
 
-    ferry_migrate_source_info(m->net_source, &info);
+    ferry_migrate_source_info(m->driver.move, &info);
     if (m->one_way ? !vm_config(m->vm)->compat : info.peer_is_ferry)
         return GUEST_CLOCK_FOR_FERRY;
     return GUEST_CLOCK_FOR_QEMU;
@@ -199,42 +200,37 @@ static void source_trace(void *opaque, enum ferry_migrate_point point)
     }
 }
 
-static int source_step(void *obj)
+static int source_stepped(void *arg, enum ferry_move_status status)
 {
-    struct migration *m = obj;
+    struct migration *m = arg;
     struct ferry_migrate_info info = {.size_bytes = sizeof(info)};
 
-    switch (ferry_migrate_source_step(m->net_source, &m->error)) {
-    case FERRY_MIGRATE_BUSY:
-        ferry_migrate_source_info(m->net_source, &info);
+    switch (status) {
+    case FERRY_MOVE_BUSY:
+        ferry_migrate_source_info(m->driver.move, &info);
         if (info.phase == FERRY_MIGRATE_PRE_SWITCHOVER && m->status == MIGRATION_ACTIVE)
             migration_set_status(m, MIGRATION_PRE_SWITCHOVER);
         return 0;
-    case FERRY_MIGRATE_DONE:
+    case FERRY_MOVE_DONE:
         source_done(m);
         return 1;
-    case FERRY_MIGRATE_FAILED:
+    case FERRY_MOVE_FAILED:
         source_failed(m, false);
         return 1;
-    case FERRY_MIGRATE_LOST:
+    case FERRY_MOVE_LOST:
         source_failed(m, true);
         return 1;
-    case FERRY_MIGRATE_CHECKED:
+    case FERRY_MOVE_CHECKED:
         source_checked(m);
         return 1;
     }
     return 0;
 }
 
-MIGRATION_SOURCE(ferry_migrate_source, net_source)
-
-static const struct migration_driver_ops source_driver = {
-    .fd = source_fd,
-    .deadline_ns = source_deadline_ns,
-    .step = source_step,
-    .release = source_release,
-    .cancel = source_cancel,
-    .set_running = source_set_running,
+static const struct migration_side source_side = {
+    .source = true,
+    .stream = true,
+    .stepped = source_stepped,
 };
 
 int migration_net_start(struct migration *m, const struct ferry_address *address, bool dry_run,
@@ -257,6 +253,7 @@ int migration_net_start(struct migration *m, const struct ferry_address *address
         .opaque = m,
     };
     OWN_MEM char *description = options_to_json(vm_options(m->vm));
+    struct ferry_move *move;
     int rc;
 
     if (!description)
@@ -269,6 +266,6 @@ int migration_net_start(struct migration *m, const struct ferry_address *address
     /* Nobody can be asked who will read it; the machine says for whom it is. */
     if (m->one_way && vm_config(m->vm)->compat)
         params.peer = FERRY_MIGRATE_PEER_QEMU;
-    rc = ferry_migrate_source_new(&m->net_source, &params, address, NULL, err);
-    return rc < 0 ? rc : migration_drive(m, &source_driver, false, err);
+    rc = ferry_migrate_source_new(&move, &params, address, NULL, err);
+    return rc < 0 ? rc : migration_drive(m, &source_side, move, err);
 }

@@ -37,7 +37,7 @@ static int target_compare(struct migration *m, const char *description, struct f
     if (rc < 0)
         return rc;
     rc = config_compare(&theirs, vm_config(m->vm), err);
-    if (!rc && ferry_migrate_target_is_local(m->net_target))
+    if (!rc && ferry_migrate_target_is_local(m->driver.move))
         rc = config_compare_peers(&theirs, vm_config(m->vm), err);
     config_free(&theirs);
     return rc;
@@ -50,7 +50,7 @@ static int check_peers(const struct migration *m, const char *description,
     struct vm_config theirs = {0};
     int rc;
 
-    if (!ferry_migrate_target_is_local(m->net_target))
+    if (!ferry_migrate_target_is_local(m->driver.move))
         return 0;
     rc = describe(description, &theirs, err);
     if (rc < 0)
@@ -169,9 +169,10 @@ static void target_failed(struct migration *m)
 
 bool migration_turn_away(struct migration *m)
 {
+    struct ferry_move *target = migration_net_target(m);
     struct ferry_err err;
 
-    if (!m->net_target || ferry_migrate_target_cancel(m->net_target, &err) < 0)
+    if (!target || ferry_move_cancel(target, &err) < 0)
         return false;
     m->turned_away = true;
     migration_driver_kick(&m->driver);
@@ -209,11 +210,11 @@ static void say_that_it_stands(struct migration *m)
 
 static void target_done(struct migration *m)
 {
-    bool running = ferry_migrate_target_running(m->net_target);
+    bool running = ferry_move_running(m->driver.move);
     struct ferry_owner *owner = NULL;
     struct ferry_err err;
 
-    m->net_ledger = *ferry_migrate_target_ledger(m->net_target);
+    m->net_ledger = *ferry_migrate_target_ledger(m->driver.move);
     m->have_net_ledger = true;
     migration_driver_stop(&m->driver);
     /* Without it the next handover on this host is refused; the guest runs all the same. */
@@ -227,17 +228,17 @@ static void target_done(struct migration *m)
     migration_finish(m, MIGRATION_COMPLETED);
 }
 
-static int target_step(void *obj)
+static int target_stepped(void *arg, enum ferry_move_status status)
 {
-    struct migration *m = obj;
+    struct migration *m = arg;
 
-    switch (ferry_migrate_target_step(m->net_target, &m->error)) {
-    case FERRY_MIGRATE_BUSY:
+    switch (status) {
+    case FERRY_MOVE_BUSY:
         return 0;
-    case FERRY_MIGRATE_DONE:
+    case FERRY_MOVE_DONE:
         target_done(m);
         return 1;
-    case FERRY_MIGRATE_CHECKED:
+    case FERRY_MOVE_CHECKED:
         err_set(&m->error, ECANCELED, "that was a dry run: this VM would be taken");
         target_failed(m);
         return 1;
@@ -247,13 +248,10 @@ static int target_step(void *obj)
     }
 }
 
-MIGRATION_TARGET(ferry_migrate_target, net_target)
-
-static const struct migration_driver_ops target_driver = {
-    .fd = target_fd,
-    .deadline_ns = target_deadline_ns,
-    .step = target_step,
-    .release = target_release,
+static const struct migration_side target_side = {
+    .source = false,
+    .stream = true,
+    .stepped = target_stepped,
 };
 
 int migration_net_incoming(struct migration *m, struct ferry_listener **listener,
@@ -276,7 +274,8 @@ int migration_net_incoming(struct migration *m, struct ferry_listener **listener
         .opaque = m,
         .host = m->host[0] ? m->host : NULL,
     };
-    int rc = ferry_migrate_target_new(&m->net_target, &params, listener, chan, err);
+    struct ferry_move *move;
+    int rc = ferry_migrate_target_new(&move, &params, listener, chan, err);
 
-    return rc < 0 ? rc : migration_drive(m, &target_driver, true, err);
+    return rc < 0 ? rc : migration_drive(m, &target_side, move, err);
 }

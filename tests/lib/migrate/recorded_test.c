@@ -152,9 +152,9 @@ static void check_devices(const struct machine *m, const struct channel *recorde
     }
 }
 
-static struct ferry_migrate_target *target_new(struct machine *m, unsigned channels,
-                                               const char *method, bool mapped, bool threads,
-                                               struct ferry_listener **l, struct ferry_chan **chan)
+static struct ferry_move *target_new(struct machine *m, unsigned channels, const char *method,
+                                     bool mapped, bool threads, struct ferry_listener **l,
+                                     struct ferry_chan **chan)
 {
     const struct ferry_migrate_target_params params = {
         .size_bytes = sizeof(params),
@@ -164,7 +164,7 @@ static struct ferry_migrate_target *target_new(struct machine *m, unsigned chann
         .parameters = {.multifd_channels = channels, .multifd_compression = method},
         .no_threads = !threads,
     };
-    struct ferry_migrate_target *t = NULL;
+    struct ferry_move *t = NULL;
     struct ferry_err err = {0};
 
     if (ferry_migrate_target_new(&t, &params, l, chan, &err) < 0)
@@ -193,22 +193,21 @@ static void a_mapped_ram_file(void **state)
     for (unsigned channels = 0; channels < 4; channels++) {
         struct machine *m = machine_new();
         struct ferry_chan *chan = file_of(&recorded);
-        struct ferry_migrate_target *t =
-            target_new(m, channels, NULL, true, channels > 0, NULL, &chan);
-        enum ferry_migrate_status status;
+        struct ferry_move *t = target_new(m, channels, NULL, true, channels > 0, NULL, &chan);
+        enum ferry_move_status status;
         struct ferry_err err = {0};
 
-        while ((status = ferry_migrate_target_step(t, &err)) == FERRY_MIGRATE_BUSY) {
-            struct pollfd wait = {.fd = ferry_migrate_target_fd(t), .events = POLLIN};
+        while ((status = ferry_move_step(t, &err)) == FERRY_MOVE_BUSY) {
+            struct pollfd wait = {.fd = ferry_move_fd(t), .events = POLLIN};
 
             (void)!poll(&wait, 1, channels ? 1 : 0);
         }
-        if (status != FERRY_MIGRATE_DONE)
+        if (status != FERRY_MOVE_DONE)
             fail_msg("%s", err.text);
         assert_true(m->runs);
         check_ram(m, "mapped-ram.mem");
         check_devices(m, &recorded);
-        ferry_migrate_target_free(t);
+        ferry_move_free(t);
         machine_free(m);
     }
     channel_close(&recorded);
@@ -289,23 +288,23 @@ static void connections_turn(struct connections *c)
             ;
 }
 
-static enum ferry_migrate_status move_in(struct machine *m, struct connections *c,
-                                         struct ferry_listener **l, const char *method,
-                                         bool threads, struct ferry_err *err)
+static enum ferry_move_status move_in(struct machine *m, struct connections *c,
+                                      struct ferry_listener **l, const char *method, bool threads,
+                                      struct ferry_err *err)
 {
-    struct ferry_migrate_target *t = target_new(m, c->count - 1, method, false, threads, l, NULL);
-    enum ferry_migrate_status status;
+    struct ferry_move *t = target_new(m, c->count - 1, method, false, threads, l, NULL);
+    enum ferry_move_status status;
 
-    while ((status = ferry_migrate_target_step(t, err)) == FERRY_MIGRATE_BUSY) {
-        struct pollfd wait = {.fd = ferry_migrate_target_fd(t), .events = POLLIN};
+    while ((status = ferry_move_step(t, err)) == FERRY_MOVE_BUSY) {
+        struct pollfd wait = {.fd = ferry_move_fd(t), .events = POLLIN};
 
         connections_turn(c);
         if (threads)
             (void)!poll(&wait, 1, 1);
     }
     connections_turn(c);
-    assert_int_equal(ferry_migrate_target_running(t), m->runs);
-    ferry_migrate_target_free(t);
+    assert_int_equal(ferry_move_running(t), m->runs);
+    ferry_move_free(t);
     return status;
 }
 
@@ -320,7 +319,7 @@ static void arrives(const char *name, unsigned count, const char *method, bool a
         struct ferry_err err = {0};
         char file[64];
 
-        if (move_in(m, &c, &l, method, k % 2, &err) != FERRY_MIGRATE_DONE)
+        if (move_in(m, &c, &l, method, k % 2, &err) != FERRY_MOVE_DONE)
             fail_msg("%s: %s", name, err.text);
         assert_true(m->runs);
         snprintf(file, sizeof(file), "%s.mem", name);
@@ -363,7 +362,7 @@ static void postcopy_is_refused(void **state)
     struct ferry_listener *l = connections_open(&c, "postcopy", 1, 0);
     struct ferry_err err = {0};
 
-    assert_int_equal(move_in(m, &c, &l, "none", false, &err), FERRY_MIGRATE_FAILED);
+    assert_int_equal(move_in(m, &c, &l, "none", false, &err), FERRY_MOVE_FAILED);
     if (!strstr(err.text, "POSTCOPY"))
         fail_msg("%s", err.text);
     assert_false(m->runs);

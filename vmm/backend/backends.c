@@ -42,6 +42,21 @@ static int new_mux(struct backends *b, size_t index, bool is_serial,
     return c->chardevs[index].mux && places ? mux_new(&b->muxes[index], &mux_params, err) : 0;
 }
 
+/* The config's next. */
+static int new_netdev(struct backends *b, const struct backends_params *params,
+                      struct ferry_err *err)
+{
+    const struct config_netdev *config = &params->config->netdevs[b->netdev_count];
+    int rc = net_new(&b->netdevs[b->netdev_count], config, params->loop, params->lock, err);
+
+    if (rc)
+        return rc;
+    if (params->net_host)
+        net_set_host(b->netdevs[b->netdev_count], params->net_host);
+    b->netdev_count++;
+    return 0;
+}
+
 int backends_new(struct backends *b, const struct backends_params *params, struct ferry_err *err)
 {
     const struct vm_config *c = params->config;
@@ -74,15 +89,40 @@ int backends_new(struct backends *b, const struct backends_params *params, struc
         b->drive_count++;
     }
     for (size_t i = 0; i < c->netdev_count; i++) {
-        int rc = net_new(&b->netdevs[i], &c->netdevs[i], params->loop, params->lock, err);
+        int rc = new_netdev(b, params, err);
 
         if (rc)
             return rc;
-        if (params->net_host)
-            net_set_host(b->netdevs[i], params->net_host);
-        b->netdev_count++;
     }
     return 0;
+}
+
+int backends_add_netdev(struct backends *b, const struct backends_params *params, int *fd,
+                        struct net **ret, struct ferry_err *err)
+{
+    struct net *n;
+    int rc = new_netdev(b, params, err);
+
+    if (rc)
+        return rc;
+    n = b->netdevs[b->netdev_count - 1];
+    rc = *fd < 0 ? net_open(n, err) : net_open_with(n, fd, err);
+    if (rc)
+        backends_remove_netdev(b, n);
+    else
+        *ret = n;
+    return rc;
+}
+
+void backends_remove_netdev(struct backends *b, struct net *n)
+{
+    size_t i = 0;
+
+    while (b->netdevs[i] != n)
+        i++;
+    b->netdev_count--;
+    memmove(&b->netdevs[i], &b->netdevs[i + 1], (b->netdev_count - i) * sizeof(b->netdevs[0]));
+    net_free(n);
 }
 
 void backends_free(struct backends *b)

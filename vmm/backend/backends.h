@@ -64,6 +64,15 @@ int backends_flush_result(struct backends *b, struct ferry_err *err) FERRY_MUST_
 int backends_add_parts(struct backends *b, struct ferry_vm *vm,
                        struct ferry_err *err) FERRY_MUST_CHECK;
 
+/*
+ * A netdev more, open: the config's last. *fd: what it would open is open, and taken on success;
+ * -1: it opens that itself. params: as in backends_new(). *ret: owned by b, until it is removed.
+ */
+int backends_add_netdev(struct backends *b, const struct backends_params *params, int *fd,
+                        struct net **ret, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Closes and frees it; its card and its part are gone. */
+void backends_remove_netdev(struct backends *b, struct net *n);
+
 /* NULL: none such. */
 struct chardev *backends_find_chardev(const struct backends *b, const char *id);
 /* What the UART is connected to, and what config->monitors[index] is: a chardev of its own, or a

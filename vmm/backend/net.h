@@ -32,6 +32,9 @@
 /* Whoever opens a TAP opens this. */
 #define NET_TAP_PATH "/dev/net/tun"
 
+/* For who opens it for another process; *ret_fd is the caller's. May block. */
+int net_tap_open(const char *ifname, int *ret_fd, struct ferry_err *err) FERRY_MUST_CHECK;
+
 /* The largest frame with its header: a 64 KiB segment, Ethernet, VLAN, and a virtio_net_hdr. */
 #define NET_FRAME_BYTES_MAX (65536u + 64u)
 
@@ -82,6 +85,11 @@ int net_new(struct net **ret, const struct config_netdev *config, struct loop *l
 void net_set_host(struct net *n, const struct net_host *host);
 /* Fresh start; main thread, lock not held. Keeps an inherited fd of the description. */
 int net_open(struct net *n, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * Instead of open: another process opened what this one may not. A TAP, the connection of a stream,
+ * or, of a server, what listens. Takes *fd on success, if it is what it should be.
+ */
+int net_open_with(struct net *n, int *fd, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Main thread, lock not held; NULL is fine. */
 void net_free(struct net *n);
 struct ferry_part net_part(struct net *n);

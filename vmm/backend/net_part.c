@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "vmm/backend/net_type.h"
 
@@ -73,6 +74,18 @@ static int net_adopt(void *obj, const char *name, int *fd, struct ferry_err *err
         return rc;
     }
     return err_set(err, EINVAL, "netdev \"%s\" does not expect an fd \"%s\"", n->id, name);
+}
+
+int net_open_with(struct net *n, int *fd, struct ferry_err *err)
+{
+    struct ferry_named_fd named;
+    int rc = net_fd_at(n, n->server && n->type->fd_names[1] ? 1 : 0, &named);
+
+    if (!rc)
+        rc = net_adopt(n, named.name, fd, err);
+    if (!rc)
+        n->since_ns = clock_monotonic_ns();
+    return rc;
 }
 
 static const struct ferry_part_ops net_part_ops = {

@@ -39,7 +39,7 @@ static int tap_verify(int fd, struct ferry_err *err)
     return 0;
 }
 
-static int tap_create(const char *ifname, int *ret_fd, struct ferry_err *err)
+int net_tap_open(const char *ifname, int *ret_fd, struct ferry_err *err)
 {
     struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
     OWN_FD int fd = -1;
@@ -87,7 +87,7 @@ static int tap_open(struct net *n, struct ferry_err *err)
     if (n->config_fd < 0 && !n->ifname)
         return err_set(err, EINVAL, "a TAP needs ifname= or fd=");
     if (n->config_fd < 0)
-        return tap_create(n->ifname, &n->fd, err);
+        return net_tap_open(n->ifname, &n->fd, err);
     rc = tap_verify(n->config_fd, err);
     if (rc == 0)
         n->fd = take_fd(&n->config_fd);

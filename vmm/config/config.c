@@ -276,17 +276,25 @@ int config_check(struct vm_config *c, struct ferry_err *err)
     return rc;
 }
 
+void config_remove_netdev(struct vm_config *c, size_t index)
+{
+    struct config_netdev *n = &c->netdevs[index];
+
+    free(n->id);
+    free(n->ifname);
+    free(n->path);
+    c->netdev_count--;
+    memmove(n, n + 1, (c->netdev_count - index) * sizeof(*n));
+}
+
 void config_free(struct vm_config *c)
 {
     for (size_t i = 0; i < c->drive_count; i++) {
         free(c->drives[i].id);
         free(c->drives[i].path);
     }
-    for (size_t i = 0; i < c->netdev_count; i++) {
-        free(c->netdevs[i].id);
-        free(c->netdevs[i].ifname);
-        free(c->netdevs[i].path);
-    }
+    while (c->netdev_count > 0)
+        config_remove_netdev(c, c->netdev_count - 1);
     for (size_t i = 0; i < c->chardev_count; i++) {
         free(c->chardevs[i].id);
         free(c->chardevs[i].path);

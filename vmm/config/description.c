@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "vmm/config/absolute.h"
 #include "vmm/config/config_device.h"
 #include "vmm/config/option_table.h"
 
@@ -123,6 +124,41 @@ int description_add_device(struct options *o, struct vm_config *c, const struct 
     }
     *ret = d;
     return 0;
+}
+
+/* What no device names leaves nothing open, and nobody's place depends on it. */
+int description_add_netdev(struct options *o, struct vm_config *c, const char *words,
+                           struct ferry_err *err)
+{
+    struct option option = {.name = (char *)(uintptr_t) "netdev", .value = strdup(words)};
+    int rc = option.value ? absolute_option(&option, err) : err_set(err, ENOMEM, "out of memory");
+
+    if (!rc)
+        rc = option_netdev(c, option.value, err);
+    if (!rc) {
+        rc = options_add(o, option.name, option.value, err);
+        if (rc)
+            config_remove_netdev(c, c->netdev_count - 1);
+    }
+    free(option.value);
+    return rc;
+}
+
+/* The nth option of that name. */
+static void remove_nth(struct options *o, const char *name, size_t nth)
+{
+    for (size_t i = 0; i < o->count; i++) {
+        if (strcmp(o->list[i].name, name) != 0 || nth-- > 0)
+            continue;
+        options_remove(o, i);
+        return;
+    }
+}
+
+void description_remove_netdev(struct options *o, struct vm_config *c, size_t index)
+{
+    remove_nth(o, "netdev", index);
+    config_remove_netdev(c, index);
 }
 
 int description_remove_device(struct options *o, struct vm_config *c, struct config_device *d,

@@ -20,6 +20,12 @@ int description_settle(struct options *o, struct vm_config *c,
 /* Another device, as -device says it; *ret: c owns it. */
 int description_add_device(struct options *o, struct vm_config *c, const struct keyval *kv,
                            struct config_device **ret, struct ferry_err *err) FERRY_MUST_CHECK;
+/* Another netdev, as -netdev says it: c's last. Names of files in it are of this process's folder.
+ */
+int description_add_netdev(struct options *o, struct vm_config *c, const char *words,
+                           struct ferry_err *err) FERRY_MUST_CHECK;
+/* index: of c. No device uses it. */
+void description_remove_netdev(struct options *o, struct vm_config *c, size_t index);
 /* d is c's, and freed: what was made from it is gone. */
 int description_remove_device(struct options *o, struct vm_config *c, struct config_device *d,
                               struct ferry_err *err) FERRY_MUST_CHECK;

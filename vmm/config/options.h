@@ -49,6 +49,8 @@ void options_free(struct options *o);
 int config_from_options(struct vm_config *c, const struct options *o,
                         struct ferry_err *err) FERRY_MUST_CHECK;
 void config_free(struct vm_config *c);
+/* What follows moves up; nobody uses it. */
+void config_remove_netdev(struct vm_config *c, size_t index);
 
 /* The table as text, for --help. */
 void options_print_help(FILE *to);

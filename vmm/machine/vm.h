@@ -115,6 +115,18 @@ int vm_powerdown(struct vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 bool vm_set_balloon(struct vm *vm, uint64_t ram_bytes);
 bool vm_balloon(struct vm *vm, uint64_t *ret_ram_bytes);
 
+/*
+ * Backends that come and go. words: of the option that would bring it (-netdev), in JSON. *fd: what
+ * it would open is open, and taken on success; -1: it opens that itself. Targets of moves have it,
+ * too. A refusal changes nothing; so it is while the VM moves (-EBUSY). Main thread.
+ */
+int vm_add_netdev(struct vm *vm, const char *words, int *fd,
+                  struct ferry_err *err) FERRY_MUST_CHECK;
+/* Would it be refused, as far as its words and the VM say? */
+int vm_check_netdev(struct vm *vm, const char *words, struct ferry_err *err) FERRY_MUST_CHECK;
+/* -ENODEV: there is none; -EBUSY: a card uses it. All that it had is closed. */
+int vm_remove_netdev(struct vm *vm, const char *id, struct ferry_err *err) FERRY_MUST_CHECK;
+
 /* What the query commands show. The generation ID, as its text is written; false: there is none. */
 bool vm_generation(struct vm *vm, uint8_t ret[16]);
 size_t vm_hart_count(const struct vm *vm);

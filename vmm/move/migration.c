@@ -255,6 +255,11 @@ static int busy(const struct migration *m, struct ferry_err *err)
                    vm, vm);
 }
 
+int migration_may_change(const struct migration *m, struct ferry_err *err)
+{
+    return migration_is_running(m) ? busy(m, err) : 0;
+}
+
 /* --- capabilities and parameters --- */
 
 bool migration_capability(const struct migration *m, size_t index)

@@ -42,6 +42,8 @@ bool migration_let_go(const struct migration *m);
 bool migration_turn_away(struct migration *m);
 /* Whoever waits for migration_update() or migration_check() hears that the VM has ended. */
 void migration_vm_ends(struct migration *m);
+/* What the VM is made of may change now: the refusal while a move runs. */
+int migration_may_change(const struct migration *m, struct ferry_err *err) FERRY_MUST_CHECK;
 /* After each ferry_vm_drained(): a handover that waits for it looks again. */
 void migration_drained(struct migration *m);
 /* The same of vm_flush_result(). */

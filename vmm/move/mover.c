@@ -10,6 +10,7 @@ const struct vm_mover migration_mover = {
     .free = migration_free,
     .let_go = migration_let_go,
     .is_update = migration_is_update,
+    .may_change = migration_may_change,
     .cancel = migration_cancel,
     .turn_away = migration_turn_away,
     .vm_ends = migration_vm_ends,

@@ -18,12 +18,13 @@
 
 struct ask {
     struct qmp_call *call;
-    int mail; /* owned */
+    int mail;   /* owned */
+    int opened; /* owned, with wants_fd; -1: nothing yet */
     struct loop_watch *watch;
     struct loop_timer *patience;
     bool heard;        /* who was asked has the words */
     bool words_unread; /* they are in the client's connection until then */
-    bool until_opened;
+    bool until_opened, wants_fd;
     ask_fn *fn;
     void *arg;
     void (*free_arg)(void *arg);
@@ -43,6 +44,7 @@ void ask_free(struct ask *a)
     if (a->patience)
         loop_timer_free(a->patience);
     own_close_fd(&a->mail);
+    own_close_fd(&a->opened);
     if (a->free_arg)
         a->free_arg(a->arg);
     free(a);
@@ -62,7 +64,7 @@ static void finish(struct ask *a, const struct ferry_err *why)
         err = *why;
         rc = -why->errnum;
     } else {
-        rc = a->fn(call, a->arg, &mail, &err);
+        rc = a->fn(call, a->arg, a->wants_fd ? &a->opened : &mail, &err);
     }
     ask_free(a);
     if (rc != QMP_DEFERRED)
@@ -110,6 +112,30 @@ static void patience_is_over(void *arg)
     finish(a, &err);
 }
 
+/*
+ * Not before who opened it has ended: as long as two have it, it is not gone when the VM gives it
+ * up, and cannot be had again.
+ */
+static void hear_of_fd(struct ask *a)
+{
+    struct ferry_err err;
+    struct mail m;
+    int rc = mail_recv(a->mail, &m, &err);
+    bool ended = rc == -EPIPE || (!rc && m.kind == MAIL_ENDED);
+
+    if (rc == -EAGAIN)
+        return;
+    if (!rc && m.kind == MAIL_OPENED && a->opened < 0)
+        a->opened = take_fd(&m.fds[0]);
+    if (!rc)
+        mail_free(&m);
+    if (!ended && !rc)
+        return;
+    if (ended && a->opened < 0 && !rc)
+        err_set(&err, EPROTO, "the supervisor has opened nothing");
+    finish(a, ended && a->opened >= 0 ? NULL : &err);
+}
+
 static void mail_came(void *arg, short revents)
 {
     struct ask *a = arg;
@@ -124,24 +150,24 @@ static void mail_came(void *arg, short revents)
             finish(a, &err);
             return;
         }
-        if (a->until_opened)
+        if (a->until_opened || a->wants_fd)
             return;
     }
-    finish(a, NULL);
+    if (a->wants_fd)
+        hear_of_fd(a);
+    else
+        finish(a, NULL);
 }
 
 static char *make_words(const struct ask_params *params)
 {
     struct json_object *message = json_object_new_object();
-    struct buf text = {0};
     char *ret;
 
     json_put_str(message, "execute", params->command);
     json_put(message, "arguments", json_object_get(params->args));
-    json_out_value(&text, message);
+    ret = json_out_text(message);
     json_object_put(message);
-    ret = text.failed ? NULL : strndup((const char *)text.data, text.len_bytes);
-    buf_free(&text);
     return ret;
 }
 
@@ -161,7 +187,9 @@ int ask_begin(struct qmp_call *call, const struct ask_params *params, struct fer
     *a = (struct ask){
         .call = call,
         .mail = -1,
+        .opened = -1,
         .until_opened = params->until_opened,
+        .wants_fd = params->wants_fd,
         .fn = params->fn,
         .arg = params->arg,
         .free_arg = params->free_arg,

@@ -15,14 +15,16 @@ struct ask;
 
 /*
  * The command goes on, as a handler does that returns no value: 0, a negative errno, or
- * QMP_DEFERRED. *mail: where it is told what was opened; closed if it is not taken. arg is a loan.
+ * QMP_DEFERRED. *fd: where it is told what was opened (base/mail.h), or, with wants_fd, that thing
+ * itself; closed if it is not taken. arg is a loan.
  */
-typedef int ask_fn(struct qmp_call *call, void *arg, int *mail, struct ferry_err *err);
+typedef int ask_fn(struct qmp_call *call, void *arg, int *fd, struct ferry_err *err);
 
 struct ask_params {
     const char *command;      /* whose args these are */
     struct json_object *args; /* loan */
     bool until_opened;        /* fn() not before something was, or cannot be */
+    bool wants_fd;            /* one thing is opened: fn() when this process alone has it */
     ask_fn *fn;               /* once; not if it was refused, nor if the call is freed before */
     void *arg;
     void (*free_arg)(void *arg);

@@ -59,6 +59,11 @@ QMP_HANDLER(qmp_run_set_link);
 extern const struct qmp_type qmp_type_netdev_list, qmp_type_set_link_args;
 extern const struct qmp_type qmp_type_netdev_connected_data, qmp_type_netdev_disconnected_data;
 
+/* cmd_netdev.c */
+QMP_HANDLER(qmp_run_netdev_add);
+QMP_HANDLER(qmp_run_netdev_del);
+extern const struct qmp_type qmp_type_netdev_add_args, qmp_type_netdev_del_args;
+
 /* cmd_device.c */
 QMP_HANDLER(qmp_run_device_list_properties);
 QMP_HANDLER(qmp_run_qom_list_types);

@@ -50,6 +50,12 @@ static const struct qmp_command commands[] = {
     {"set_link", "Take the link of a netdev, or of the card that uses it, down or up; the guest's "
      "driver sees it.", qmp_run_set_link, &qmp_type_set_link_args},
 
+    {"netdev_add", "Add a netdev, as -netdev does: a TAP by the name of its interface or of a file "
+     "descriptor (getfd), or a stream.", qmp_run_netdev_add, &qmp_type_netdev_add_args,
+     .host = true},
+    {"netdev_del", "Close and remove a netdev that no card uses.", qmp_run_netdev_del,
+     &qmp_type_netdev_del_args},
+
     {"device-list-properties", "What can be said of a kind of device, and its defaults.",
      qmp_run_device_list_properties, &qmp_type_typename_args, &qmp_type_property_list},
     {"qom-list-types", "The kinds of devices there are.",

@@ -161,6 +161,17 @@ void json_out_value(struct buf *out, struct json_object *value)
     out_value(&o, value);
 }
 
+char *json_out_text(struct json_object *value)
+{
+    struct buf text = {0};
+    char *ret;
+
+    json_out_value(&text, value);
+    ret = text.failed ? NULL : strndup((const char *)text.data, text.len_bytes);
+    buf_free(&text);
+    return ret;
+}
+
 void json_out_line(struct buf *out, struct json_object *value, bool pretty)
 {
     struct json_out o = {.out = out, .pretty = pretty};

@@ -14,3 +14,5 @@
 void json_out_line(struct buf *out, struct json_object *value, bool pretty);
 /* Just the compact value. */
 void json_out_value(struct buf *out, struct json_object *value);
+/* The same as a string, to be freed; NULL when out of memory. */
+char *json_out_text(struct json_object *value);

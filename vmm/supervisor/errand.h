@@ -3,7 +3,8 @@
  * One thing that a VMM asks its supervisor for, done in a process of its own (supervisor.h).
  *
  * What is done is what an operator said: a QMP command that needs the host (migrate,
- * migrate-incoming, ferry-update, ferry-migrate-check, ferry-snapshot, and HMP's migrate). The VMM
+ * migrate-incoming, ferry-update, ferry-migrate-check, ferry-snapshot, HMP's migrate, and what adds
+ * a backend: errand_backend.c). The VMM
  * leaves the command's words unread in the operator's connection and passes that on; they are read
  * here, so they came from a peer of ours and not from the guest, and are used up. A VMM's own word
  * counts only where the operator said so at the start: for all of these with -sandbox
@@ -14,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include <ferry/err.h>
 
 struct supervisor_policy;
 
@@ -43,6 +46,13 @@ struct errand {
     const char *vm; /* its name; NULL: not known */
     const struct supervisor_policy *policy;
 };
+
+struct json_object;
+
+/* errand_backend.c: opens what the arguments of a command say; *ret_fd is the caller's. */
+typedef int errand_open_fn(struct json_object *args, int *ret_fd, struct ferry_err *err);
+/* NULL: the command adds no backend. */
+errand_open_fn *errand_opener(const char *command);
 
 /* Blocks for as long as it takes; ends the process, or makes it another program. */
 void errand_do(struct errand *e) __attribute__((noreturn));

@@ -375,6 +375,11 @@ struct net *board_netdev(const struct board *b, size_t index)
     return index < b->backends.netdev_count ? b->backends.netdevs[index] : NULL;
 }
 
+struct net *board_find_netdev(const struct board *b, const char *id)
+{
+    return backends_find_netdev(&b->backends, id);
+}
+
 void board_let_go(struct board *b)
 {
     for (size_t i = 0; i < b->backends.netdev_count; i++)

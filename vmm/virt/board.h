@@ -138,6 +138,15 @@ bool board_press_power(struct board *b);
  */
 int board_add_parts(struct board *b, struct ferry_vm *vm, struct ferry_err *err) FERRY_MUST_CHECK;
 
+/*
+ * Backends that come and go (vmm/backend/backends.h): the config has the new one as its last
+ * already, and has the old one still. Their parts are the caller's to add and to remove.
+ */
+int board_add_netdev(struct board *b, int *fd, struct net **ret,
+                     struct ferry_err *err) FERRY_MUST_CHECK;
+void board_remove_netdev(struct board *b, struct net *n);
+struct net *board_find_netdev(const struct board *b, const char *id); /* NULL: none */
+
 struct ferry_ram *board_ram(const struct board *b);
 /* What a hart reaches devices through: for who plays one. Any thread. */
 struct bus *board_bus(struct board *b);

@@ -363,9 +363,9 @@ static void board_flushed(void *arg)
     b->params.on_flushed(b->params.machine);
 }
 
-int board_build(struct board *b, struct ferry_err *err)
+static struct backends_params params_of_backends(struct board *b)
 {
-    struct backends_params backends_params = {
+    return (struct backends_params){
         .thread_begin = b->params.thread_begin,
         .net_host = &b->params.net_host,
         .config = b->config,
@@ -376,6 +376,23 @@ int board_build(struct board *b, struct ferry_err *err)
         .drained = b->params.on_drained,
         .arg = b->params.machine,
     };
+}
+
+int board_add_netdev(struct board *b, int *fd, struct net **ret, struct ferry_err *err)
+{
+    struct backends_params params = params_of_backends(b);
+
+    return backends_add_netdev(&b->backends, &params, fd, ret, err);
+}
+
+void board_remove_netdev(struct board *b, struct net *n)
+{
+    backends_remove_netdev(&b->backends, n);
+}
+
+int board_build(struct board *b, struct ferry_err *err)
+{
+    struct backends_params backends_params = params_of_backends(b);
     struct dev *plic = NULL;
     int rc;
 

@@ -23,6 +23,8 @@ struct vm_mover {
     bool (*let_go)(const struct migration *m);
     /* The one under way, or just over, puts another process in the place of this one. */
     bool (*is_update)(const struct migration *m);
+    /* What the VM is made of may change now: the refusal while it moves. */
+    int (*may_change)(const struct migration *m, struct ferry_err *err);
     /* The operator wants the guest here. -EBUSY: nothing leads back any more. */
     int (*cancel)(struct migration *m, struct ferry_err *err);
     /*

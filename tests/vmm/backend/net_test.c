@@ -443,6 +443,36 @@ static void other_fds_are_refused(void **state)
 
 /* --- A link that an operator took down --- */
 
+/* What another process opened is used as if it had been opened here. */
+static void a_connection_that_was_opened_elsewhere(void **state)
+{
+    struct fix *f = *state;
+    struct net *n = make(f, false, &f->card);
+    struct ferry_err err = {0};
+    struct net_status s;
+    int fd = -1, listener = -1;
+
+    assert_int_equal(unix_listen(f->path, &f->listener, &err), 0);
+    assert_int_equal(unix_connect(f->path, &fd, &err), 0);
+    f->peer = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
+    listener = dup(f->listener);
+    assert_int_equal(net_open_with(n, &listener, &err), -EINVAL);
+    assert_string_equal(err.text, "netdev \"n0\": fd \"stream\": is listening");
+    assert_true(listener >= 0);
+    assert_int_equal(net_open_with(n, &fd, &err), 0);
+    assert_int_equal(fd, -1);
+    resume(n);
+    net_status(n, &s);
+    assert_true(s.connected && s.link_up && s.since_ns);
+    assert_int_equal(card_sends(f, n, 1, 60), 0);
+    peer_gets_frame(f, 1, 60);
+    net_free(n);
+    /* A server is given what listens. */
+    n = make(f, true, &f->card);
+    assert_int_equal(net_open_with(n, &listener, &err), 0);
+    assert_int_equal(listener, -1);
+}
+
 static void a_link_that_is_down_loses_frames_both_ways(void **state)
 {
     struct fix *f = *state;
@@ -722,6 +752,7 @@ int main(void)
         T(a_server_without_a_peer_moves),
         T(nothing_flows_while_paused),
         T(other_fds_are_refused),
+        T(a_connection_that_was_opened_elsewhere),
         T(a_link_that_is_down_loses_frames_both_ways),
         T(a_link_that_is_down_does_not_make_the_peer_wait),
         T(a_peer_that_comes_does_not_lift_it),

@@ -2,6 +2,7 @@
 #include "tests/unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,9 @@ static void expect_same_there(struct described *d)
     assert_int_equal(there.c.drive_count, d->c.drive_count);
     for (size_t i = 0; i < d->c.drive_count; i++)
         assert_string_equal(there.c.drives[i].id, d->c.drives[i].id);
+    assert_int_equal(there.c.netdev_count, d->c.netdev_count);
+    for (size_t i = 0; i < d->c.netdev_count; i++)
+        assert_string_equal(there.c.netdevs[i].id, d->c.netdevs[i].id);
     end(&there);
 }
 
@@ -177,6 +181,90 @@ static void what_is_refused_changes_nothing(void **state)
     end(&d);
 }
 
+static int add_netdev(struct described *d, const char *id)
+{
+    char words[128];
+
+    snprintf(words, sizeof(words),
+             "{\"type\":\"tap\",\"id\":\"%s\",\"ifname\":\"t\",\"script\":\"no\"}", id);
+    return description_add_netdev(&d->o, &d->c, words, &d->err);
+}
+
+/* Among devices that come and go, too: each list is in an order that the other does not know. */
+static void netdevs_come_and_go(void **state)
+{
+    struct described d;
+
+    start(&d, NETDEV("n0") NETDEV("n1") " -device virtio-net-device,netdev=n0,id=a");
+    assert_int_equal(add_netdev(&d, "n2"), 0);
+    expect_same_there(&d);
+    add(&d, "virtio-net-device,netdev=n2,id=b", 0);
+    expect_same_there(&d);
+    description_remove_netdev(&d.o, &d.c, 1);
+    assert_string_equal(d.c.netdevs[1].id, "n2");
+    expect_same_there(&d);
+    assert_int_equal(add_netdev(&d, "n1"), 0);
+    assert_int_equal(description_remove_device(&d.o, &d.c, config_find_device(&d.c, "a"), &d.err),
+                     0);
+    description_remove_netdev(&d.o, &d.c, 0);
+    assert_string_equal(d.c.netdevs[0].id, "n2");
+    assert_string_equal(d.c.netdevs[1].id, "n1");
+    assert_non_null(config_find_device(&d.c, "b"));
+    expect_same_there(&d);
+    end(&d);
+}
+
+static void netdevs_that_are_refused_change_nothing(void **state)
+{
+    static const char *const cases[][2] = {
+        {"{\"type\":\"tap\",\"id\":\"n0\",\"ifname\":\"t\",\"script\":\"no\"}",
+         "Duplicate ID 'n0'"},
+        {"{\"type\":\"tap\",\"id\":\"n 1\",\"ifname\":\"t\",\"script\":\"no\"}",
+         "not an identifier"},
+        {"{\"type\":\"tap\",\"id\":\"n1\",\"ifname\":\"t\"}", "add script=no"},
+        {"{\"type\":\"tap\",\"id\":\"n1\",\"ifname\":5,\"script\":\"no\"}", "expected: string"},
+        {"{\"type\":\"stream\",\"id\":\"n1\",\"addr\":{\"type\":\"inet\",\"host\":\"h\"}}",
+         "addr.type"},
+    };
+    OWN_MEM char *before = NULL;
+    struct described d;
+
+    start(&d, NETDEV("n0"));
+    before = options_to_json(&d.o);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        OWN_MEM char *after = NULL;
+
+        assert_true(description_add_netdev(&d.o, &d.c, cases[i][0], &d.err) < 0);
+        if (!strstr(d.err.text, cases[i][1]))
+            fail_msg("%s: %s", cases[i][0], d.err.text);
+        after = options_to_json(&d.o);
+        assert_string_equal(before, after);
+        assert_int_equal(d.c.netdev_count, 1);
+    }
+    for (char id[] = "a"; d.c.netdev_count < CONFIG_NETDEVS_MAX; id[0]++)
+        assert_int_equal(add_netdev(&d, id), 0);
+    assert_int_equal(add_netdev(&d, "z"), -E2BIG);
+    expect_same_there(&d);
+    end(&d);
+}
+
+/* A path is one of this process's folder, wherever a target is. */
+static void a_socket_beside_us_is_named_in_full(void **state)
+{
+    struct described d;
+
+    start(&d, "");
+    assert_int_equal(description_add_netdev(&d.o, &d.c,
+                                            "{\"type\":\"stream\",\"id\":\"n1\",\"server\":true,"
+                                            "\"addr\":{\"type\":\"unix\",\"path\":\"here\"}}",
+                                            &d.err),
+                     0);
+    assert_int_equal(d.c.netdevs[0].path[0], '/');
+    assert_true(d.c.netdevs[0].server);
+    expect_same_there(&d);
+    end(&d);
+}
+
 /* As many as anybody likes to ask for: there is an end, and a sentence. */
 static void there_is_an_end_to_devices(void **state)
 {
@@ -207,6 +295,9 @@ int main(void)
         cmocka_unit_test(who_stays_keeps_place_and_address),
         cmocka_unit_test(devices_come_and_go),
         cmocka_unit_test(what_is_refused_changes_nothing),
+        cmocka_unit_test(netdevs_come_and_go),
+        cmocka_unit_test(netdevs_that_are_refused_change_nothing),
+        cmocka_unit_test(a_socket_beside_us_is_named_in_full),
         cmocka_unit_test(there_is_an_end_to_devices),
     };
 

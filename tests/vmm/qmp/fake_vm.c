@@ -117,6 +117,33 @@ bool vm_balloon(struct vm *vm, uint64_t *ret_ram_bytes)
     return vm->balloon_bytes != 0;
 }
 
+int vm_check_netdev(struct vm *vm, const char *words, struct ferry_err *err)
+{
+    return vm->refuse.errnum ? err_set(err, vm->refuse.errnum, "%s", vm->refuse.text) : 0;
+}
+
+int vm_add_netdev(struct vm *vm, const char *words, int *fd, struct ferry_err *err)
+{
+    int rc = vm_check_netdev(vm, words, err);
+
+    if (rc)
+        return rc;
+    snprintf(vm->words, sizeof(vm->words), "%s", words);
+    vm->given = *fd >= 0;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    return 0;
+}
+
+int vm_remove_netdev(struct vm *vm, const char *id, struct ferry_err *err)
+{
+    if (vm->refuse.errnum)
+        return err_set(err, vm->refuse.errnum, "%s", vm->refuse.text);
+    snprintf(vm->words, sizeof(vm->words), "%s", id);
+    return 0;
+}
+
 int vm_override_fence(struct vm *vm, struct ferry_err *err)
 {
     return err_set(err, EINVAL, "there is no fence");
@@ -307,7 +334,8 @@ int fake_ask(void *arg, const char *words, int client, size_t words_bytes, int *
             m->words[words_bytes] = '\0';
     }
     if (mail_send(pair[1], MAIL_HEARD, 0, "", NULL, 0) < 0 ||
-        mail_send(pair[1], MAIL_OPENED, 0, "", &pair[1], 1) < 0)
+        mail_send(pair[1], MAIL_OPENED, 0, "", &pair[1], 1) < 0 ||
+        mail_send(pair[1], MAIL_ENDED, 0, "", NULL, 0) < 0)
         rc = err_set(err, EIO, "no mail");
     close(pair[1]);
     /* No loop can watch a file. */

@@ -22,6 +22,9 @@ struct vm {
     const struct vm_netdev *netdev;      /* the same */
     uint64_t balloon_bytes;              /* 0: there is no balloon */
     struct loop *busy;                   /* the disk is, until this loop's next turn */
+    char words[256];         /* of the last backend that came; the ID of one that went */
+    bool given;              /* it came with a file descriptor */
+    struct ferry_err refuse; /* errnum != 0: backends neither come nor go */
 };
 
 struct migration {
@@ -47,6 +50,7 @@ struct migration {
 
 void fake_vm_tell(struct vm *vm, enum vm_event event, enum shutdown_cause cause);
 
-/* A monitor_env's ask, with a struct migration: reads the words, and opens something at once. */
+/* A monitor_env's ask, with a struct migration: reads the words, opens something at once, and has
+ * ended. */
 int fake_ask(void *arg, const char *words, int client, size_t words_bytes, int *ret_mail,
              struct ferry_err *err);

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Backends come and go while the guest runs, and an update in between carries them."""
+
+import fcntl
+import os
+import socket
+import struct
+
+import pytest
+from ferry_cli import ferry, update
+from harness import vmm_pids
+from moving import SAFETY_NET_S, SMALL
+from network import Tap
+from qmp import QmpError
+
+CYCLES = 100
+TUNSETIFF = 0x400454CA
+IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+
+
+@pytest.fixture
+def tap(tmp_path):
+    made = Tap(tmp_path)
+    made.namespace.run("ip", "tuntap", "add", "tap1", "mode", "tap", "vnet_hdr")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def machine(start, tap):
+    made = start(network=tap, **SMALL)
+    made.wait_ready()
+    return made
+
+
+def open_tap(tap, ifname):
+    """As a manager does that gives it to a VM."""
+
+    def attach():
+        tap.enter()
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", ifname.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+        return fd
+
+    return tap.namespace.in_thread(attach)
+
+
+def is_free(tap, ifname):
+    try:
+        os.close(open_tap(tap, ifname))
+    except OSError:
+        return False
+    return True
+
+
+def has_of_host(machine):
+    """What a VMM that leaks has more of."""
+    (pid,) = vmm_pids(machine.process)
+    fds = sorted(os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd"))
+    return [name.split(":")[0] for name in fds], len(os.listdir(f"/proc/{pid}/task"))
+
+
+def again(machine):
+    """The monitor of the process that an update started."""
+    machine.qmp().close()
+    machine.monitor = None
+    update(machine.name)
+    return machine.qmp()
+
+
+def netdevs(qmp):
+    return {netdev["id"]: netdev for netdev in qmp.execute("ferry-netdevs")}
+
+
+def refused(qmp, says, command, *, error_class="GenericError", **arguments):
+    with pytest.raises(QmpError) as error:
+        qmp.execute(command, **arguments)
+    assert (error.value.error_class, error.value.desc) == (error_class, says)
+
+
+def add_tap(qmp, **more):
+    qmp.execute("netdev_add", type="tap", id="n1", ifname="tap1", script="no", downscript="no", **more)
+
+
+def test_a_tap_by_name(machine, tap):
+    qmp = machine.qmp()
+    # As managers say it, with what is so anyway.
+    add_tap(qmp, vhost=False, vhostforce=False, queues=1)
+    assert netdevs(qmp)["n1"]["where"] == "tap1"
+    assert not is_free(tap, "tap1")
+    qmp = again(machine)
+    assert netdevs(qmp)["n1"]["connected"]
+    assert not is_free(tap, "tap1")
+    refused(qmp, "Duplicate ID 'n1'", "netdev_add", type="tap", id="n1", ifname="tap1", script="no")
+    refused(qmp, "could not configure /dev/net/tun (tap1): Device or resource busy: the TAP is in use by another process",
+            "netdev_add", type="tap", id="n2", ifname="tap1", script="no")
+    qmp.execute("netdev_del", id="n1")
+    assert "n1" not in netdevs(qmp)
+    assert is_free(tap, "tap1")
+    # What went is not there in the next process either.
+    qmp = again(machine)
+    assert list(netdevs(qmp)) == ["n0"]
+    machine.verdict()
+
+
+def test_a_tap_that_is_given(machine, tap):
+    qmp = machine.qmp()
+    fd = open_tap(tap, "tap1")
+    qmp.execute("getfd", fds=[fd], fdname="given")
+    os.close(fd)
+    qmp.execute("netdev_add", type="tap", id="n1", fd="given")
+    refused(qmp, "File descriptor named 'given' not found", "closefd", fdname="given")
+    qmp = again(machine)
+    assert netdevs(qmp)["n1"]["connected"]
+    assert not is_free(tap, "tap1")
+    qmp.execute("netdev_del", id="n1")
+    assert is_free(tap, "tap1")
+    machine.verdict()
+
+
+def test_streams(machine, tmp_path):
+    qmp = machine.qmp()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "peer"))
+        listener.listen()
+        qmp.execute("netdev_add", type="stream", id="n1", addr={"type": "unix", "path": str(tmp_path / "peer")})
+        listener.settimeout(SAFETY_NET_S)
+        peer, _ = listener.accept()
+        peer.settimeout(SAFETY_NET_S)
+    qmp = again(machine)
+    assert netdevs(qmp)["n1"]["connected"]
+    qmp.execute("netdev_del", id="n1")
+    with peer:
+        assert peer.recv(1) == b""
+    place = {"type": "unix", "path": str(tmp_path / "server")}
+    qmp.execute("netdev_add", type="stream", id="n1", addr=place, server=True)
+    qmp = again(machine)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(SAFETY_NET_S)
+        client.connect(str(tmp_path / "server"))
+        assert qmp.wait_event("NETDEV_STREAM_CONNECTED")["data"]["netdev-id"] == "n1"
+        qmp.execute("netdev_del", id="n1")
+        assert client.recv(1) == b""
+    refused(qmp, f"Failed to connect to '{tmp_path}/peer': Connection refused", "netdev_add", type="stream", id="n1",
+            addr={"type": "unix", "path": str(tmp_path / "peer")})
+    machine.verdict()
+
+
+def test_nothing_is_left_of_a_hundred(machine, tap, tmp_path):
+    qmp = machine.qmp()
+    add_tap(qmp)
+    qmp.execute("netdev_del", id="n1")
+    before = has_of_host(machine)
+    for _ in range(CYCLES):
+        add_tap(qmp)
+        qmp.execute("netdev_del", id="n1")
+        fd = open_tap(tap, "tap1")
+        qmp.execute("getfd", fds=[fd], fdname="given")
+        os.close(fd)
+        qmp.execute("netdev_add", type="tap", id="n1", fd="given")
+        qmp.execute("netdev_del", id="n1")
+    with open(tmp_path / "no-tap", "wb") as file:
+        for _ in range(CYCLES):
+            qmp.execute("getfd", fds=[file.fileno()], fdname="given")
+            with pytest.raises(QmpError, match="is not an open TAP interface"):
+                qmp.execute("netdev_add", type="tap", id="n1", fd="given")
+            qmp.execute("closefd", fdname="given")
+    assert has_of_host(machine) == before
+    assert is_free(tap, "tap1")
+    machine.verdict()
+
+
+def test_refusals(machine):
+    qmp = machine.qmp()
+    refused(qmp, "Device 'zz' not found", "netdev_del", error_class="DeviceNotFound", id="zz")
+    refused(qmp, "Device 'nn0' not found; did you mean 'n0'?", "netdev_del", error_class="DeviceNotFound", id="nn0")
+    refused(qmp, "Device 'n0' is in use by virtio-net-device: remove that first", "netdev_del", id="n0")
+    refused(qmp, "Duplicate ID 'n0'", "netdev_add", type="tap", id="n0", ifname="tap1", script="no")
+    refused(qmp, "Parameter 'cpr' is unexpected", "netdev_add", type="tap", id="n1", ifname="tap1", cpr=True)
+    refused(qmp, "File descriptor named 'nosuch' has not been found: getfd gives names, and no such number is open "
+            "here", "netdev_add", type="tap", id="n1", fd="nosuch")
+    assert list(netdevs(qmp)) == ["n0"]
+    # Any client's words, and the VM's supervisor does what they say; but not for words in pieces.
+    assert ferry("qmp", machine.name, "netdev_add",
+                 '{"type": "tap", "id": "n1", "ifname": "tap1", "script": "no"}').status == 0
+    assert "n1" in netdevs(qmp)
+    machine.verdict()

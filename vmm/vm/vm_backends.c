@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Backends that come and go while the VM lives. Each is in three lists, which change together: the
+ * description, which a target is built from; the board's; and that of the parts, which move.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "vmm/backend/net.h"
+#include "vmm/config/description.h"
+#include "vmm/config/props.h"
+#include "vmm/machine/device_kind.h"
+#include "vmm/vm/vm_struct.h"
+
+static int may_change(const struct vm *vm, struct ferry_err *err)
+{
+    if (!vm->board)
+        return err_set(err, EINVAL, "there is no machine yet: it comes with its guest");
+    return vm->mover->may_change(vm->migration, err);
+}
+
+/* A guest that has not come, or has gone, brings its parts to life when it is here. */
+static bool parts_are_in_use(const struct vm *vm)
+{
+    return vm->state != RUN_STATE_INMIGRATE && vm->state != RUN_STATE_POSTMIGRATE;
+}
+
+static int join(struct vm *vm, const struct ferry_part *part, struct ferry_err *err)
+{
+    int rc = ferry_vm_add_part(vm->parts, part, err);
+
+    if (!rc && parts_are_in_use(vm))
+        part->ops->resume(part->obj);
+    return rc;
+}
+
+/* The device that uses a backend; NULL: none. */
+static const struct config_device *user_of(const struct vm *vm, enum device_backend kind,
+                                           const char *id)
+{
+    for (size_t i = 0; i < vm->config.device_count; i++) {
+        const struct config_device *d = vm->config.devices[i];
+
+        if (d->kind->backend == kind && d->backend && !strcmp(d->backend, id))
+            return d;
+    }
+    return NULL;
+}
+
+static int refuse_used(const char *id, const struct config_device *user, struct ferry_err *err)
+{
+    return err_set(err, EBUSY, "Device '%s' is in use by %s%s%s%s: remove that first", id,
+                   user->kind->name, user->id ? " '" : "", user->id ? user->id : "",
+                   user->id ? "'" : "");
+}
+
+/* --- Netdevs --- */
+
+static int open_netdev(struct vm *vm, int *fd, struct ferry_err *err)
+{
+    struct ferry_part part;
+    struct net *n;
+    int rc = board_add_netdev(vm->board, fd, &n, err);
+
+    if (rc)
+        return rc;
+    part = net_part(n);
+    rc = join(vm, &part, err);
+    if (rc)
+        board_remove_netdev(vm->board, n);
+    return rc;
+}
+
+static int describe_netdev(struct vm *vm, const char *words, struct ferry_err *err)
+{
+    int rc = may_change(vm, err);
+
+    return rc ? rc : description_add_netdev(&vm->options, &vm->config, words, err);
+}
+
+static void forget_last_netdev(struct vm *vm)
+{
+    description_remove_netdev(&vm->options, &vm->config, vm->config.netdev_count - 1);
+}
+
+int vm_check_netdev(struct vm *vm, const char *words, struct ferry_err *err)
+{
+    int rc = describe_netdev(vm, words, err);
+
+    if (!rc)
+        forget_last_netdev(vm);
+    return rc;
+}
+
+int vm_add_netdev(struct vm *vm, const char *words, int *fd, struct ferry_err *err)
+{
+    int rc = describe_netdev(vm, words, err);
+
+    if (rc)
+        return rc;
+    rc = open_netdev(vm, fd, err);
+    if (rc)
+        forget_last_netdev(vm);
+    return rc;
+}
+
+static const char *netdev_candidate(const void *config, size_t i)
+{
+    const struct vm_config *c = config;
+
+    return i < c->netdev_count ? c->netdevs[i].id : NULL;
+}
+
+static int refuse_unknown(const char *id, const char *closest, struct ferry_err *err)
+{
+    return closest
+               ? err_set(err, ENODEV, "Device '%.40s' not found; did you mean '%s'?", id, closest)
+               : err_set(err, ENODEV, "Device '%.40s' not found", id);
+}
+
+int vm_remove_netdev(struct vm *vm, const char *id, struct ferry_err *err)
+{
+    const struct vm_config *c = &vm->config;
+    const struct config_device *user = user_of(vm, DEVICE_USES_NETDEV, id);
+    size_t index = 0;
+    struct ferry_part part;
+    struct net *n;
+    int rc = may_change(vm, err);
+
+    if (rc)
+        return rc;
+    while (index < c->netdev_count && strcmp(c->netdevs[index].id, id) != 0)
+        index++;
+    if (index == c->netdev_count)
+        return refuse_unknown(id, props_closest(id, netdev_candidate, c), err);
+    if (user)
+        return refuse_used(id, user, err);
+    n = board_find_netdev(vm->board, id);
+    part = net_part(n);
+    rc = ferry_vm_remove_part(vm->parts, part.idstr, part.instance_id, err);
+    if (rc)
+        return rc;
+    board_remove_netdev(vm->board, n);
+    description_remove_netdev(&vm->options, &vm->config, index);
+    return 0;
+}

@@ -27,6 +27,26 @@ struct chardev *chardev_alloc(const struct chardev_type *type, struct loop *loop
     return c;
 }
 
+/* NULL is copied as such. */
+static bool copy_text(char **ret, const char *text)
+{
+    *ret = text ? strdup(text) : NULL;
+    return !text || *ret;
+}
+
+static int copy_config(struct chardev *c, const struct config_chardev *from, struct ferry_err *err)
+{
+    struct config_chardev *to = &c->own_config;
+
+    *to = *from;
+    to->id = to->path = to->logfile = NULL;
+    c->config = to;
+    return copy_text(&to->id, from->id) && copy_text(&to->path, from->path) &&
+                   copy_text(&to->logfile, from->logfile)
+               ? 0
+               : err_set(err, ENOMEM, "no memory for chardev \"%s\"", from->id);
+}
+
 int chardev_new(struct chardev **ret, const struct chardev_params *params, struct ferry_err *err)
 {
     const struct chardev_type *type = NULL;
@@ -42,7 +62,11 @@ int chardev_new(struct chardev **ret, const struct chardev_params *params, struc
     c = chardev_alloc(type, params->loop);
     if (!c)
         return err_set(err, ENOMEM, "no memory for chardev \"%s\"", params->config->id);
-    c->config = params->config;
+    rc = copy_config(c, params->config, err);
+    if (rc < 0) { /* here and below, its type has created nothing that it could undo */
+        chardev_release(c);
+        return rc;
+    }
     c->escape = params->escape;
     c->quit = params->quit;
     c->client_came = params->client_came;
@@ -50,7 +74,7 @@ int chardev_new(struct chardev **ret, const struct chardev_params *params, struc
     c->arg = params->arg;
     if (snprintf(c->idstr, sizeof(c->idstr), "chardev/%s", c->config->id) >=
         (int)sizeof(c->idstr) - 9) { /* "/terminal" must fit behind the id, too */
-        chardev_free(c);
+        chardev_release(c);
         return err_set(err, EINVAL, "chardev id \"%.40s...\" is too long", params->config->id);
     }
     if (type->create) {
@@ -81,6 +105,9 @@ void chardev_release(struct chardev *c)
     if (refs)
         return;
     pthread_mutex_destroy(&c->lock);
+    free(c->own_config.id);
+    free(c->own_config.path);
+    free(c->own_config.logfile);
     free(c);
 }
 

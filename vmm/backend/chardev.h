@@ -78,7 +78,7 @@ struct chardev_frontend {
 };
 
 struct chardev_params {
-    const struct config_chardev *config; /* loan for the chardev's life */
+    const struct config_chardev *config; /* copied */
     struct loop *loop;
     bool escape;             /* Ctrl-a is a command key on stdio: x quits, h helps */
     void (*quit)(void *arg); /* Ctrl-a x */

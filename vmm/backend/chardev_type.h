@@ -48,7 +48,9 @@ extern const struct chardev_type chardev_pty_type;
 
 struct chardev {
     const struct chardev_type *type;
-    const struct config_chardev *config; /* loan; NULL for an accepted client */
+    const struct config_chardev *config; /* NULL for an accepted client; else, but for places of a
+                                            mux, own_config */
+    struct config_chardev own_config;    /* its strings are owned */
     struct loop *loop;
     bool escape;
     void (*quit)(void *arg);

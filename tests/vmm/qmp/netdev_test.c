@@ -17,7 +17,7 @@
 #define TAP(args)   ADD("\"type\":\"tap\"" args)
 #define GETFD(name) "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"" name "\"}}"
 #define DEL         "{\"execute\":\"netdev_del\",\"arguments\":{\"id\":\"n1\"}}"
-#define ALONE                                                                                 \
+#define ALONE                                                                                \
     ERROR("ifname=, script=, downscript=, vnet_hdr=, helper=, queues=, fds=, and vhostfds= " \
           "are invalid with fd=")
 #define UNIX "\"addr\":{\"type\":\"unix\",\"path\":\"/p\"}"
@@ -30,10 +30,8 @@ static void what_is_not_served_is_refused(void **state)
     } cases[] = {
         {ADD("\"ifname\":\"t\""), ERROR("Parameter 'type' is missing")},
         {ADD("\"type\":\"user\""), ERROR("Parameter 'type' does not accept value 'user'")},
-        {TAP(",\"queues\":\"4\""),
-         ERROR("Invalid parameter type for 'queues', expected: integer")},
-        {TAP(",\"vhost\":\"off\""),
-         ERROR("Invalid parameter type for 'vhost', expected: boolean")},
+        {TAP(",\"queues\":\"4\""), ERROR("Invalid parameter type for 'queues', expected: integer")},
+        {TAP(",\"vhost\":\"off\""), ERROR("Invalid parameter type for 'vhost', expected: boolean")},
         {TAP(",\"fd\":3"), ERROR("Invalid parameter type for 'fd', expected: string")},
         {TAP(",\"cpr\":true"), ERROR("Parameter 'cpr' is unexpected")},
         {TAP(",\"addr\":{}"), ERROR("Parameter 'addr' is unexpected")},
@@ -90,13 +88,15 @@ static void a_descriptor_is_used_up_by_success(void **state)
     client_send(fd, TAP(",\"fd\":\"f\",\"vhost\":false"));
     ASSERT_SAYS(&t, fd, OK);
     assert_true(t.vm.given);
-    assert_int_equal(sscanf(t.vm.words, "{\"id\": \"n1\", \"type\": \"tap\", \"fd\": %d}", &number), 1);
+    assert_int_equal(sscanf(t.vm.words, "{\"id\": \"n1\", \"type\": \"tap\", \"fd\": %d}", &number),
+                     1);
     snprintf(expected, sizeof(expected), "{\"id\": \"n1\", \"type\": \"tap\", \"fd\": %d}", number);
     assert_string_equal(t.vm.words, expected);
     assert_int_equal(t.migration.asked, 0);
     client_send(fd, TAP(",\"fd\":\"f\""));
-    ASSERT_SAYS(&t, fd, ERROR("File descriptor named 'f' has not been found: getfd gives names, "
-                              "and no such number is open here"));
+    ASSERT_SAYS(&t, fd,
+                ERROR("File descriptor named 'f' has not been found: getfd gives names, "
+                      "and no such number is open here"));
     close(fd);
     close(file);
     talk_end(&t);

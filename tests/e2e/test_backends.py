@@ -3,6 +3,7 @@
 
 import fcntl
 import os
+import select
 import socket
 import struct
 
@@ -61,10 +62,14 @@ def has_of_host(machine):
 
 
 def again(machine):
-    """The monitor of the process that an update started."""
+    """The monitor of the process that an update started, when the one before has nothing any more."""
+    (pid,) = vmm_pids(machine.process)
+    old = os.pidfd_open(pid)
     machine.qmp().close()
     machine.monitor = None
     update(machine.name)
+    assert select.select([old], [], [], SAFETY_NET_S)[0]
+    os.close(old)
     return machine.qmp()
 
 
@@ -167,6 +172,97 @@ def test_nothing_is_left_of_a_hundred(machine, tap, tmp_path):
             qmp.execute("closefd", fdname="given")
     assert has_of_host(machine) == before
     assert is_free(tap, "tap1")
+    machine.verdict()
+
+
+def chardevs(qmp):
+    return {chardev["label"]: chardev["filename"] for chardev in qmp.execute("query-chardev")}
+
+
+def unix_backend(path, **more):
+    return {"type": "socket", "data": {"addr": {"type": "unix", "data": {"path": str(path)}}, **more}}
+
+
+def file_backend(path, **more):
+    return {"type": "file", "data": {"out": str(path), **more}}
+
+
+def test_chardevs(machine, tmp_path):
+    qmp = machine.qmp()
+    before = chardevs(qmp)
+    pty = qmp.execute("chardev-add", id="p", backend={"type": "pty", "data": {}})["pty"]
+    qmp.execute("chardev-add", id="f", backend=file_backend(tmp_path / "text", logfile=str(tmp_path / "log")))
+    qmp.execute("chardev-add", id="s", backend=unix_backend(tmp_path / "served", wait=False, telnet=False))
+    qmp.execute("chardev-add", id="z", backend={"type": "null", "data": {}})
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "peer"))
+        listener.listen()
+        qmp.execute("chardev-add", id="c", backend=unix_backend(tmp_path / "peer", server=False))
+        listener.settimeout(SAFETY_NET_S)
+        peer, _ = listener.accept()
+        peer.settimeout(SAFETY_NET_S)
+    added = {
+        "p": f"disconnected:pty:{pty}",
+        "f": f"file:{tmp_path}/text",
+        "s": f"disconnected:unix:{tmp_path}/served,server=on",
+        "z": "null",
+        "c": f"unix:{tmp_path}/peer",
+    }
+    assert {**before, **added} == chardevs(qmp)
+    for path in ("text", "log"):
+        assert (tmp_path / path).stat().st_mode & 0o777 == 0o600
+    qmp = again(machine)
+    assert {**before, **added} == chardevs(qmp)
+    # Somebody is there already, and waits for who will use it.
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(tmp_path / "served"))
+    for name in added:
+        qmp.execute("chardev-remove", id=name)
+    with peer:
+        assert peer.recv(1) == b""
+    with socket.socket(socket.AF_UNIX) as client, pytest.raises(ConnectionRefusedError):
+        client.connect(str(tmp_path / "served"))
+    assert not os.path.exists(pty)
+    assert chardevs(again(machine)) == before
+    machine.verdict()
+
+
+def test_nothing_is_left_of_a_hundred_chardevs(machine, tmp_path):
+    backends = [
+        {"type": "pty", "data": {"logfile": str(tmp_path / "log")}},
+        file_backend(tmp_path / "text", append=True),
+        unix_backend(tmp_path / "served"),
+        {"type": "null", "data": {}},
+    ]
+    qmp = machine.qmp()
+    qmp.execute("chardev-add", id="x", backend=backends[0])
+    qmp.execute("chardev-remove", id="x")
+    before = has_of_host(machine)
+    for _ in range(CYCLES // len(backends)):
+        for backend in backends:
+            qmp.execute("chardev-add", id="x", backend=backend)
+            qmp.execute("chardev-remove", id="x")
+    assert has_of_host(machine) == before
+    machine.verdict()
+
+
+def test_chardevs_that_are_refused(machine, tmp_path):
+    qmp = machine.qmp()
+    before = chardevs(qmp)
+    null = {"type": "null", "data": {}}
+    refused(qmp, "Chardev with id 'serial0' already exists", "chardev-add", id="serial0", backend=null)
+    refused(qmp, f"Failed to add chardev 'c1': Failed to connect to '{tmp_path}/nosuch.sock': No such file or directory",
+            "chardev-add", id="c1", backend=unix_backend(tmp_path / "nosuch.sock", server=False))
+    refused(qmp, f"Failed to add chardev 'c1': Could not open '{tmp_path}': Is a directory", "chardev-add", id="c1",
+            backend=file_backend(tmp_path))
+    refused(qmp, "Chardev 'x' not found", "chardev-remove", id="x")
+    refused(qmp, "Chardev 'serial1' not found; did you mean 'serial0'?", "chardev-remove", id="serial1")
+    refused(qmp, "Chardev 'serial0' is busy", "chardev-remove", id="serial0")
+    refused(qmp, "Chardev 'compat_monitor0' is busy", "chardev-remove", id="compat_monitor0")
+    assert chardevs(qmp) == before
+    for i in range(16 - len(before)):
+        qmp.execute("chardev-add", id=f"x{i}", backend=null)
+    refused(qmp, "more than 16 chardevs", "chardev-add", id="y", backend=null)
     machine.verdict()
 
 

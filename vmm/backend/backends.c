@@ -43,6 +43,31 @@ static int new_mux(struct backends *b, size_t index, bool is_serial,
 }
 
 /* The config's next. */
+static int new_chardev(struct backends *b, const struct backends_params *params,
+                       struct ferry_err *err)
+{
+    const struct vm_config *c = params->config;
+    size_t index = b->chardev_count;
+    bool is_serial = is_serials(c, c->chardevs[index].id);
+    struct chardev_params chardev_params = {
+        .config = &c->chardevs[index],
+        .loop = params->loop,
+        .escape = c->escape && is_serial,
+        .quit = params->quit,
+        .client_came = params->client_came,
+        .drained = params->drained,
+        .arg = params->arg,
+    };
+    int rc = chardev_new(&b->chardevs[index], &chardev_params, err);
+
+    if (rc)
+        return rc;
+    b->muxes[index] = NULL;
+    b->chardev_count++;
+    return new_mux(b, index, is_serial, params, err);
+}
+
+/* The same. */
 static int new_netdev(struct backends *b, const struct backends_params *params,
                       struct ferry_err *err)
 {
@@ -62,22 +87,8 @@ int backends_new(struct backends *b, const struct backends_params *params, struc
     const struct vm_config *c = params->config;
 
     for (size_t i = 0; i < c->chardev_count; i++) {
-        bool is_serial = is_serials(c, c->chardevs[i].id);
-        struct chardev_params chardev_params = {
-            .config = &c->chardevs[i],
-            .loop = params->loop,
-            .escape = c->escape && is_serial,
-            .quit = params->quit,
-            .client_came = params->client_came,
-            .drained = params->drained,
-            .arg = params->arg,
-        };
-        int rc = chardev_new(&b->chardevs[i], &chardev_params, err);
+        int rc = new_chardev(b, params, err);
 
-        if (rc)
-            return rc;
-        b->chardev_count++;
-        rc = new_mux(b, i, is_serial, params, err);
         if (rc)
             return rc;
     }
@@ -95,6 +106,37 @@ int backends_new(struct backends *b, const struct backends_params *params, struc
             return rc;
     }
     return 0;
+}
+
+int backends_add_chardev(struct backends *b, const struct backends_params *params,
+                         struct ferry_named_fd *fds, size_t count, struct chardev **ret,
+                         struct ferry_err *err)
+{
+    struct chardev *c;
+    int rc = new_chardev(b, params, err);
+
+    if (rc)
+        return rc;
+    c = b->chardevs[b->chardev_count - 1];
+    rc = count ? chardev_open_with(c, fds, count, err) : chardev_open(c, err);
+    if (rc)
+        backends_remove_chardev(b, c);
+    else
+        *ret = c;
+    return rc;
+}
+
+void backends_remove_chardev(struct backends *b, struct chardev *c)
+{
+    size_t i = 0, behind;
+
+    while (b->chardevs[i] != c)
+        i++;
+    mux_free(b->muxes[i]);
+    behind = --b->chardev_count - i;
+    memmove(&b->chardevs[i], &b->chardevs[i + 1], behind * sizeof(b->chardevs[0]));
+    memmove(&b->muxes[i], &b->muxes[i + 1], behind * sizeof(b->muxes[0]));
+    chardev_free(c);
 }
 
 int backends_add_netdev(struct backends *b, const struct backends_params *params, int *fd,

@@ -73,6 +73,13 @@ int backends_add_netdev(struct backends *b, const struct backends_params *params
 /* Closes and frees it; its card and its part are gone. */
 void backends_remove_netdev(struct backends *b, struct net *n);
 
+/* The same of a chardev, with things by their names (chardev_open_with); none: it opens itself. */
+int backends_add_chardev(struct backends *b, const struct backends_params *params,
+                         struct ferry_named_fd *fds, size_t count, struct chardev **ret,
+                         struct ferry_err *err) FERRY_MUST_CHECK;
+/* Nobody uses it. */
+void backends_remove_chardev(struct backends *b, struct chardev *c);
+
 /* NULL: none such. */
 struct chardev *backends_find_chardev(const struct backends *b, const char *id);
 /* What the UART is connected to, and what config->monitors[index] is: a chardev of its own, or a

@@ -298,6 +298,19 @@ static int chardev_part_adopt(void *obj, const char *name, int *fd, struct ferry
     return rc < 0 ? err_prefix(err, "fd \"%s\"", name) : 0;
 }
 
+int chardev_open_with(struct chardev *c, struct ferry_named_fd *fds, size_t count,
+                      struct ferry_err *err)
+{
+    char name[FERRY_FD_NAME_BYTES];
+    int rc = 0;
+
+    for (size_t i = 0; i < count && !rc; i++) {
+        snprintf(name, sizeof(name), "%s/%.9s", c->config->id, fds[i].name);
+        rc = chardev_part_adopt(c, name, &fds[i].fd, err);
+    }
+    return rc;
+}
+
 static const struct ferry_part_ops chardev_part_ops = {
     .quiesce = chardev_part_quiesce,
     .unquiesce = chardev_part_unquiesce,

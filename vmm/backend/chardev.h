@@ -106,6 +106,16 @@ void chardev_free(struct chardev *c);
 /* Fresh start: open host resources. Waits for nobody. */
 int chardev_open(struct chardev *c, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
+ * Instead of open: another process opened what this one may not. By the names behind "<id>/" above;
+ * takes what is what it should be, all of it on success.
+ */
+int chardev_open_with(struct chardev *c, struct ferry_named_fd *fds, size_t count,
+                      struct ferry_err *err) FERRY_MUST_CHECK;
+/* For who opens it for another process: "pty" and "opened", the caller's, and its name. */
+#define CHARDEV_PTY_PATH_BYTES 32
+int chardev_pty_make(int *ret_master, int *ret_opened, char path[CHARDEV_PTY_PATH_BYTES],
+                     struct ferry_err *err) FERRY_MUST_CHECK;
+/*
  * A server socket with wait=on was opened, and its first client has not connected: the machine
  * shall not start yet. Whoever starts it looks at this, and again at client_came().
  */

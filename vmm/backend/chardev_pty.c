@@ -29,7 +29,7 @@ struct chardev_pty {
     int master_fd; /* owned; -1 = not attached */
     int opened_fd; /* owned; the inotify watch */
     struct loop_watch *opened;
-    char path[32];
+    char path[CHARDEV_PTY_PATH_BYTES];
 };
 
 static int pty_create(struct chardev *c, struct ferry_err *err)
@@ -40,13 +40,13 @@ static int pty_create(struct chardev *c, struct ferry_err *err)
     return 0;
 }
 
-static int pty_find_path(struct chardev_pty *p, int master, struct ferry_err *err)
+static int pty_find_path(int master, char path[CHARDEV_PTY_PATH_BYTES], struct ferry_err *err)
 {
     unsigned number;
 
     if (ioctl(master, TIOCGPTN, &number) < 0)
         return err_set(err, EINVAL, "is not the master of a pseudo terminal");
-    snprintf(p->path, sizeof(p->path), "/dev/pts/%u", number);
+    snprintf(path, CHARDEV_PTY_PATH_BYTES, "/dev/pts/%u", number);
     return 0;
 }
 
@@ -62,9 +62,9 @@ static int pty_make_raw(const char *path)
     return tcsetattr(fd, TCSANOW, &mode) < 0 ? -errno : 0;
 }
 
-static int pty_open(struct chardev *c, struct ferry_err *err)
+int chardev_pty_make(int *ret_master, int *ret_opened, char path[CHARDEV_PTY_PATH_BYTES],
+                     struct ferry_err *err)
 {
-    struct chardev_pty *p = (struct chardev_pty *)c;
     OWN_FD int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     OWN_FD int opened = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     int rc;
@@ -73,16 +73,25 @@ static int pty_open(struct chardev *c, struct ferry_err *err)
         return err_sys(err, errno, "cannot make a pseudo terminal");
     if (opened < 0)
         return err_sys(err, errno, "cannot watch a pseudo terminal");
-    rc = pty_find_path(p, master, err);
+    rc = pty_find_path(master, path, err);
     if (rc < 0)
         return rc;
-    rc = pty_make_raw(p->path);
-    if (rc < 0 || inotify_add_watch(opened, p->path, IN_OPEN) < 0)
-        return err_sys(err, rc < 0 ? -rc : errno, "%s", p->path);
-    p->master_fd = take_fd(&master);
-    p->opened_fd = take_fd(&opened);
-    log_info("chardev \"%s\" is on %s", c->config->id, p->path);
+    rc = pty_make_raw(path);
+    if (rc < 0 || inotify_add_watch(opened, path, IN_OPEN) < 0)
+        return err_sys(err, rc < 0 ? -rc : errno, "%s", path);
+    *ret_master = take_fd(&master);
+    *ret_opened = take_fd(&opened);
     return 0;
+}
+
+static int pty_open(struct chardev *c, struct ferry_err *err)
+{
+    struct chardev_pty *p = (struct chardev_pty *)c;
+    int rc = chardev_pty_make(&p->master_fd, &p->opened_fd, p->path, err);
+
+    if (!rc)
+        log_info("chardev \"%s\" is on %s", c->config->id, p->path);
+    return rc;
 }
 
 static int pty_fd_at(struct chardev *c, size_t index, const char **what, int *fd)
@@ -105,7 +114,7 @@ static int pty_adopt(struct chardev *c, const char *what, int *fd, struct ferry_
 
     if ((!master && strcmp(what, "opened") != 0) || *slot >= 0)
         return err_set(err, EINVAL, "a pty has the fds \"pty\" and \"opened\", once each");
-    rc = master ? pty_find_path(p, *fd, err) : 0;
+    rc = master ? pty_find_path(*fd, p->path, err) : 0;
     if (rc < 0)
         return rc;
     *slot = take_fd(fd);

@@ -287,6 +287,17 @@ void config_remove_netdev(struct vm_config *c, size_t index)
     memmove(n, n + 1, (c->netdev_count - index) * sizeof(*n));
 }
 
+void config_remove_chardev(struct vm_config *c, size_t index)
+{
+    struct config_chardev *d = &c->chardevs[index];
+
+    free(d->id);
+    free(d->path);
+    free(d->logfile);
+    c->chardev_count--;
+    memmove(d, d + 1, (c->chardev_count - index) * sizeof(*d));
+}
+
 void config_free(struct vm_config *c)
 {
     for (size_t i = 0; i < c->drive_count; i++) {
@@ -295,11 +306,8 @@ void config_free(struct vm_config *c)
     }
     while (c->netdev_count > 0)
         config_remove_netdev(c, c->netdev_count - 1);
-    for (size_t i = 0; i < c->chardev_count; i++) {
-        free(c->chardevs[i].id);
-        free(c->chardevs[i].path);
-        free(c->chardevs[i].logfile);
-    }
+    while (c->chardev_count > 0)
+        config_remove_chardev(c, c->chardev_count - 1);
     for (size_t i = 0; i < c->device_count; i++)
         config_device_free(c->devices[i]);
     free(c->devices);

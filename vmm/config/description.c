@@ -127,21 +127,65 @@ int description_add_device(struct options *o, struct vm_config *c, const struct 
 }
 
 /* What no device names leaves nothing open, and nobody's place depends on it. */
-int description_add_netdev(struct options *o, struct vm_config *c, const char *words,
-                           struct ferry_err *err)
+static int add_backend(struct options *o, struct vm_config *c, const char *name,
+                       option_apply_fn *apply, const char *words, struct ferry_err *err)
 {
-    struct option option = {.name = (char *)(uintptr_t) "netdev", .value = strdup(words)};
+    struct option option = {.name = (char *)(uintptr_t)name, .value = strdup(words)};
     int rc = option.value ? absolute_option(&option, err) : err_set(err, ENOMEM, "out of memory");
 
     if (!rc)
-        rc = option_netdev(c, option.value, err);
+        rc = options_add(o, name, option.value, err);
     if (!rc) {
-        rc = options_add(o, option.name, option.value, err);
+        rc = apply(c, option.value, err);
         if (rc)
-            config_remove_netdev(c, c->netdev_count - 1);
+            options_remove(o, o->count - 1);
     }
     free(option.value);
     return rc;
+}
+
+int description_add_netdev(struct options *o, struct vm_config *c, const char *words,
+                           struct ferry_err *err)
+{
+    return add_backend(o, c, "netdev", option_netdev, words, err);
+}
+
+int description_add_chardev(struct options *o, struct vm_config *c, const char *words,
+                            struct ferry_err *err)
+{
+    return add_backend(o, c, "chardev", option_chardev, words, err);
+}
+
+static bool has_id(const struct option *option, const struct option_syntax *syntax, const char *id)
+{
+    const struct keyval_pair *pair;
+    struct ferry_err ignored;
+    struct keyval kv;
+    bool has;
+
+    if (keyval_parse(&kv, option->value, syntax->implied_key, &ignored) < 0)
+        return false;
+    pair = keyval_find(&kv, "id");
+    has = pair && !strcmp(pair->value, id);
+    keyval_free(&kv);
+    return has;
+}
+
+int description_remove_chardev(struct options *o, struct vm_config *c, const char *id,
+                               struct ferry_err *err)
+{
+    size_t at = 0, index = 0;
+
+    while (at < o->count &&
+           (strcmp(o->list[at].name, "chardev") != 0 || !has_id(&o->list[at], &chardev_syntax, id)))
+        at++;
+    while (index < c->chardev_count && strcmp(c->chardevs[index].id, id) != 0)
+        index++;
+    if (at == o->count || index == c->chardev_count)
+        return err_set(err, ENOENT, "no -chardev has id=%s: another option brought it", id);
+    options_remove(o, at);
+    config_remove_chardev(c, index);
+    return 0;
 }
 
 /* The nth option of that name. */

@@ -26,6 +26,11 @@ int description_add_netdev(struct options *o, struct vm_config *c, const char *w
                            struct ferry_err *err) FERRY_MUST_CHECK;
 /* index: of c. No device uses it. */
 void description_remove_netdev(struct options *o, struct vm_config *c, size_t index);
+/* The same of -chardev. Only what such an option brought can go: -ENOENT. Nobody uses it. */
+int description_add_chardev(struct options *o, struct vm_config *c, const char *words,
+                            struct ferry_err *err) FERRY_MUST_CHECK;
+int description_remove_chardev(struct options *o, struct vm_config *c, const char *id,
+                               struct ferry_err *err) FERRY_MUST_CHECK;
 /* d is c's, and freed: what was made from it is gone. */
 int description_remove_device(struct options *o, struct vm_config *c, struct config_device *d,
                               struct ferry_err *err) FERRY_MUST_CHECK;

@@ -127,6 +127,13 @@ int vm_check_netdev(struct vm *vm, const char *words, struct ferry_err *err) FER
 /* -ENODEV: there is none; -EBUSY: a card uses it. All that it had is closed. */
 int vm_remove_netdev(struct vm *vm, const char *id, struct ferry_err *err) FERRY_MUST_CHECK;
 
+/* The same of chardevs; what was opened has names (vmm/backend/chardev.h). -ENOENT: there is none.
+ */
+int vm_check_chardev(struct vm *vm, const char *words, struct ferry_err *err) FERRY_MUST_CHECK;
+int vm_add_chardev(struct vm *vm, const char *words, struct ferry_named_fd *fds, size_t count,
+                   struct ferry_err *err) FERRY_MUST_CHECK;
+int vm_remove_chardev(struct vm *vm, const char *id, struct ferry_err *err) FERRY_MUST_CHECK;
+
 /* What the query commands show. The generation ID, as its text is written; false: there is none. */
 bool vm_generation(struct vm *vm, uint8_t ret[16]);
 size_t vm_hart_count(const struct vm *vm);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,13 +19,15 @@
 
 struct ask {
     struct qmp_call *call;
-    int mail;   /* owned */
-    int opened; /* owned, with wants_fd; -1: nothing yet */
+    int mail;                                     /* owned */
+    struct ferry_named_fd opened[ASK_THINGS_MAX]; /* owned; for things() */
+    size_t opened_count;
     struct loop_watch *watch;
     struct loop_timer *patience;
     bool heard;        /* who was asked has the words */
     bool words_unread; /* they are in the client's connection until then */
-    bool until_opened, wants_fd;
+    bool until_opened;
+    ask_things_fn *things;
     ask_fn *fn;
     void *arg;
     void (*free_arg)(void *arg);
@@ -44,7 +47,8 @@ void ask_free(struct ask *a)
     if (a->patience)
         loop_timer_free(a->patience);
     own_close_fd(&a->mail);
-    own_close_fd(&a->opened);
+    for (size_t i = 0; i < a->opened_count; i++)
+        own_close_fd(&a->opened[i].fd);
     if (a->free_arg)
         a->free_arg(a->arg);
     free(a);
@@ -55,6 +59,7 @@ static void finish(struct ask *a, const struct ferry_err *why)
 {
     struct qmp_call *call = a->call;
     OWN_FD int mail = take_fd(&a->mail);
+    struct json_object *ret = NULL;
     struct ferry_err err = {0};
     int rc;
 
@@ -63,12 +68,14 @@ static void finish(struct ask *a, const struct ferry_err *why)
     if (why) {
         err = *why;
         rc = -why->errnum;
+    } else if (a->things) {
+        rc = a->things(call, a->arg, a->opened, a->opened_count, &ret, &err);
     } else {
-        rc = a->fn(call, a->arg, a->wants_fd ? &a->opened : &mail, &err);
+        rc = a->fn(call, a->arg, &mail, &err);
     }
     ask_free(a);
     if (rc != QMP_DEFERRED)
-        qmp_call_finish(call, rc, NULL, &err);
+        qmp_call_finish(call, rc, ret, &err);
 }
 
 static void words_done(struct ask *a, enum session_words what)
@@ -112,28 +119,41 @@ static void patience_is_over(void *arg)
     finish(a, &err);
 }
 
+/* What is one too many is closed. */
+static void keep_thing(struct ask *a, struct mail *m)
+{
+    struct ferry_named_fd *thing = &a->opened[a->opened_count];
+
+    if (m->kind != MAIL_OPENED || m->fds[0] < 0 || a->opened_count == ASK_THINGS_MAX)
+        return;
+    thing->fd = take_fd(&m->fds[0]);
+    snprintf(thing->name, sizeof(thing->name), "%.*s", (int)sizeof(thing->name) - 1, m->text);
+    a->opened_count++;
+}
+
 /*
  * Not before who opened it has ended: as long as two have it, it is not gone when the VM gives it
  * up, and cannot be had again.
  */
-static void hear_of_fd(struct ask *a)
+static void hear_of_things(struct ask *a)
 {
     struct ferry_err err;
     struct mail m;
     int rc = mail_recv(a->mail, &m, &err);
-    bool ended = rc == -EPIPE || (!rc && m.kind == MAIL_ENDED);
+    bool ended = rc == -EPIPE;
 
     if (rc == -EAGAIN)
         return;
-    if (!rc && m.kind == MAIL_OPENED && a->opened < 0)
-        a->opened = take_fd(&m.fds[0]);
-    if (!rc)
+    if (!rc) {
+        ended = m.kind == MAIL_ENDED;
+        if (ended)
+            err_set(&err, EPROTO, "the supervisor has opened nothing");
+        else
+            keep_thing(a, &m);
         mail_free(&m);
-    if (!ended && !rc)
-        return;
-    if (ended && a->opened < 0 && !rc)
-        err_set(&err, EPROTO, "the supervisor has opened nothing");
-    finish(a, ended && a->opened >= 0 ? NULL : &err);
+    }
+    if (ended || rc < 0)
+        finish(a, ended && a->opened_count ? NULL : &err);
 }
 
 static void mail_came(void *arg, short revents)
@@ -150,11 +170,11 @@ static void mail_came(void *arg, short revents)
             finish(a, &err);
             return;
         }
-        if (a->until_opened || a->wants_fd)
+        if (a->until_opened || a->things)
             return;
     }
-    if (a->wants_fd)
-        hear_of_fd(a);
+    if (a->things)
+        hear_of_things(a);
     else
         finish(a, NULL);
 }
@@ -187,9 +207,8 @@ int ask_begin(struct qmp_call *call, const struct ask_params *params, struct fer
     *a = (struct ask){
         .call = call,
         .mail = -1,
-        .opened = -1,
         .until_opened = params->until_opened,
-        .wants_fd = params->wants_fd,
+        .things = params->things,
         .fn = params->fn,
         .arg = params->arg,
         .free_arg = params->free_arg,

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <ferry/part.h>
+
 #include "vmm/qmp/command.h"
 
 /* Who was asked has to listen in that time; what it then does takes as long as it takes. */
@@ -15,16 +17,23 @@ struct ask;
 
 /*
  * The command goes on, as a handler does that returns no value: 0, a negative errno, or
- * QMP_DEFERRED. *fd: where it is told what was opened (base/mail.h), or, with wants_fd, that thing
- * itself; closed if it is not taken. arg is a loan.
+ * QMP_DEFERRED. *mail: where it is told what was opened (base/mail.h); closed if it is not taken.
+ * arg is a loan.
  */
-typedef int ask_fn(struct qmp_call *call, void *arg, int *fd, struct ferry_err *err);
+typedef int ask_fn(struct qmp_call *call, void *arg, int *mail, struct ferry_err *err);
+/*
+ * The same for what is opened for this process alone: when it alone has it. Each thing has a name,
+ * as who opened it says; closed if it is not taken. As a handler it may return a value.
+ */
+#define ASK_THINGS_MAX 4
+typedef int ask_things_fn(struct qmp_call *call, void *arg, struct ferry_named_fd *things,
+                          size_t count, struct json_object **ret, struct ferry_err *err);
 
 struct ask_params {
     const char *command;      /* whose args these are */
     struct json_object *args; /* loan */
     bool until_opened;        /* fn() not before something was, or cannot be */
-    bool wants_fd;            /* one thing is opened: fn() when this process alone has it */
+    ask_things_fn *things;    /* instead of fn() */
     ask_fn *fn;               /* once; not if it was refused, nor if the call is freed before */
     void *arg;
     void (*free_arg)(void *arg);

@@ -64,6 +64,12 @@ QMP_HANDLER(qmp_run_netdev_add);
 QMP_HANDLER(qmp_run_netdev_del);
 extern const struct qmp_type qmp_type_netdev_add_args, qmp_type_netdev_del_args;
 
+/* cmd_chardev.c */
+QMP_HANDLER(qmp_run_chardev_add);
+QMP_HANDLER(qmp_run_chardev_remove);
+extern const struct qmp_type qmp_type_chardev_add_args, qmp_type_chardev_return,
+    qmp_type_chardev_remove_args;
+
 /* cmd_device.c */
 QMP_HANDLER(qmp_run_device_list_properties);
 QMP_HANDLER(qmp_run_qom_list_types);
@@ -103,7 +109,7 @@ extern const struct qmp_type qmp_type_migrate_args, qmp_type_migrate_incoming_ar
 /* Of a command about a migration that may have a name. */
 extern const struct qmp_type qmp_type_job_args;
 extern const struct qmp_type qmp_type_migrate_continue_args, qmp_type_migrate_check_args;
-extern const struct qmp_type qmp_type_socket_address;
+extern const struct qmp_type qmp_type_socket_address, qmp_type_unix_address;
 
 /* cmd_migrate_settings.c */
 QMP_HANDLER(qmp_run_set_capabilities);

@@ -24,7 +24,7 @@ static const struct qmp_type inet = {
     QMP_MEMBERS({"host", &qmp_str}, {"port", &qmp_str}, {"numeric", &qmp_bool, true},
                 {"to", &qmp_uint64, true}, {"ipv4", &qmp_bool, true}, {"ipv6", &qmp_bool, true},
                 {"keep-alive", &qmp_bool, true}, {"mptcp", &qmp_bool, true})};
-static const struct qmp_type unix_socket = {
+const struct qmp_type qmp_type_unix_address = {
     .name = "UnixSocketAddress",
     .kind = QMP_KIND_OBJECT,
     QMP_MEMBERS({"path", &qmp_str}, {"abstract", &qmp_bool, true}, {"tight", &qmp_bool, true})};
@@ -40,8 +40,11 @@ const struct qmp_type qmp_type_socket_address = {
     .kind = QMP_KIND_OBJECT,
     QMP_MEMBERS({"type", &socket_type}),
     .tag = "type",
-    .variants = (const struct qmp_variant[]){
-        {"inet", &inet}, {"unix", &unix_socket}, {"vsock", &vsock}, {"fd", &fd_socket}, {0}}};
+    .variants = (const struct qmp_variant[]){{"inet", &inet},
+                                             {"unix", &qmp_type_unix_address},
+                                             {"vsock", &vsock},
+                                             {"fd", &fd_socket},
+                                             {0}}};
 static const struct qmp_type str_list = {.kind = QMP_KIND_ARRAY, .element = &qmp_str};
 static const struct qmp_type exec = {
     .name = "MigrationExecCommand", .kind = QMP_KIND_OBJECT, QMP_MEMBERS({"args", &str_list})};

@@ -130,9 +130,10 @@ static int add_given(struct qmp_call *call, struct json_object *args, const char
     return rc ? rc : fd_table_forget(env->fds, name, err);
 }
 
-static int opened(struct qmp_call *call, void *words, int *fd, struct ferry_err *err)
+static int opened(struct qmp_call *call, void *words, struct ferry_named_fd *things, size_t count,
+                  struct json_object **ret, struct ferry_err *err)
 {
-    return vm_add_netdev(monitor_env(call->monitor)->vm, words, fd, err);
+    return vm_add_netdev(monitor_env(call->monitor)->vm, words, &things[0].fd, err);
 }
 
 /* What needs the host: done at once, or by whoever may. */
@@ -143,8 +144,7 @@ static int add_opening(struct qmp_call *call, struct json_object *args, struct f
     struct ask_params params = {
         .command = "netdev_add",
         .args = args,
-        .wants_fd = true,
-        .fn = opened,
+        .things = opened,
         .free_arg = free,
     };
     int nothing = -1, rc = words ? 0 : -ENOMEM;

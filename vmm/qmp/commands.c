@@ -55,6 +55,10 @@ static const struct qmp_command commands[] = {
      .host = true},
     {"netdev_del", "Close and remove a netdev that no card uses.", qmp_run_netdev_del,
      &qmp_type_netdev_del_args},
+    {"chardev-add", "Add a chardev, as -chardev does: nobody is on it yet. Answers where a pty is.",
+     qmp_run_chardev_add, &qmp_type_chardev_add_args, &qmp_type_chardev_return, .host = true},
+    {"chardev-remove", "Close and remove a chardev that nobody uses.", qmp_run_chardev_remove,
+     &qmp_type_chardev_remove_args},
 
     {"device-list-properties", "What can be said of a kind of device, and its defaults.",
      qmp_run_device_list_properties, &qmp_type_typename_args, &qmp_type_property_list},

@@ -219,19 +219,6 @@ static int connect_again(const struct errand *e, const char *id, struct ferry_er
                    id);
 }
 
-/* --- Backends --- */
-
-static int open_backend(const struct errand *e, errand_open_fn *opener, struct json_object *args,
-                        struct ferry_err *err)
-{
-    OWN_FD int fd = -1;
-    int rc = opener(args, &fd, err);
-
-    if (!rc) /* nobody listens any more: nobody is told */
-        (void)!mail_send(e->mail, MAIL_OPENED, 0, "", &fd, 1);
-    return rc;
-}
-
 /* --- The words --- */
 
 static const char *text_of(struct json_object *args, const char *name)
@@ -251,7 +238,7 @@ static int do_command(struct errand *e, const struct qmp_request *request, struc
     errand_open_fn *opener = errand_opener(request->command);
 
     if (opener && request->args)
-        return open_backend(e, opener, request->args, err);
+        return opener(e->mail, request->args, err);
     if (!strcmp(request->command, "ferry-update"))
         return do_update(e, text_of(request->args, "binary"), err);
     if (!strcmp(request->command, "migrate-incoming") && request->args)

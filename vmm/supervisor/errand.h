@@ -49,8 +49,9 @@ struct errand {
 
 struct json_object;
 
-/* errand_backend.c: opens what the arguments of a command say; *ret_fd is the caller's. */
-typedef int errand_open_fn(struct json_object *args, int *ret_fd, struct ferry_err *err);
+/* errand_backend.c: opens what the arguments of a command say, and sends it by its name
+ * (MAIL_OPENED, one thing in each). */
+typedef int errand_open_fn(int mail, struct json_object *args, struct ferry_err *err);
 /* NULL: the command adds no backend. */
 errand_open_fn *errand_opener(const char *command);
 

@@ -145,6 +145,9 @@ int board_add_parts(struct board *b, struct ferry_vm *vm, struct ferry_err *err)
 int board_add_netdev(struct board *b, int *fd, struct net **ret,
                      struct ferry_err *err) FERRY_MUST_CHECK;
 void board_remove_netdev(struct board *b, struct net *n);
+int board_add_chardev(struct board *b, struct ferry_named_fd *fds, size_t count,
+                      struct chardev **ret, struct ferry_err *err) FERRY_MUST_CHECK;
+void board_remove_chardev(struct board *b, struct chardev *c);
 struct net *board_find_netdev(const struct board *b, const char *id); /* NULL: none */
 
 struct ferry_ram *board_ram(const struct board *b);

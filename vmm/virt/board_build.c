@@ -378,6 +378,19 @@ static struct backends_params params_of_backends(struct board *b)
     };
 }
 
+int board_add_chardev(struct board *b, struct ferry_named_fd *fds, size_t count,
+                      struct chardev **ret, struct ferry_err *err)
+{
+    struct backends_params params = params_of_backends(b);
+
+    return backends_add_chardev(&b->backends, &params, fds, count, ret, err);
+}
+
+void board_remove_chardev(struct board *b, struct chardev *c)
+{
+    backends_remove_chardev(&b->backends, c);
+}
+
 int board_add_netdev(struct board *b, int *fd, struct net **ret, struct ferry_err *err)
 {
     struct backends_params params = params_of_backends(b);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "vmm/backend/chardev.h"
 #include "vmm/backend/net.h"
 #include "vmm/config/description.h"
 #include "vmm/config/props.h"
@@ -144,4 +145,99 @@ int vm_remove_netdev(struct vm *vm, const char *id, struct ferry_err *err)
     board_remove_netdev(vm->board, n);
     description_remove_netdev(&vm->options, &vm->config, index);
     return 0;
+}
+
+/* --- Chardevs --- */
+
+static int describe_chardev(struct vm *vm, const char *words, struct ferry_err *err)
+{
+    int rc = may_change(vm, err);
+
+    return rc ? rc : description_add_chardev(&vm->options, &vm->config, words, err);
+}
+
+static void forget_last_chardev(struct vm *vm)
+{
+    const struct vm_config *c = &vm->config;
+    struct ferry_err ignored;
+
+    (void)!description_remove_chardev(&vm->options, &vm->config,
+                                      c->chardevs[c->chardev_count - 1].id, &ignored);
+}
+
+int vm_check_chardev(struct vm *vm, const char *words, struct ferry_err *err)
+{
+    int rc = describe_chardev(vm, words, err);
+
+    if (!rc)
+        forget_last_chardev(vm);
+    return rc;
+}
+
+static int open_chardev(struct vm *vm, struct ferry_named_fd *fds, size_t count,
+                        struct ferry_err *err)
+{
+    struct ferry_part part;
+    struct chardev *c;
+    int rc = board_add_chardev(vm->board, fds, count, &c, err);
+
+    if (rc)
+        return rc;
+    part = chardev_part(c);
+    rc = join(vm, &part, err);
+    if (rc)
+        board_remove_chardev(vm->board, c);
+    return rc;
+}
+
+int vm_add_chardev(struct vm *vm, const char *words, struct ferry_named_fd *fds, size_t count,
+                   struct ferry_err *err)
+{
+    int rc = describe_chardev(vm, words, err);
+
+    if (rc)
+        return rc;
+    rc = open_chardev(vm, fds, count, err);
+    if (rc)
+        forget_last_chardev(vm);
+    return rc;
+}
+
+static const char *chardev_candidate(const void *config, size_t i)
+{
+    const struct vm_config *c = config;
+
+    return i < c->chardev_count ? c->chardevs[i].id : NULL;
+}
+
+static int refuse_chardev(const struct vm *vm, const char *id, struct ferry_err *err)
+{
+    const char *closest = props_closest(id, chardev_candidate, &vm->config);
+
+    return closest
+               ? err_set(err, ENOENT, "Chardev '%.40s' not found; did you mean '%s'?", id, closest)
+               : err_set(err, ENOENT, "Chardev '%.40s' not found", id);
+}
+
+int vm_remove_chardev(struct vm *vm, const char *id, struct ferry_err *err)
+{
+    struct chardev *c;
+    struct ferry_part part;
+    int rc = may_change(vm, err);
+
+    if (rc)
+        return rc;
+    c = board_find_chardev(vm->board, id);
+    if (!c)
+        return refuse_chardev(vm, id, err);
+    if (chardev_frontend_open(c))
+        return err_set(err, EBUSY, "Chardev '%s' is busy", id);
+    rc = description_remove_chardev(&vm->options, &vm->config, id, err);
+    if (rc)
+        return rc;
+    part = chardev_part(c);
+    rc = ferry_vm_remove_part(vm->parts, part.idstr, part.instance_id, err);
+    if (!rc)
+        board_remove_chardev(vm->board, c);
+    return rc;
 }

@@ -60,6 +60,15 @@ static void expect_same_there(struct described *d)
     assert_int_equal(there.c.netdev_count, d->c.netdev_count);
     for (size_t i = 0; i < d->c.netdev_count; i++)
         assert_string_equal(there.c.netdevs[i].id, d->c.netdevs[i].id);
+    assert_int_equal(there.c.chardev_count, d->c.chardev_count);
+    for (size_t i = 0; i < d->c.chardev_count; i++) {
+        size_t k = 0;
+
+        /* In whatever order: they are known by their names. */
+        while (k < there.c.chardev_count && strcmp(there.c.chardevs[k].id, d->c.chardevs[i].id))
+            k++;
+        assert_int_not_equal(k, there.c.chardev_count);
+    }
     end(&there);
 }
 
@@ -248,6 +257,30 @@ static void netdevs_that_are_refused_change_nothing(void **state)
     end(&d);
 }
 
+static void chardevs_come_and_go(void **state)
+{
+    struct described d;
+
+    start(&d, "-chardev null,id=a -serial null -chardev {\"backend\":\"null\",\"id\":\"b\"}");
+    assert_int_equal(
+        description_add_chardev(&d.o, &d.c, "{\"backend\":\"pty\",\"id\":\"c\"}", &d.err), 0);
+    expect_same_there(&d);
+    assert_int_equal(
+        description_add_chardev(&d.o, &d.c, "{\"backend\":\"pty\",\"id\":\"c\"}", &d.err), -EEXIST);
+    assert_string_equal(d.err.text, "Chardev with id 'c' already exists");
+    expect_same_there(&d);
+    assert_int_equal(description_remove_chardev(&d.o, &d.c, "a", &d.err), 0);
+    assert_int_equal(description_remove_chardev(&d.o, &d.c, "b", &d.err), 0);
+    expect_same_there(&d);
+    assert_int_equal(d.c.chardev_count, 2);
+    assert_string_equal(d.c.chardevs[1].id, "c");
+    /* -serial's own. */
+    assert_int_equal(description_remove_chardev(&d.o, &d.c, "serial0", &d.err), -ENOENT);
+    assert_int_equal(description_remove_chardev(&d.o, &d.c, "c", &d.err), 0);
+    expect_same_there(&d);
+    end(&d);
+}
+
 /* A path is one of this process's folder, wherever a target is. */
 static void a_socket_beside_us_is_named_in_full(void **state)
 {
@@ -297,6 +330,7 @@ int main(void)
         cmocka_unit_test(what_is_refused_changes_nothing),
         cmocka_unit_test(netdevs_come_and_go),
         cmocka_unit_test(netdevs_that_are_refused_change_nothing),
+        cmocka_unit_test(chardevs_come_and_go),
         cmocka_unit_test(a_socket_beside_us_is_named_in_full),
         cmocka_unit_test(there_is_an_end_to_devices),
     };

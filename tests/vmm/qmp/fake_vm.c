@@ -144,6 +144,24 @@ int vm_remove_netdev(struct vm *vm, const char *id, struct ferry_err *err)
     return 0;
 }
 
+int vm_check_chardev(struct vm *vm, const char *words, struct ferry_err *err)
+{
+    return vm_check_netdev(vm, words, err);
+}
+
+int vm_add_chardev(struct vm *vm, const char *words, struct ferry_named_fd *fds, size_t count,
+                   struct ferry_err *err)
+{
+    int none = -1;
+
+    return vm_add_netdev(vm, words, count ? &fds[0].fd : &none, err);
+}
+
+int vm_remove_chardev(struct vm *vm, const char *id, struct ferry_err *err)
+{
+    return vm_remove_netdev(vm, id, err);
+}
+
 int vm_override_fence(struct vm *vm, struct ferry_err *err)
 {
     return err_set(err, EINVAL, "there is no fence");

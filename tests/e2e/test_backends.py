@@ -9,13 +9,14 @@ import struct
 
 import pytest
 from ferry_cli import ferry, update
-from harness import vmm_pids
-from moving import SAFETY_NET_S, SMALL
+from harness import make_disk, vmm_pids
+from moving import SAFETY_NET_S, SMALL, check_moved, migrate
 from network import Tap
 from qmp import QmpError
 
 CYCLES = 100
 TUNSETIFF = 0x400454CA
+F_OFD_SETLK = 37
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 
 
@@ -264,6 +265,111 @@ def test_chardevs_that_are_refused(machine, tmp_path):
         qmp.execute("chardev-add", id=f"x{i}", backend=null)
     refused(qmp, "more than 16 chardevs", "chardev-add", id="y", backend=null)
     machine.verdict()
+
+
+def nodes(qmp):
+    return {node["node-name"]: node["file"] for node in qmp.execute("query-named-block-nodes")}
+
+
+def add_image(qmp, path, node="i", **more):
+    qmp.execute("blockdev-add", driver="file", node_name=node, filename=str(path), **more)
+
+
+def is_locked(path):
+    """As another VMM would find it: byte 201 says that nobody else may write (vmm/backend/block_lock.h)."""
+    with open(path, "r+b") as file:
+        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 201, 1, 0)
+        try:
+            fcntl.fcntl(file, F_OFD_SETLK, lock)
+        except OSError:
+            return True
+    return False
+
+
+def test_images(machine, tmp_path):
+    qmp = machine.qmp()
+    image = make_disk(tmp_path / "image", size_mib=1)
+    add_image(qmp, image, cache={"direct": True}, discard="unmap", auto_read_only=True)
+    assert nodes(qmp) == {"d0": str(machine.disk), "i": str(image)}
+    assert is_locked(image)
+    qmp = again(machine)
+    assert nodes(qmp) == {"d0": str(machine.disk), "i": str(image)}
+    assert is_locked(image)
+    refused(qmp, "Duplicate nodes with node-name='i'", "blockdev-add", driver="file", node_name="i", filename=str(image))
+    with pytest.raises(QmpError, match='Failed to get "write" lock'):
+        add_image(qmp, image, "other")
+    qmp.execute("blockdev-del", node_name="i")
+    assert not is_locked(image)
+    # As a manager says it, whose two layers are one here.
+    below = {"driver": "file", "filename": str(image), "aio": "threads", "locking": "auto"}
+    qmp.execute("blockdev-add", driver="raw", node_name="j", file=below, read_only=True)
+    qmp = again(machine)
+    assert nodes(qmp) == {"d0": str(machine.disk), "j": str(image)}
+    assert [info["inserted"]["ro"] for info in qmp.execute("query-block")] == [False, True]
+    qmp.execute("blockdev-del", node_name="j")
+    assert nodes(again(machine)) == {"d0": str(machine.disk)}
+    machine.verdict()
+
+
+def test_an_image_that_is_given(machine, tmp_path):
+    qmp = machine.qmp()
+    image = make_disk(tmp_path / "image", size_mib=1)
+    with open(image, "r+b") as file:
+        given = qmp.execute("add-fd", fds=[file.fileno()])["fdset-id"]
+    add_image(qmp, f"/dev/fdset/{given}")
+    assert is_locked(image)
+    qmp = again(machine)
+    assert is_locked(image)
+    qmp.execute("blockdev-del", node_name="i")
+    assert not is_locked(image)
+    refused(qmp, f"there is no fd set {given + 1} (add-fd makes one)", "blockdev-add", driver="file", node_name="i",
+            filename=f"/dev/fdset/{given + 1}")
+    machine.verdict()
+
+
+def test_nothing_is_left_of_a_hundred_images(machine, tmp_path):
+    qmp = machine.qmp()
+    image = make_disk(tmp_path / "image", size_mib=1)
+    (tmp_path / "odd").write_bytes(b"x")
+    add_image(qmp, image)
+    qmp.execute("blockdev-del", node_name="i")
+    before = has_of_host(machine)
+    for _ in range(CYCLES):
+        add_image(qmp, image)
+        qmp.execute("blockdev-del", node_name="i")
+        with pytest.raises(QmpError, match="which is not a multiple of 512"):
+            add_image(qmp, tmp_path / "odd")
+    assert has_of_host(machine) == before
+    machine.verdict()
+
+
+def test_images_that_are_refused(machine, tmp_path):
+    qmp = machine.qmp()
+    nosuch = tmp_path / "nosuch"
+    refused(qmp, f"Could not open '{nosuch}': No such file or directory", "blockdev-add", driver="file", node_name="i",
+            filename=str(nosuch))
+    refused(qmp, "Invalid parameter type for 'file', expected: object", "blockdev-add", driver="raw", node_name="i",
+            file="d0")
+    refused(qmp, "Parameter 'driver' does not accept value 'qcow2'", "blockdev-add", driver="qcow2", node_name="i")
+    refused(qmp, "Failed to find node with node-name='zz'", "blockdev-del", node_name="zz")
+    refused(qmp, "Failed to find node with node-name='dd0'; did you mean 'd0'?", "blockdev-del", node_name="dd0")
+    refused(qmp, "Node d0 is in use", "blockdev-del", node_name="d0")
+    assert nodes(qmp) == {"d0": str(machine.disk)}
+    machine.verdict()
+
+
+def test_another_host_needs_no_replay(small, target):
+    qmp = small.qmp()
+    image = make_disk(small.folder / "image", size_mib=1)
+    add_image(qmp, image)
+    there = target(small, "receive", "tcp:127.0.0.1:0")
+    migrate(small, there.listening())
+    there.wait_status("running")
+    assert '"i"' in there.ferry("qmp", small.name, "query-named-block-nodes").out
+    assert is_locked(image)
+    assert there.ferry("qmp", small.name, "blockdev-del", '{"node-name": "i"}').status == 0
+    assert not is_locked(image)
+    check_moved(small, there)
 
 
 def test_refusals(machine):

@@ -42,7 +42,8 @@ static int new_mux(struct backends *b, size_t index, bool is_serial,
     return c->chardevs[index].mux && places ? mux_new(&b->muxes[index], &mux_params, err) : 0;
 }
 
-/* The config's next. */
+/* --- Each is the config's next. --- */
+
 static int new_chardev(struct backends *b, const struct backends_params *params,
                        struct ferry_err *err)
 {
@@ -67,7 +68,18 @@ static int new_chardev(struct backends *b, const struct backends_params *params,
     return new_mux(b, index, is_serial, params, err);
 }
 
-/* The same. */
+static int new_drive(struct backends *b, const struct backends_params *params,
+                     struct ferry_err *err)
+{
+    size_t index = b->drive_count;
+    int rc = block_new_with(&b->drives[index], &params->config->drives[index], params->thread_begin,
+                            err);
+
+    if (!rc)
+        b->drive_count++;
+    return rc;
+}
+
 static int new_netdev(struct backends *b, const struct backends_params *params,
                       struct ferry_err *err)
 {
@@ -93,11 +105,10 @@ int backends_new(struct backends *b, const struct backends_params *params, struc
             return rc;
     }
     for (size_t i = 0; i < c->drive_count; i++) {
-        int rc = block_new_with(&b->drives[i], &c->drives[i], params->thread_begin, err);
+        int rc = new_drive(b, params, err);
 
         if (rc)
             return rc;
-        b->drive_count++;
     }
     for (size_t i = 0; i < c->netdev_count; i++) {
         int rc = new_netdev(b, params, err);
@@ -137,6 +148,37 @@ void backends_remove_chardev(struct backends *b, struct chardev *c)
     memmove(&b->chardevs[i], &b->chardevs[i + 1], behind * sizeof(b->chardevs[0]));
     memmove(&b->muxes[i], &b->muxes[i + 1], behind * sizeof(b->muxes[0]));
     chardev_free(c);
+}
+
+int backends_add_drive(struct backends *b, const struct backends_params *params, int *fd, bool lock,
+                       struct block **ret, struct ferry_err *err)
+{
+    struct block *d;
+    int rc = new_drive(b, params, err);
+
+    if (rc)
+        return rc;
+    d = b->drives[b->drive_count - 1];
+    if (*fd >= 0)
+        rc = block_open_with(d, fd, lock, err);
+    else
+        rc = lock ? block_open(d, err) : block_open_unlocked(d, err);
+    if (rc)
+        backends_remove_drive(b, d);
+    else
+        *ret = d;
+    return rc;
+}
+
+void backends_remove_drive(struct backends *b, struct block *d)
+{
+    size_t i = 0;
+
+    while (b->drives[i] != d)
+        i++;
+    b->drive_count--;
+    memmove(&b->drives[i], &b->drives[i + 1], (b->drive_count - i) * sizeof(b->drives[0]));
+    block_free(d);
 }
 
 int backends_add_netdev(struct backends *b, const struct backends_params *params, int *fd,

@@ -80,6 +80,12 @@ int backends_add_chardev(struct backends *b, const struct backends_params *param
 /* Nobody uses it. */
 void backends_remove_chardev(struct backends *b, struct chardev *c);
 
+/* The same of a drive, with its image; lock: as block_open_with(). */
+int backends_add_drive(struct backends *b, const struct backends_params *params, int *fd, bool lock,
+                       struct block **ret, struct ferry_err *err) FERRY_MUST_CHECK;
+/* No disk uses it, and it flushes nothing. */
+void backends_remove_drive(struct backends *b, struct block *d);
+
 /* NULL: none such. */
 struct chardev *backends_find_chardev(const struct backends *b, const char *id);
 /* What the UART is connected to, and what config->monitors[index] is: a chardev of its own, or a

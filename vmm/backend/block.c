@@ -228,7 +228,7 @@ int block_flush_result(struct block *b, struct ferry_err *err)
                    b->id, b->path, strerror(-rc));
 }
 
-static bool flush_going_on(struct block *b)
+bool block_is_flushing(struct block *b)
 {
     bool going_on;
 
@@ -240,7 +240,7 @@ static bool flush_going_on(struct block *b)
 
 bool block_drained(struct block *b)
 {
-    bool drained = b->flush.drain_wanted && !flush_going_on(b);
+    bool drained = b->flush.drain_wanted && !block_is_flushing(b);
 
     if (drained)
         b->flush.drain_wanted = false;
@@ -351,6 +351,17 @@ int block_open_unlocked(struct block *b, struct ferry_err *err)
     if (rc)
         err_prefix(err, "drive \"%s\"", b->id);
     b->opened = b->given = true;
+    return rc;
+}
+
+int block_open_with(struct block *b, int *fd, bool lock, struct ferry_err *err)
+{
+    int rc = block_file_adopt(&b->file, fd, b->path, lock && b->locking, err);
+
+    if (rc)
+        err_prefix(err, "drive \"%s\"", b->id);
+    b->opened = true;
+    b->given = !lock;
     return rc;
 }
 
@@ -499,7 +510,7 @@ static int block_quiesce(void *obj)
 {
     struct block *b = obj;
 
-    b->flush.drain_wanted = flush_going_on(b);
+    b->flush.drain_wanted = block_is_flushing(b);
     return b->flush.drain_wanted;
 }
 

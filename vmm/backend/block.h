@@ -77,6 +77,11 @@ int block_open(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
  * the lock, which is taken when the guest starts here.
  */
 int block_open_unlocked(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/*
+ * Instead of either: another process opened what this one may not, for the same access. lock: as by
+ * block_open(). Takes *fd on success.
+ */
+int block_open_with(struct block *b, int *fd, bool lock, struct ferry_err *err) FERRY_MUST_CHECK;
 /* Take the lock, whoever claims the image; fine when it is held. */
 int block_take_lock(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
 /*
@@ -94,6 +99,8 @@ void block_give_lock(struct block *b, bool claim);
 void block_flush_begin(struct block *b, struct bell *bell);
 /* 1: going on; 0, or -errno with a sentence. */
 int block_flush_result(struct block *b, struct ferry_err *err) FERRY_MUST_CHECK;
+/* It goes on: whoever freed the drive would wait for it. */
+bool block_is_flushing(struct block *b);
 /* Once, when the bell has rung: the part was asked to drain, and has. */
 bool block_drained(struct block *b);
 /* No request is in flight; false: `bell`, a loan until then or until the drive is freed, rings when

@@ -287,6 +287,16 @@ void config_remove_netdev(struct vm_config *c, size_t index)
     memmove(n, n + 1, (c->netdev_count - index) * sizeof(*n));
 }
 
+void config_remove_drive(struct vm_config *c, size_t index)
+{
+    struct config_drive *d = &c->drives[index];
+
+    free(d->id);
+    free(d->path);
+    c->drive_count--;
+    memmove(d, d + 1, (c->drive_count - index) * sizeof(*d));
+}
+
 void config_remove_chardev(struct vm_config *c, size_t index)
 {
     struct config_chardev *d = &c->chardevs[index];
@@ -300,10 +310,8 @@ void config_remove_chardev(struct vm_config *c, size_t index)
 
 void config_free(struct vm_config *c)
 {
-    for (size_t i = 0; i < c->drive_count; i++) {
-        free(c->drives[i].id);
-        free(c->drives[i].path);
-    }
+    while (c->drive_count > 0)
+        config_remove_drive(c, c->drive_count - 1);
     while (c->netdev_count > 0)
         config_remove_netdev(c, c->netdev_count - 1);
     while (c->chardev_count > 0)

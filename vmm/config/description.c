@@ -156,6 +156,60 @@ int description_add_chardev(struct options *o, struct vm_config *c, const char *
     return add_backend(o, c, "chardev", option_chardev, words, err);
 }
 
+/* Drives that say no name have one by their number. */
+int description_add_drive(struct options *o, struct vm_config *c, const char *words,
+                          struct ferry_err *err)
+{
+    int rc = description_settle(o, c, err);
+
+    return rc ? rc : add_backend(o, c, "blockdev", option_blockdev, words, err);
+}
+
+/* What brings a drive has a name; a node on top of it gives it another one. */
+static bool is_of_drive(const struct option *option, size_t *nth, char **name)
+{
+    bool drive = !strcmp(option->name, "drive"), node = !strcmp(option->name, "blockdev");
+    const struct keyval_pair *on, *called;
+    struct ferry_err ignored;
+    struct keyval kv;
+    bool is = false;
+
+    if ((!drive && !node) ||
+        keyval_parse(&kv, option->value, node ? blockdev_syntax.implied_key : NULL, &ignored) < 0)
+        return false;
+    on = node ? keyval_find(&kv, "file") : NULL;
+    called = keyval_find(&kv, drive ? "id" : "node-name");
+    if (on)
+        is = *name && !strcmp(on->value, *name);
+    else
+        is = (*nth)-- == 0;
+    if (is && called) {
+        free(*name);
+        *name = strdup(called->value);
+    }
+    keyval_free(&kv);
+    return is;
+}
+
+int description_remove_drive(struct options *o, struct vm_config *c, size_t index,
+                             struct ferry_err *err)
+{
+    int rc = description_settle(o, c, err);
+    OWN_MEM char *name = NULL;
+    size_t nth = index;
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < o->count;) {
+        if (is_of_drive(&o->list[i], &nth, &name))
+            options_remove(o, i);
+        else
+            i++;
+    }
+    config_remove_drive(c, index);
+    return 0;
+}
+
 static bool has_id(const struct option *option, const struct option_syntax *syntax, const char *id)
 {
     const struct keyval_pair *pair;

@@ -31,6 +31,12 @@ int description_add_chardev(struct options *o, struct vm_config *c, const char *
                             struct ferry_err *err) FERRY_MUST_CHECK;
 int description_remove_chardev(struct options *o, struct vm_config *c, const char *id,
                                struct ferry_err *err) FERRY_MUST_CHECK;
+/* The same of -blockdev; a node on top of another one is refused. */
+int description_add_drive(struct options *o, struct vm_config *c, const char *words,
+                          struct ferry_err *err) FERRY_MUST_CHECK;
+/* index: of c; the drive of any option. No disk uses it. */
+int description_remove_drive(struct options *o, struct vm_config *c, size_t index,
+                             struct ferry_err *err) FERRY_MUST_CHECK;
 /* d is c's, and freed: what was made from it is gone. */
 int description_remove_device(struct options *o, struct vm_config *c, struct config_device *d,
                               struct ferry_err *err) FERRY_MUST_CHECK;

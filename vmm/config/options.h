@@ -50,6 +50,7 @@ int config_from_options(struct vm_config *c, const struct options *o,
                         struct ferry_err *err) FERRY_MUST_CHECK;
 void config_free(struct vm_config *c);
 /* What follows moves up; nobody uses it. */
+void config_remove_drive(struct vm_config *c, size_t index);
 void config_remove_chardev(struct vm_config *c, size_t index);
 void config_remove_netdev(struct vm_config *c, size_t index);
 

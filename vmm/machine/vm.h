@@ -134,6 +134,13 @@ int vm_add_chardev(struct vm *vm, const char *words, struct ferry_named_fd *fds,
                    struct ferry_err *err) FERRY_MUST_CHECK;
 int vm_remove_chardev(struct vm *vm, const char *id, struct ferry_err *err) FERRY_MUST_CHECK;
 
+/* The same of block nodes, by -blockdev's words. -ENOENT: there is none; -EBUSY: a disk uses it, or
+ * what it had is on its way to the disk still. */
+int vm_check_blockdev(struct vm *vm, const char *words, struct ferry_err *err) FERRY_MUST_CHECK;
+int vm_add_blockdev(struct vm *vm, const char *words, int *fd,
+                    struct ferry_err *err) FERRY_MUST_CHECK;
+int vm_remove_blockdev(struct vm *vm, const char *node, struct ferry_err *err) FERRY_MUST_CHECK;
+
 /* What the query commands show. The generation ID, as its text is written; false: there is none. */
 bool vm_generation(struct vm *vm, uint8_t ret[16]);
 size_t vm_hart_count(const struct vm *vm);

@@ -74,6 +74,7 @@ static void finish(struct ask *a, const struct ferry_err *why)
         rc = a->fn(call, a->arg, &mail, &err);
     }
     ask_free(a);
+    own_close_fd(&mail); /* nothing of it is left when the client hears */
     if (rc != QMP_DEFERRED)
         qmp_call_finish(call, rc, ret, &err);
 }

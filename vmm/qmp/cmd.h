@@ -43,6 +43,8 @@ extern const struct qmp_type qmp_type_cpu_list, qmp_type_memory_size, qmp_type_c
 
 /* cmd_block.c */
 QMP_HANDLER(qmp_run_query_block);
+QMP_HANDLER(qmp_run_query_nodes);
+extern const struct qmp_type qmp_type_query_nodes_args, qmp_type_node_list;
 extern const struct qmp_type qmp_type_block_list, qmp_type_io_error_data;
 struct config_disk;
 struct vm_config;
@@ -69,6 +71,14 @@ QMP_HANDLER(qmp_run_chardev_add);
 QMP_HANDLER(qmp_run_chardev_remove);
 extern const struct qmp_type qmp_type_chardev_add_args, qmp_type_chardev_return,
     qmp_type_chardev_remove_args;
+
+/* cmd_blockdev.c */
+QMP_HANDLER(qmp_run_blockdev_add);
+QMP_HANDLER(qmp_run_blockdev_del);
+/* Of arguments that nobody has checked: the name of the image, a loan or NULL, and how to open it:
+ * an access mode, and O_DIRECT or not. */
+const char *qmp_blockdev_image(struct json_object *args, int *ret_flags);
+extern const struct qmp_type qmp_type_blockdev_add_args, qmp_type_blockdev_del_args;
 
 /* cmd_device.c */
 QMP_HANDLER(qmp_run_device_list_properties);

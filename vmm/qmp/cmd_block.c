@@ -38,6 +38,10 @@ static const struct qmp_type block_info = {
                 {"inserted", &inserted, true})};
 const struct qmp_type qmp_type_block_list = {.kind = QMP_KIND_ARRAY, .element = &block_info};
 
+const struct qmp_type qmp_type_query_nodes_args = {.kind = QMP_KIND_OBJECT,
+                                                   QMP_MEMBERS({"flat", &qmp_bool, true})};
+const struct qmp_type qmp_type_node_list = {.kind = QMP_KIND_ARRAY, .element = &inserted};
+
 static const struct qmp_type error_operation = {
     .name = "IoOperationType", .kind = QMP_KIND_ENUM, QMP_VALUES("read", "write")};
 static const struct qmp_type error_action = {
@@ -139,17 +143,39 @@ static struct json_object *drive_info(const struct block *b, const struct vm_con
     return info;
 }
 
+static bool drives_are_active(const struct monitor_env *env)
+{
+    enum run_state state = vm_run_state(env->vm);
+
+    return state != RUN_STATE_INMIGRATE && state != RUN_STATE_POSTMIGRATE;
+}
+
+/* NULL: there are no more. */
+static struct block *drive_at(const struct monitor_env *env, size_t i)
+{
+    return env->block_at && i < vm_config(env->vm)->drive_count ? env->block_at(env->arg, i) : NULL;
+}
+
 QMP_HANDLER(qmp_run_query_block)
 {
     const struct monitor_env *env = monitor_env(call->monitor);
     const struct vm_config *config = vm_config(env->vm);
-    enum run_state state = vm_run_state(env->vm);
-    bool active = state != RUN_STATE_INMIGRATE && state != RUN_STATE_POSTMIGRATE;
     struct block *b;
 
     *ret = json_object_new_array();
-    for (size_t i = 0; env->block_at && i < config->drive_count && (b = env->block_at(env->arg, i));
-         i++)
-        json_append(*ret, drive_info(b, config, &config->drives[i], active));
+    for (size_t i = 0; (b = drive_at(env, i)); i++)
+        json_append(*ret, drive_info(b, config, &config->drives[i], drives_are_active(env)));
+    return 0;
+}
+
+QMP_HANDLER(qmp_run_query_nodes)
+{
+    const struct monitor_env *env = monitor_env(call->monitor);
+    const struct vm_config *config = vm_config(env->vm);
+    struct block *b;
+
+    *ret = json_object_new_array();
+    for (size_t i = 0; (b = drive_at(env, i)); i++)
+        json_append(*ret, inserted_info(b, &config->drives[i], drives_are_active(env)));
     return 0;
 }

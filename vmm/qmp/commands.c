@@ -59,6 +59,12 @@ static const struct qmp_command commands[] = {
      qmp_run_chardev_add, &qmp_type_chardev_add_args, &qmp_type_chardev_return, .host = true},
     {"chardev-remove", "Close and remove a chardev that nobody uses.", qmp_run_chardev_remove,
      &qmp_type_chardev_remove_args},
+    {"blockdev-add", "Add a block node, as -blockdev does: a raw image in a file; no disk shows it "
+     "yet.", qmp_run_blockdev_add, &qmp_type_blockdev_add_args, .host = true},
+    {"blockdev-del", "Close and remove a block node that no disk shows.", qmp_run_blockdev_del,
+     &qmp_type_blockdev_del_args},
+    {"query-named-block-nodes", "The block nodes, whether a disk shows them or not.",
+     qmp_run_query_nodes, &qmp_type_query_nodes_args, &qmp_type_node_list},
 
     {"device-list-properties", "What can be said of a kind of device, and its defaults.",
      qmp_run_device_list_properties, &qmp_type_typename_args, &qmp_type_property_list},

@@ -6,7 +6,7 @@
 
 #include "vmm/qmp/json_build.h"
 
-#define SCHEMA_TYPES_MAX 128
+#define SCHEMA_TYPES_MAX 256
 
 /* Types get numbers in the order in which they are first met. */
 struct schema {

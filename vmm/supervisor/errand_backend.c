@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Backends that an operator adds to a VM that runs: opened here, and sent to the VMM. */
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 #include "vmm/backend/net.h"
 #include "vmm/backend/text_file.h"
 #include "vmm/backend/unix_socket.h"
-#include "vmm/qmp/type.h"
+#include "vmm/qmp/cmd.h"
 #include "vmm/supervisor/errand.h"
 
 /* Closes *fd. Where nobody listens any more, nobody is told. */
@@ -102,12 +103,32 @@ static int give_chardev(int mail, struct json_object *args, struct ferry_err *er
     return 0;
 }
 
+/* --- Block nodes --- */
+
+static int give_blockdev(int mail, struct json_object *args, struct ferry_err *err)
+{
+    int flags;
+    const char *path = qmp_blockdev_image(args, &flags);
+    OWN_FD int fd = -1;
+
+    if (!path)
+        return err_set(err, EINVAL, "Parameter 'filename' is missing");
+    /* Nonblocking, so that a FIFO is refused and not waited for. */
+    fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return err_sys(err, errno, "Could not open '%s'", path);
+    give(mail, "image", &fd);
+    return 0;
+}
+
 errand_open_fn *errand_opener(const char *command)
 {
     static const struct {
         const char *command;
         errand_open_fn *opener;
-    } openers[] = {{"netdev_add", give_netdev}, {"chardev-add", give_chardev}};
+    } openers[] = {{"netdev_add", give_netdev},
+                   {"chardev-add", give_chardev},
+                   {"blockdev-add", give_blockdev}};
 
     for (size_t i = 0; i < sizeof(openers) / sizeof(openers[0]); i++)
         if (!strcmp(command, openers[i].command))

@@ -375,6 +375,11 @@ struct net *board_netdev(const struct board *b, size_t index)
     return index < b->backends.netdev_count ? b->backends.netdevs[index] : NULL;
 }
 
+struct block *board_find_drive(const struct board *b, const char *id)
+{
+    return backends_find_drive(&b->backends, id);
+}
+
 struct net *board_find_netdev(const struct board *b, const char *id)
 {
     return backends_find_netdev(&b->backends, id);

@@ -148,7 +148,11 @@ void board_remove_netdev(struct board *b, struct net *n);
 int board_add_chardev(struct board *b, struct ferry_named_fd *fds, size_t count,
                       struct chardev **ret, struct ferry_err *err) FERRY_MUST_CHECK;
 void board_remove_chardev(struct board *b, struct chardev *c);
-struct net *board_find_netdev(const struct board *b, const char *id); /* NULL: none */
+int board_add_drive(struct board *b, int *fd, bool lock, struct block **ret,
+                    struct ferry_err *err) FERRY_MUST_CHECK;
+void board_remove_drive(struct board *b, struct block *d);
+struct block *board_find_drive(const struct board *b, const char *id); /* NULL: none */
+struct net *board_find_netdev(const struct board *b, const char *id);  /* NULL: none */
 
 struct ferry_ram *board_ram(const struct board *b);
 /* What a hart reaches devices through: for who plays one. Any thread. */

@@ -391,6 +391,18 @@ void board_remove_chardev(struct board *b, struct chardev *c)
     backends_remove_chardev(&b->backends, c);
 }
 
+int board_add_drive(struct board *b, int *fd, bool lock, struct block **ret, struct ferry_err *err)
+{
+    struct backends_params params = params_of_backends(b);
+
+    return backends_add_drive(&b->backends, &params, fd, lock, ret, err);
+}
+
+void board_remove_drive(struct board *b, struct block *d)
+{
+    backends_remove_drive(&b->backends, d);
+}
+
 int board_add_netdev(struct board *b, int *fd, struct net **ret, struct ferry_err *err)
 {
     struct backends_params params = params_of_backends(b);

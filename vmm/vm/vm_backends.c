@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "vmm/backend/block.h"
 #include "vmm/backend/chardev.h"
 #include "vmm/backend/net.h"
 #include "vmm/config/description.h"
@@ -31,7 +32,7 @@ static int join(struct vm *vm, const struct ferry_part *part, struct ferry_err *
 {
     int rc = ferry_vm_add_part(vm->parts, part, err);
 
-    if (!rc && parts_are_in_use(vm))
+    if (!rc && part->ops->resume && parts_are_in_use(vm))
         part->ops->resume(part->obj);
     return rc;
 }
@@ -240,4 +241,105 @@ int vm_remove_chardev(struct vm *vm, const char *id, struct ferry_err *err)
     if (!rc)
         board_remove_chardev(vm->board, c);
     return rc;
+}
+
+/* --- Drives --- */
+
+static int describe_drive(struct vm *vm, const char *words, struct ferry_err *err)
+{
+    int rc = may_change(vm, err);
+
+    return rc ? rc : description_add_drive(&vm->options, &vm->config, words, err);
+}
+
+static void forget_last_drive(struct vm *vm)
+{
+    struct ferry_err ignored;
+
+    (void)!description_remove_drive(&vm->options, &vm->config, vm->config.drive_count - 1,
+                                    &ignored);
+}
+
+int vm_check_blockdev(struct vm *vm, const char *words, struct ferry_err *err)
+{
+    int rc = describe_drive(vm, words, err);
+
+    if (!rc)
+        forget_last_drive(vm);
+    return rc;
+}
+
+static int open_drive(struct vm *vm, int *fd, struct ferry_err *err)
+{
+    struct ferry_part part;
+    struct block *d;
+    /* Where a guest has not come yet, its source has the lock. */
+    int rc = board_add_drive(vm->board, fd, !vm->inactive, &d, err);
+
+    if (rc)
+        return rc;
+    part = block_part(d);
+    rc = join(vm, &part, err);
+    if (rc)
+        board_remove_drive(vm->board, d);
+    return rc;
+}
+
+int vm_add_blockdev(struct vm *vm, const char *words, int *fd, struct ferry_err *err)
+{
+    int rc = describe_drive(vm, words, err);
+
+    if (rc)
+        return rc;
+    rc = open_drive(vm, fd, err);
+    if (rc)
+        forget_last_drive(vm);
+    return rc;
+}
+
+static const char *drive_candidate(const void *config, size_t i)
+{
+    const struct vm_config *c = config;
+
+    return i < c->drive_count ? c->drives[i].id : NULL;
+}
+
+static int refuse_drive(const struct vm *vm, const char *node, struct ferry_err *err)
+{
+    const char *closest = props_closest(node, drive_candidate, &vm->config);
+
+    return closest ? err_set(err, ENOENT,
+                             "Failed to find node with node-name='%.40s'; did you mean '%s'?", node,
+                             closest)
+                   : err_set(err, ENOENT, "Failed to find node with node-name='%.40s'", node);
+}
+
+int vm_remove_blockdev(struct vm *vm, const char *node, struct ferry_err *err)
+{
+    const struct vm_config *c = &vm->config;
+    size_t index = 0;
+    struct ferry_part part;
+    struct block *d;
+    int rc = may_change(vm, err);
+
+    if (rc)
+        return rc;
+    while (index < c->drive_count && strcmp(c->drives[index].id, node) != 0)
+        index++;
+    if (index == c->drive_count)
+        return refuse_drive(vm, node, err);
+    d = board_find_drive(vm->board, node);
+    if (user_of(vm, DEVICE_USES_DRIVE, node) || block_is_flushing(d))
+        return err_set(err, EBUSY, "Node %s is in use", node);
+    rc = description_remove_drive(&vm->options, &vm->config, index, err);
+    if (rc)
+        return rc;
+    part = block_part(d);
+    rc = ferry_vm_remove_part(vm->parts, part.idstr, part.instance_id, err);
+    if (rc)
+        return rc;
+    /* Who gave the image to us (add-fd) may have it still, and the lock is with what is open. */
+    block_give_lock(d, false);
+    board_remove_drive(vm->board, d);
+    return 0;
 }

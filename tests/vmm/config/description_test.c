@@ -281,6 +281,40 @@ static void chardevs_come_and_go(void **state)
     end(&d);
 }
 
+static void drives_come_and_go(void **state)
+{
+    static const char words[] =
+        "{\"driver\":\"raw\",\"node-name\":\"new\",\"read-only\":true,\"file\":"
+        "{\"driver\":\"file\",\"filename\":\"/n\"}}";
+    struct described d;
+
+    /* One without a name, one of two nodes, one with a disk. */
+    start(&d, "-drive file=/a,if=none,format=raw -blockdev driver=file,node-name=f,filename=/i "
+              "-blockdev driver=raw,node-name=r,file=f -drive file=/b,format=raw");
+    assert_int_equal(description_add_drive(&d.o, &d.c, words, &d.err), 0);
+    assert_string_equal(d.c.drives[3].id, "new");
+    assert_true(d.c.drives[3].readonly);
+    expect_same_there(&d);
+    assert_int_equal(description_add_drive(&d.o, &d.c, words, &d.err), -EEXIST);
+    expect_same_there(&d);
+    /* Both nodes of it go. */
+    assert_int_equal(description_remove_drive(&d.o, &d.c, 1, &d.err), 0);
+    assert_string_equal(d.c.drives[1].path, "/b");
+    expect_same_there(&d);
+    assert_int_equal(description_remove_drive(&d.o, &d.c, 0, &d.err), 0);
+    /* Its name is what it was, though it is the first now. */
+    assert_string_equal(d.c.drives[0].id, "drive2");
+    expect_same_there(&d);
+    add(&d, "virtio-blk-device,drive=new,id=n", 0);
+    expect_same_there(&d);
+    assert_int_equal(description_remove_device(&d.o, &d.c, config_find_device(&d.c, "n"), &d.err),
+                     0);
+    assert_int_equal(description_remove_drive(&d.o, &d.c, 1, &d.err), 0);
+    assert_int_equal(d.c.drive_count, 1);
+    expect_same_there(&d);
+    end(&d);
+}
+
 /* A path is one of this process's folder, wherever a target is. */
 static void a_socket_beside_us_is_named_in_full(void **state)
 {
@@ -331,6 +365,7 @@ int main(void)
         cmocka_unit_test(netdevs_come_and_go),
         cmocka_unit_test(netdevs_that_are_refused_change_nothing),
         cmocka_unit_test(chardevs_come_and_go),
+        cmocka_unit_test(drives_come_and_go),
         cmocka_unit_test(a_socket_beside_us_is_named_in_full),
         cmocka_unit_test(there_is_an_end_to_devices),
     };

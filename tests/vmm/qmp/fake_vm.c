@@ -162,6 +162,21 @@ int vm_remove_chardev(struct vm *vm, const char *id, struct ferry_err *err)
     return vm_remove_netdev(vm, id, err);
 }
 
+int vm_check_blockdev(struct vm *vm, const char *words, struct ferry_err *err)
+{
+    return vm_check_netdev(vm, words, err);
+}
+
+int vm_add_blockdev(struct vm *vm, const char *words, int *fd, struct ferry_err *err)
+{
+    return vm_add_netdev(vm, words, fd, err);
+}
+
+int vm_remove_blockdev(struct vm *vm, const char *node, struct ferry_err *err)
+{
+    return vm_remove_netdev(vm, node, err);
+}
+
 int vm_override_fence(struct vm *vm, struct ferry_err *err)
 {
     return err_set(err, EINVAL, "there is no fence");

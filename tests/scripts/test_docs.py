@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-UNIT = ("tests", "tests/lib", "tests/vmm", "tests/vmm/dev")
+UNIT = ("tests", "tests/lib", "tests/vmm", "tests/vmm/dev", "tests/vmm/accel")
 
 
 def rows():

@@ -10,7 +10,7 @@
 
 #include <ferry/err.h>
 
-#include "vmm/cpu/hart.h"
+#include "vmm/accel/riscv64/hart.h"
 
 struct compat {
     const char *name;

@@ -8,7 +8,8 @@
 #include "base/err.h"
 #include "vmm/config/option_table.h"
 
-/* What the hart has, in the names of QEMU's CPU properties (vmm/cpu/hart.c has the ISA string). */
+/* What the hart has, in the names of QEMU's CPU properties (vmm/accel/riscv64/hart.c has the ISA
+ * string). */
 static const char *const features[] = {"i",        "m",    "a",    "f",    "d",      "c",
                                        "s",        "u",    "mmu",  "pmp",  "zicntr", "zicsr",
                                        "zifencei", "sstc", "sv39", "sv48", "Zicsr",  "Zifencei"};

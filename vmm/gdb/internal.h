@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "vmm/cpu/debug.h"
+#include "vmm/accel/riscv64/debug.h"
 #include "vmm/gdb/gdb.h"
 #include "vmm/gdb/packet.h"
 #include "vmm/machine/config.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/gdb/registers.h"
 
-#include "vmm/cpu/debug.h"
+#include "vmm/accel/riscv64/debug.h"
 
 static const char *const x_names[] = {
     "zero", "ra", "sp", "gp", "tp",  "t0",  "t1", "t2", "fp", "s1", "a0",

@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "vmm/accel/riscv64/hart.h"
 #include "vmm/backend/allow.h"
 #include "vmm/backend/bell.h"
 #include "vmm/backend/lost_memory.h"
 #include "vmm/config/compat.h"
 #include "vmm/config/options.h"
-#include "vmm/cpu/hart.h"
 #include "vmm/dev/virtio/virtio.h"
 #include "vmm/dev/vmgenid.h"
 #include "vmm/machine/clock.h"

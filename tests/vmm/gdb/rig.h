@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "tests/vmm/cpu/machine.h"
+#include "tests/vmm/accel/riscv64/machine.h"
 #include "vmm/gdb/gdb.h"
 #include "vmm/machine/vm.h"
 

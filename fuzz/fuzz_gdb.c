@@ -47,7 +47,7 @@ static void serve_packets(struct gdb *g, const uint8_t *data, size_t n)
         gdb_command(g, text, bytes);
         gdb_interrupt(g);
         FUZZ_CHECK(!g->s.waiting, "it has stopped");
-        FUZZ_CHECK(g->s.count <= HART_BREAKPOINTS_MAX, "so many breakpoints there are");
+        FUZZ_CHECK(g->s.count <= VCPU_BREAKPOINTS_MAX, "so many breakpoints there are");
         FUZZ_CHECK(g->s.hart < GDB_RIG_HARTS, "the hart is there");
         FUZZ_CHECK(g->s.out_bytes <= sizeof(g->s.out), "a reply has a limit");
         data += whole + (end != NULL);

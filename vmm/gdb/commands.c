@@ -18,64 +18,73 @@
 
 /* --- Registers --- */
 
-static struct hart *current(const struct gdb *g)
+/* As digits. */
+#define REGISTER_CHARS 16
+
+static struct vcpu *current(const struct gdb *g)
 {
-    return g->harts[g->s.hart];
+    return g->vcpus[g->s.hart];
 }
 
 static void put_register(struct gdb *g, char **at, unsigned reg)
 {
+    size_t n = g->debug->reg_bytes(reg);
     uint8_t bytes[8];
     uint64_t value;
 
-    if (!hart_debug_get(current(g), reg, &value)) {
-        *at = stpcpy(*at, "xxxxxxxxxxxxxxxx");
+    if (!g->debug->get(current(g), reg, &value)) {
+        memset(*at, 'x', 2 * n);
+        *at += 2 * n;
+        **at = '\0';
         return;
     }
     le64_store(bytes, value);
-    *at = hex_put(*at, bytes, sizeof(bytes));
-}
-
-/* The floating-point status is narrower than its CSR (registers.c). */
-static size_t register_bytes(unsigned reg)
-{
-    return reg > HART_REG_CSR0 && reg <= HART_REG_CSR0 + 3 ? 4 : 8;
+    *at = hex_put(*at, bytes, n);
 }
 
 static void read_registers(struct gdb *g, const char *text)
 {
-    char reply[16 * (HART_REG_PC + 1) + 1], *at = reply;
+    char reply[PACKET_BYTES + 1], *at = reply;
 
-    for (unsigned reg = HART_REG_X0; reg <= HART_REG_PC; reg++)
+    for (unsigned reg = 0; reg < g->debug->general_count; reg++)
         put_register(g, &at, reg);
     gdb_reply(g, reply);
 }
 
+/* All of them or none. Those that cannot be written, as one that is always zero, stay. */
 static void write_registers(struct gdb *g, const char *text)
 {
-    uint8_t bytes[HART_REG_PC + 1][8];
+    uint8_t bytes[PACKET_BYTES / 2] = {0}, *at = bytes;
+    size_t n = 0;
 
-    if (!hex_bytes(&text, bytes[0], sizeof(bytes))) {
+    for (unsigned reg = 0; reg < g->debug->general_count; reg++)
+        n += g->debug->reg_bytes(reg);
+    if (!hex_bytes(&text, bytes, n)) {
         gdb_reply(g, FAILED);
         return;
     }
-    for (unsigned reg = HART_REG_X0 + 1; reg <= HART_REG_PC; reg++)
-        (void)hart_debug_set(current(g), reg, le64_load(bytes[reg]));
+    for (unsigned reg = 0; reg < g->debug->general_count; reg++) {
+        uint8_t value[8] = {0};
+
+        memcpy(value, at, g->debug->reg_bytes(reg));
+        at += g->debug->reg_bytes(reg);
+        (void)g->debug->set(current(g), reg, le64_load(value));
+    }
     gdb_reply(g, OK);
 }
 
 static void read_register(struct gdb *g, const char *text)
 {
-    char reply[17], *at = reply;
+    char reply[REGISTER_CHARS + 1], *at = reply;
     uint64_t reg, value;
 
-    if (!hex_number(&text, &reg) || reg > HART_REG_PRIV ||
-        !hart_debug_get(current(g), (unsigned)reg, &value)) {
+    if (!hex_number(&text, &reg) || reg >= g->debug->reg_count ||
+        !g->debug->get(current(g), (unsigned)reg, &value)) {
         gdb_reply(g, FAILED);
         return;
     }
     put_register(g, &at, (unsigned)reg);
-    gdb_reply_bytes(g, reply, 2 * register_bytes((unsigned)reg));
+    gdb_reply(g, reply);
 }
 
 static void write_register(struct gdb *g, const char *text)
@@ -83,9 +92,9 @@ static void write_register(struct gdb *g, const char *text)
     uint8_t bytes[8] = {0};
     uint64_t reg;
 
-    if (!hex_number(&text, &reg) || *text++ != '=' || reg > HART_REG_PRIV ||
-        !hex_bytes(&text, bytes, register_bytes((unsigned)reg)) ||
-        !hart_debug_set(current(g), (unsigned)reg, le64_load(bytes)))
+    if (!hex_number(&text, &reg) || *text++ != '=' || reg >= g->debug->reg_count ||
+        !hex_bytes(&text, bytes, g->debug->reg_bytes((unsigned)reg)) ||
+        !g->debug->set(current(g), (unsigned)reg, le64_load(bytes)))
         gdb_reply(g, FAILED);
     else
         gdb_reply(g, OK);
@@ -109,7 +118,7 @@ static void read_memory(struct gdb *g, const char *text)
     char reply[2 * MEMORY_BYTES_MAX + 1];
     uint64_t va, n;
 
-    if (!parse_memory(&text, &va, &n) || hart_debug_read(current(g), va, data, n) < 0) {
+    if (!parse_memory(&text, &va, &n) || g->debug->read(current(g), va, data, n) < 0) {
         gdb_reply(g, FAILED);
         return;
     }
@@ -123,12 +132,12 @@ static void write_memory(struct gdb *g, const char *text)
     uint64_t va, n;
 
     if (!parse_memory(&text, &va, &n) || *text++ != ':' || !hex_bytes(&text, data, n) ||
-        hart_debug_write(current(g), va, data, n) < 0) {
+        g->debug->write(current(g), va, data, n) < 0) {
         gdb_reply(g, FAILED);
         return;
     }
     for (size_t i = 0; i < g->hart_count; i++)
-        hart_debug_code_changed(g->harts[i]);
+        g->debug->code_changed(g->vcpus[i]);
     gdb_reply(g, OK);
 }
 

@@ -28,9 +28,9 @@ bool gdb_is_stopped(const struct gdb *g)
 void gdb_apply(struct gdb *g)
 {
     for (size_t i = 0; i < g->hart_count; i++) {
-        hart_debug_set_breakpoints(g->harts[i], g->s.breakpoints, g->s.count);
-        hart_debug_set_step(g->harts[i], g->s.step >> i & 1);
-        hart_debug_set_hold(g->harts[i], g->s.held >> i & 1);
+        g->debug->set_breakpoints(g->vcpus[i], g->s.breakpoints, g->s.count);
+        g->debug->set_step(g->vcpus[i], g->s.step >> i & 1);
+        g->debug->set_hold(g->vcpus[i], g->s.held >> i & 1);
     }
 }
 
@@ -72,27 +72,27 @@ void gdb_detach(struct gdb *g)
  * Which hart a stop is about: one that stopped by itself, in turns, as those that are not told of
  * do so again; else the last that was looked at.
  */
-static enum hart_break find_reason(struct gdb *g)
+static enum vcpu_break find_reason(struct gdb *g)
 {
     for (size_t n = 1; n <= g->hart_count; n++) {
         size_t i = (g->s.hart + n) % g->hart_count;
-        enum hart_break reason = hart_debug_reason(g->harts[i]);
+        enum vcpu_break reason = g->debug->reason(g->vcpus[i]);
 
-        if (reason != HART_BREAK_NONE) {
+        if (reason != VCPU_BREAK_NONE) {
             g->s.hart = (uint32_t)i;
             return reason;
         }
     }
-    return HART_BREAK_NONE;
+    return VCPU_BREAK_NONE;
 }
 
 void gdb_reply_stop(struct gdb *g)
 {
-    enum hart_break reason = find_reason(g);
+    enum vcpu_break reason = find_reason(g);
     char text[32];
 
     snprintf(text, sizeof(text), "T%02xthread:%x;",
-             reason == HART_BREAK_NONE ? SIGNAL_INTERRUPT : SIGNAL_TRAP, (unsigned)g->s.hart + 1);
+             reason == VCPU_BREAK_NONE ? SIGNAL_INTERRUPT : SIGNAL_TRAP, (unsigned)g->s.hart + 1);
     gdb_reply(g, text);
 }
 
@@ -159,7 +159,7 @@ bool gdb_add_breakpoint(struct gdb *g, uint64_t va)
     for (uint32_t i = 0; i < g->s.count; i++)
         if (g->s.breakpoints[i] == va)
             return true;
-    if (g->s.count == HART_BREAKPOINTS_MAX)
+    if (g->s.count == VCPU_BREAKPOINTS_MAX)
         return false;
     g->s.breakpoints[g->s.count++] = va;
     gdb_apply(g);

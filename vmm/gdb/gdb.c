@@ -10,7 +10,6 @@
 #include "vmm/backend/bell.h"
 #include "vmm/backend/chardev.h"
 #include "vmm/gdb/internal.h"
-#include "vmm/gdb/registers.h"
 
 /* --- Out ------------------------------------------------------------------------------------- */
 
@@ -135,13 +134,6 @@ static const struct chardev_frontend frontend = {
 
 /* --- Life ------------------------------------------------------------------------------------ */
 
-static bool has_csr(void *arg, unsigned csr)
-{
-    uint64_t value;
-
-    return hart_debug_get(arg, HART_REG_CSR0 + csr, &value);
-}
-
 static void ring(void *bell)
 {
     bell_ring(bell);
@@ -149,23 +141,32 @@ static void ring(void *bell)
 
 int gdb_new(struct gdb **ret, const struct gdb_params *params, struct ferry_err *err)
 {
-    struct gdb *g = calloc(1, sizeof(*g));
+    const struct accel *accel = params->vcpus[0]->accel;
+    struct gdb *g;
     int rc;
 
+    if (!accel->debug)
+        return err_set(
+            err, ENOTSUP,
+            "GDB cannot look at this guest: accelerator '%s' has no debugger's view of a "
+            "%s CPU; leave out -gdb and -s",
+            accel->name, accel->target);
+    g = calloc(1, sizeof(*g));
     if (!g)
         return err_set(err, ENOMEM, "no memory for a server of GDB's protocol");
     g->memory_fd = -1;
     g->vm = params->vm;
     g->hart_count = num_min(params->hart_count, CONFIG_HARTS_MAX);
-    memcpy(g->harts, params->harts, g->hart_count * sizeof(g->harts[0]));
-    registers_describe(&g->features, has_csr, g->harts[0]);
+    memcpy(g->vcpus, params->vcpus, g->hart_count * sizeof(g->vcpus[0]));
+    g->debug = accel->debug;
+    g->debug->describe(g->vcpus[0], &g->features);
     rc = gdb_new_memory(g, err);
     if (!rc && g->features.failed)
         rc = err_set(err, g->features.failed, "no memory for GDB's features");
     if (!rc)
         rc = bell_new(&g->stopped, params->loop, gdb_hart_stopped, g, err);
     for (size_t i = 0; i < g->hart_count && !rc; i++)
-        hart_debug_attach(g->harts[i], ring, g->stopped);
+        g->debug->attach(g->vcpus[i], ring, g->stopped);
     if (!rc)
         rc = vm_observe(g->vm, gdb_observe, g, err);
     if (!rc) {
@@ -187,7 +188,7 @@ void gdb_free(struct gdb *g)
     if (g->chardev)
         chardev_clear_frontend(g->chardev);
     for (size_t i = 0; i < g->hart_count; i++)
-        hart_debug_attach(g->harts[i], NULL, NULL);
+        g->debug->attach(g->vcpus[i], NULL, NULL);
     bell_free(g->stopped);
     buf_free(&g->features);
     own_close_fd(&g->memory_fd);

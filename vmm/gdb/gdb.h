@@ -18,18 +18,19 @@
 
 struct chardev;
 struct gdb;
-struct hart;
 struct loop;
+struct vcpu;
 struct vm;
 
 struct gdb_params {
     struct vm *vm; /* loans for its life */
     struct loop *loop;
     struct chardev *chardev;
-    struct hart *const *harts;
+    struct vcpu *const *vcpus; /* of one accelerator */
     size_t hart_count;
 };
 
+/* -ENOTSUP: their accelerator lets no debugger look at them. */
 int gdb_new(struct gdb **ret, const struct gdb_params *params,
             struct ferry_err *err) FERRY_MUST_CHECK;
 /* Before its chardev and the harts. NULL is fine. */

@@ -55,7 +55,7 @@ static bool is_sound(const struct gdb *g, const struct gdb_state *s)
     return s->version == STATE_VERSION && is_bool(&s->attached) && is_bool(&s->let_go) &&
            is_bool(&s->waiting) && is_bool(&s->no_ack) && is_bool(&s->resume) &&
            is_bool(&s->in.escaped) && is_bool(&s->in.too_long) && s->hart < g->hart_count &&
-           !(s->step & ~harts) && !(s->held & ~harts) && s->count <= HART_BREAKPOINTS_MAX &&
+           !(s->step & ~harts) && !(s->held & ~harts) && s->count <= VCPU_BREAKPOINTS_MAX &&
            s->in.data_bytes <= PACKET_BYTES && s->in.state <= PACKET_SUM2 &&
            s->out_bytes <= sizeof(s->out) && s->out_done <= s->out_bytes &&
            s->reply_bytes <= PACKET_BYTES;

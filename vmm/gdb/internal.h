@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "vmm/accel/riscv64/debug.h"
 #include "vmm/gdb/gdb.h"
 #include "vmm/gdb/packet.h"
+#include "vmm/machine/accel.h"
 #include "vmm/machine/config.h"
 #include "vmm/machine/vm.h"
 
@@ -25,7 +25,7 @@ struct gdb_state {
     uint32_t hart;       /* that g, m and the like are about */
     uint32_t step, held; /* by hart, until the next stop: bits */
     uint32_t count;      /* breakpoints */
-    uint64_t breakpoints[HART_BREAKPOINTS_MAX];
+    uint64_t breakpoints[VCPU_BREAKPOINTS_MAX];
 
     struct packet in;
     char reply[PACKET_BYTES + 1]; /* before it is framed */
@@ -37,10 +37,11 @@ struct gdb_state {
 struct gdb {
     struct vm *vm;
     struct chardev *chardev;
-    struct hart *harts[CONFIG_HARTS_MAX];
+    struct vcpu *vcpus[CONFIG_HARTS_MAX];
     size_t hart_count;
-    struct bell *stopped; /* a hart stopped by itself */
-    struct buf features;  /* the target description */
+    const struct vcpu_debug *debug; /* of all of them */
+    struct bell *stopped;           /* a hart stopped by itself */
+    struct buf features;            /* the target description */
     struct gdb_state s;
     int memory_fd; /* where s is in a handover; owned */
     bool arrived;  /* and has not been read yet */

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "vmm/accel/riscv64/hart.h"
 #include "vmm/backend/allow.h"
 #include "vmm/backend/bell.h"
 #include "vmm/backend/lost_memory.h"
@@ -52,7 +51,7 @@ bool board_free(struct board *b)
         return false;
     }
     for (size_t i = 0; i < b->hart_count; i++)
-        hart_free(b->harts[i]);
+        vcpu_free(b->vcpus[i]);
     while (b->device_count > 0)
         dev_free(b->devices[--b->device_count]);
     free(b->devices);
@@ -221,15 +220,15 @@ static void let_go(struct board *b)
     board_retry_io(b);
     guest_clock_start(b->clock);
     for (size_t i = 0; i < b->hart_count; i++)
-        hart_run(b->harts[i]);
+        vcpu_run(b->vcpus[i]);
 }
 
 static void halt(struct board *b)
 {
     for (size_t i = 0; i < b->hart_count; i++)
-        hart_stop_request(b->harts[i]);
+        vcpu_stop_request(b->vcpus[i]);
     for (size_t i = 0; i < b->hart_count; i++)
-        hart_stop_wait(b->harts[i]);
+        vcpu_stop_wait(b->vcpus[i]);
     guest_clock_stop(b->clock);
 }
 
@@ -260,7 +259,7 @@ void board_start(struct board *b)
 void board_set_throttle(struct board *b, unsigned percent)
 {
     for (size_t i = 0; i < b->hart_count; i++)
-        hart_set_throttle(b->harts[i], percent);
+        vcpu_set_throttle(b->vcpus[i], percent);
 }
 
 void board_stop(struct board *b)
@@ -309,12 +308,11 @@ int board_add_parts(struct board *b, struct ferry_vm *vm, struct ferry_err *err)
     int rc = ferry_vm_add_part(vm, &part, err);
 
     for (size_t i = 0; !rc && i < b->hart_count; i++) {
-        struct ferry_part parts[2];
+        struct ferry_part parts[VCPU_PARTS_MAX];
+        size_t count = vcpu_parts(b->vcpus[i], parts);
 
-        hart_parts(b->harts[i], parts);
-        rc = ferry_vm_add_part(vm, &parts[0], err);
-        if (!rc)
-            rc = ferry_vm_add_part(vm, &parts[1], err);
+        for (size_t j = 0; !rc && j < count; j++)
+            rc = ferry_vm_add_part(vm, &parts[j], err);
     }
     for (size_t i = 0; !rc && i < b->device_count; i++) {
         part = dev_part(b->devices[i]);
@@ -350,9 +348,9 @@ size_t board_hart_count(const struct board *b)
     return b->hart_count;
 }
 
-struct hart *board_hart(const struct board *b, size_t index)
+struct vcpu *board_vcpu(const struct board *b, size_t index)
 {
-    return b->harts[index];
+    return b->vcpus[index];
 }
 
 struct chardev *board_chardev(const struct board *b, size_t index)

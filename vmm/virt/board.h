@@ -33,8 +33,8 @@ struct block;
 struct bus;
 struct chardev;
 struct guest_clock;
-struct hart;
 struct loop;
+struct vcpu;
 struct virtio_blk_error;
 
 struct board_params {
@@ -159,7 +159,7 @@ struct ferry_ram *board_ram(const struct board *b);
 struct bus *board_bus(struct board *b);
 struct guest_clock *board_clock(const struct board *b);
 size_t board_hart_count(const struct board *b);
-struct hart *board_hart(const struct board *b, size_t index);
+struct vcpu *board_vcpu(const struct board *b, size_t index);
 /* In the order of the config; NULL past the end. */
 struct chardev *board_chardev(const struct board *b, size_t index);
 struct chardev *board_find_chardev(const struct board *b, const char *id);

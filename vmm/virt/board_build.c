@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "base/own.h"
-#include "vmm/accel/riscv64/hart.h"
+#include "vmm/accel/riscv64/accel.h"
 #include "vmm/backend/bell.h"
 #include "vmm/backend/lost_memory.h"
 #include "vmm/backend/memory_file.h"
@@ -111,19 +111,22 @@ static int board_new_memory(struct board *b, struct ferry_err *err)
 
 static int board_new_harts(struct board *b, struct ferry_err *err)
 {
+    const struct hart_model model = {
+        .reset_pc = MEMMAP_MROM_GPA,
+        .quirks = b->compat ? b->compat->hart : (struct hart_quirks){0},
+    };
+
     for (uint32_t id = 0; id < b->config->harts; id++) {
-        struct hart_params params = {
-            .size_bytes = sizeof(params),
+        const struct vcpu_params params = {
             .id = id,
-            .reset_pc = MEMMAP_MROM_GPA,
+            .model = &model,
             .mem = &b->mem,
             .bus = &b->bus,
             .clock = b->clock,
             .ram = b->ram,
             .thread_begin = b->params.thread_begin,
-            .quirks = b->compat ? b->compat->hart : (struct hart_quirks){0},
         };
-        int rc = hart_new(&b->harts[id], &params, err);
+        int rc = b->accel->create(&b->vcpus[id], &params, err);
 
         if (rc)
             return err_prefix(err, "hart %u", id);
@@ -132,19 +135,19 @@ static int board_new_harts(struct board *b, struct ferry_err *err)
     return 0;
 }
 
-static void board_set_hart_irq(void *controller, unsigned source, bool level)
+static void board_set_vcpu_irq(void *controller, unsigned source, bool level)
 {
-    hart_set_irq(controller, (enum hart_irq)source, level);
+    vcpu_set_irq(controller, source, level);
 }
 
-static bool board_get_hart_irq(void *controller, unsigned source)
+static bool board_get_vcpu_irq(void *controller, unsigned source)
 {
-    return hart_get_irq(controller, (enum hart_irq)source);
+    return vcpu_get_irq(controller, source);
 }
 
-static struct irq_line board_hart_line(struct hart *h, enum hart_irq irq)
+static struct irq_line board_vcpu_line(struct vcpu *v, enum hart_irq irq)
 {
-    return (struct irq_line){.set = board_set_hart_irq, .controller = h, .source = irq};
+    return (struct irq_line){.set = board_set_vcpu_irq, .controller = v, .source = irq};
 }
 
 /* --- Devices -------------------------------------------------------------------------------- */
@@ -256,13 +259,13 @@ static int board_new_platform(struct board *b, struct dev **ret_plic, struct fer
     if (rc)
         return rc;
     for (uint32_t i = 0; i < b->hart_count; i++) {
-        struct hart *h = b->harts[i];
-        struct mswi_output msip = {board_hart_line(h, HART_IRQ_MSI), board_get_hart_irq};
+        struct vcpu *v = b->vcpus[i];
+        struct mswi_output msip = {board_vcpu_line(v, HART_IRQ_MSI), board_get_vcpu_irq};
 
         mswi_connect(mswi, i, msip);
-        mtimer_connect(mtimer, i, board_hart_line(h, HART_IRQ_MTI));
-        plic_connect(plic, 2 * i, board_hart_line(h, HART_IRQ_MEI));
-        plic_connect(plic, 2 * i + 1, board_hart_line(h, HART_IRQ_SEI));
+        mtimer_connect(mtimer, i, board_vcpu_line(v, HART_IRQ_MTI));
+        plic_connect(plic, 2 * i, board_vcpu_line(v, HART_IRQ_MEI));
+        plic_connect(plic, 2 * i + 1, board_vcpu_line(v, HART_IRQ_SEI));
     }
     *ret_plic = plic;
     if (b->compat && b->compat->qemu_devices)
@@ -345,7 +348,7 @@ void board_power_on(struct board *b)
 {
     machine_lock(&b->lock);
     for (size_t i = 0; i < b->hart_count; i++)
-        hart_reset(b->harts[i]);
+        vcpu_reset(b->vcpus[i]);
     for (size_t i = 0; i < b->device_count; i++) {
         if (b->devices[i]->type->reset)
             b->devices[i]->type->reset(b->devices[i]);
@@ -421,6 +424,7 @@ int board_build(struct board *b, struct ferry_err *err)
     struct dev *plic = NULL;
     int rc;
 
+    b->accel = &accel_riscv64;
     rc = compat_find(&b->compat, b->config->compat, err);
     if (!rc)
         rc = boot_new(&b->boot, b->config, err);

@@ -12,6 +12,7 @@
 #include "vmm/backend/backends.h"
 #include "vmm/dev/dev.h"
 #include "vmm/dev/vmgenid.h"
+#include "vmm/machine/accel.h"
 #include "vmm/machine/bus.h"
 #include "vmm/machine/guestmem.h"
 #include "vmm/virt/board.h"
@@ -28,7 +29,8 @@ struct board {
     struct guest_clock *clock;
     struct dev_env env;
 
-    struct hart *harts[CONFIG_HARTS_MAX];
+    const struct accel *accel;
+    struct vcpu *vcpus[CONFIG_HARTS_MAX];
     size_t hart_count;
     struct backends backends;
     struct bell *flushed; /* a worker has flushed an image for a move */

@@ -10,10 +10,10 @@
 #include "base/own.h"
 #include "base/priority.h"
 #include "base/thread.h"
-#include "vmm/accel/riscv64/hart.h"
 #include "vmm/backend/bell.h"
 #include "vmm/backend/fd_table.h"
 #include "vmm/gdb/gdb.h"
+#include "vmm/machine/accel.h"
 #include "vmm/process/rundir.h"
 #include "vmm/process/title.h"
 #include "vmm/supervisor/supervisor_link.h"
@@ -125,17 +125,17 @@ void vm_free(struct vm *vm)
 
 static int serve_gdb(struct vm *vm, struct ferry_err *err)
 {
-    struct hart *harts[CONFIG_HARTS_MAX];
+    struct vcpu *vcpus[CONFIG_HARTS_MAX];
     struct gdb_params params = {
         .vm = vm,
         .loop = vm->loop,
         .chardev = board_find_chardev(vm->board, vm->config.gdb_chardev),
-        .harts = harts,
+        .vcpus = vcpus,
         .hart_count = board_hart_count(vm->board),
     };
 
     for (size_t i = 0; i < params.hart_count; i++)
-        harts[i] = board_hart(vm->board, i);
+        vcpus[i] = board_vcpu(vm->board, i);
     return gdb_new(&vm->gdb, &params, err);
 }
 
@@ -323,7 +323,7 @@ bool vm_generation(struct vm *vm, uint8_t ret[16])
 
 int vm_hart_thread_id(const struct vm *vm, size_t index)
 {
-    return hart_thread_id(board_hart(vm->board, index));
+    return vcpu_thread_id(board_vcpu(vm->board, index));
 }
 
 struct urgency *vm_urgency(struct vm *vm)

@@ -2,6 +2,7 @@
 /* What a client says too much of, while the guest stands still. */
 #include "tests/unit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,11 +85,11 @@ static void breakpoints_are_counted(void **state)
     struct gdb *g = gdb_of(state);
     char text[32];
 
-    for (unsigned i = 0; i <= HART_BREAKPOINTS_MAX; i++) {
+    for (unsigned i = 0; i <= VCPU_BREAKPOINTS_MAX; i++) {
         snprintf(text, sizeof(text), "Z0,%x,4", 0x80000000u + 4 * i);
-        answers(g, text, i < HART_BREAKPOINTS_MAX ? "OK" : "E01");
+        answers(g, text, i < VCPU_BREAKPOINTS_MAX ? "OK" : "E01");
     }
-    assert_int_equal(g->s.count, HART_BREAKPOINTS_MAX);
+    assert_int_equal(g->s.count, VCPU_BREAKPOINTS_MAX);
     answers(g, "Z0,80000000,4", "OK"); /* it is there */
 }
 
@@ -101,6 +102,26 @@ static void registers_are_those_that_there_are(void **state)
     answers(gdb_of(state), "G00", "E01");
 }
 
+static void an_accelerator_without_a_view_for_debuggers_is_refused(void **state)
+{
+    struct gdb_rig *rig = *state;
+    struct vcpu *v = hart_vcpu(rig->vm.machine.harts[0]);
+    const struct accel *whole = v->accel;
+    struct accel blind = *whole;
+    struct gdb_params params = {.vm = &rig->vm, .vcpus = &v, .hart_count = 1};
+    struct ferry_err err = {0};
+    struct gdb *g = NULL;
+
+    blind.name = "blind";
+    blind.debug = NULL;
+    v->accel = &blind;
+    assert_int_equal(gdb_new(&g, &params, &err), -ENOTSUP);
+    assert_null(g);
+    assert_non_null(strstr(err.text, "'blind'"));
+    assert_non_null(strstr(err.text, "leave out -gdb"));
+    v->accel = whole;
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -110,6 +131,7 @@ int main(void)
         T(a_description_has_an_end),
         T(breakpoints_are_counted),
         T(registers_are_those_that_there_are),
+        T(an_accelerator_without_a_view_for_debuggers_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

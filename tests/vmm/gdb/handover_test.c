@@ -119,7 +119,7 @@ static void what_is_not_sound_is_as_if_nothing_was_said(void **state)
         {"hart", FIELD(hart), GDB_RIG_HARTS - 1},
         {"step", FIELD(step), (1 << GDB_RIG_HARTS) - 1},
         {"held", FIELD(held), (1 << GDB_RIG_HARTS) - 1},
-        {"count", FIELD(count), HART_BREAKPOINTS_MAX},
+        {"count", FIELD(count), VCPU_BREAKPOINTS_MAX},
         {"in.state", FIELD(in.state), PACKET_SUM2},
         {"in.escaped", FIELD(in.escaped), 1},
         {"in.too_long", FIELD(in.too_long), 1},

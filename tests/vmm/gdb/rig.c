@@ -42,14 +42,16 @@ void vm_request_shutdown(struct vm *vm, enum shutdown_cause cause, int exit_code
 void gdb_rig_init(struct gdb_rig *r)
 {
     static char id[] = "gdb";
-    struct gdb_params params = {.vm = &r->vm, .hart_count = GDB_RIG_HARTS};
+    struct vcpu *vcpus[GDB_RIG_HARTS];
+    struct gdb_params params = {.vm = &r->vm, .vcpus = vcpus, .hart_count = GDB_RIG_HARTS};
     struct chardev_params chardev = {.config = &r->config};
     struct ferry_err err = {0};
 
     *r = (struct gdb_rig){.vm.state = RUN_STATE_RUNNING,
                           .config = {.id = id, .type = CONFIG_CHARDEV_NULL}};
     machine_init(&r->vm.machine, GDB_RIG_HARTS);
-    params.harts = r->vm.machine.harts;
+    for (size_t i = 0; i < GDB_RIG_HARTS; i++)
+        vcpus[i] = hart_vcpu(r->vm.machine.harts[i]);
     params.loop = chardev.loop = r->vm.machine.loop;
     machine_check(chardev_new(&r->chardev, &chardev, &err), &err);
     params.chardev = r->chardev;

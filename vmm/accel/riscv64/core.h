@@ -220,11 +220,11 @@ struct block_cache {
 
 /* What a debugger wants of it (debug.h). */
 struct hart_debug {
-    uint64_t breakpoints[HART_BREAKPOINTS_MAX];
+    uint64_t breakpoints[VCPU_BREAKPOINTS_MAX];
     uint32_t breakpoint_count;
     bool step, held;
     bool hit;                /* this slice ended at a breakpoint */
-    _Atomic uint32_t reason; /* enum hart_break */
+    _Atomic uint32_t reason; /* enum vcpu_break */
     void (*stopped)(void *arg);
     void *arg;
 };
@@ -278,6 +278,7 @@ struct hart {
     bool thread_made;
 
     struct hart_debug debug;
+    struct vcpu vcpu; /* what others have of it */
     struct tlb tlbs[TLB_MODES];
     struct tlb_entry fetches[3][TLB_FETCH_ENTRIES]; /* U, S, M */
     struct jump jumps[3][JUMP_ENTRIES];

@@ -101,7 +101,7 @@ void hart_debug_code_changed(struct hart *h)
 
 void hart_debug_set_breakpoints(struct hart *h, const uint64_t *va, size_t count)
 {
-    count = num_min(count, HART_BREAKPOINTS_MAX);
+    count = num_min(count, VCPU_BREAKPOINTS_MAX);
     if (count == h->debug.breakpoint_count &&
         (!count || !memcmp(va, h->debug.breakpoints, count * sizeof(*va))))
         return;
@@ -122,10 +122,10 @@ void hart_debug_set_hold(struct hart *h, bool on)
     h->debug.held = on;
     /* Why it stopped is over with what it runs next, or would have run. */
     if (on)
-        atomic_store(&h->debug.reason, HART_BREAK_NONE);
+        atomic_store(&h->debug.reason, VCPU_BREAK_NONE);
 }
 
-enum hart_break hart_debug_reason(const struct hart *h)
+enum vcpu_break hart_debug_reason(const struct hart *h)
 {
-    return (enum hart_break)atomic_load(&h->debug.reason);
+    return (enum vcpu_break)atomic_load(&h->debug.reason);
 }

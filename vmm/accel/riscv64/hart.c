@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "base/thread.h"
+#include "vmm/accel/riscv64/accel.h"
 #include "vmm/accel/riscv64/block.h"
 #include "vmm/accel/riscv64/core.h"
 #include "vmm/accel/riscv64/futex.h"
@@ -47,6 +48,7 @@ int hart_new(struct hart **ret, const struct hart_params *params, struct ferry_e
     if (!h)
         return err_set(err, ENOMEM, "no memory for hart %u", params->id);
     memset(h, 0, bytes);
+    h->vcpu.accel = &accel_riscv64;
     h->mem = params->mem;
     h->bus = params->bus;
     h->clock = params->clock;
@@ -112,6 +114,11 @@ void hart_reset(struct hart *h)
     mmu_flush_all(h);
     /* Memory may have been written anew. */
     block_new_epoch(h);
+}
+
+struct vcpu *hart_vcpu(struct hart *h)
+{
+    return &h->vcpu;
 }
 
 int hart_thread_id(const struct hart *h)

@@ -23,6 +23,7 @@
 #include "vmm/machine/thread.h"
 
 struct hart;
+struct vcpu;
 
 /* Bits of mip that devices drive (privileged spec 3.1.9). */
 enum hart_irq {
@@ -86,6 +87,9 @@ void hart_set_irq(struct hart *h, enum hart_irq irq, bool level);
 bool hart_get_irq(const struct hart *h, enum hart_irq irq);
 /* For query-cpus-fast. */
 int hart_thread_id(const struct hart *h);
+
+/* The hart as its accelerator's table has it (accel.h); it stays the hart's. */
+struct vcpu *hart_vcpu(struct hart *h);
 
 /* The two sections of a hart in QEMU's stream, "cpu_common" and "cpu", as parts to add to the VM.
  */

@@ -130,7 +130,7 @@ static bool keep_pace(struct hart *h)
 }
 
 /* As if told to park, by itself. */
-static void stop_for_debugger(struct hart *h, enum hart_break reason)
+static void stop_for_debugger(struct hart *h, enum vcpu_break reason)
 {
     atomic_store(&h->debug.reason, reason);
     if (h->debug.stopped)
@@ -145,7 +145,7 @@ static bool step(struct hart *h)
     exec_one(h);
     if (h->stalled)
         return false;
-    stop_for_debugger(h, HART_BREAK_STEP);
+    stop_for_debugger(h, VCPU_BREAK_STEP);
     return true;
 }
 
@@ -177,7 +177,7 @@ static bool run(struct hart *h)
         exec_slice(h, SLICE_INSNS);
         if (h->debug.hit) {
             h->debug.hit = false;
-            stop_for_debugger(h, HART_BREAK_BREAKPOINT);
+            stop_for_debugger(h, VCPU_BREAK_BREAKPOINT);
             return true;
         }
         if (h->stalled && !sleep_stalled(h))
@@ -294,7 +294,7 @@ void hart_run(struct hart *h)
 {
     if (h->debug.held)
         return;
-    atomic_store(&h->debug.reason, HART_BREAK_NONE);
+    atomic_store(&h->debug.reason, VCPU_BREAK_NONE);
     run_command(h, HART_RUN);
 }
 

@@ -116,12 +116,12 @@ static void another_address_is_another(void **state)
 
 static void many_in_one_block(void **state)
 {
-    uint64_t all[HART_BREAKPOINTS_MAX];
+    uint64_t all[VCPU_BREAKPOINTS_MAX];
 
     load();
-    for (unsigned i = 0; i < HART_BREAKPOINTS_MAX; i++)
+    for (unsigned i = 0; i < VCPU_BREAKPOINTS_MAX; i++)
         all[i] = RIG_CODE + 4 * (i % 10);
-    hart_debug_set_breakpoints(h, all, HART_BREAKPOINTS_MAX);
+    hart_debug_set_breakpoints(h, all, VCPU_BREAKPOINTS_MAX);
     for (unsigned i = 0; i < 10; i++) {
         assert_true(run());
         assert_int_equal(h->r.gpr[A0], i);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/gdb/registers.h"
+#include "vmm/accel/riscv64/registers.h"
 
 #include "vmm/accel/riscv64/debug.h"
 
@@ -49,8 +49,15 @@ static void end_feature(struct buf *xml)
     buf_str(xml, "</feature>");
 }
 
-void registers_describe(struct buf *xml, bool (*has)(void *arg, unsigned csr), void *arg)
+size_t registers_bytes(unsigned reg)
 {
+    return reg > HART_REG_CSR0 && reg <= HART_REG_CSR0 + 3 ? 4 : 8;
+}
+
+void registers_describe(struct buf *xml, struct hart *h)
+{
+    uint64_t value;
+
     buf_str(xml, "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target>"
                  "<architecture>riscv:rv64</architecture>");
     begin_feature(xml, "cpu");
@@ -71,7 +78,7 @@ void registers_describe(struct buf *xml, bool (*has)(void *arg, unsigned csr), v
     end_feature(xml);
     begin_feature(xml, "csr");
     for (unsigned i = 0; i < sizeof(csrs) / sizeof(csrs[0]); i++)
-        if (has(arg, csrs[i].csr))
+        if (hart_debug_get(h, HART_REG_CSR0 + csrs[i].csr, &value))
             put_reg(xml, csrs[i].name, 64, "int", HART_REG_CSR0 + csrs[i].csr);
     end_feature(xml);
     begin_feature(xml, "virtual");

@@ -93,6 +93,7 @@ static void begin(struct talk *t)
     struct ferry_err err = {0};
 
     t->vm.state = RUN_STATE_RUNNING;
+    t->vm.config.machine = &fake_machine;
     migration_params_init(&t->migration.params);
     FUZZ_CHECK(loop_new(&t->loop, &err) == 0, err.text);
     FUZZ_CHECK(fd_table_new(&t->fds, &err) == 0, err.text);

@@ -22,6 +22,7 @@
 #include "vmm/machine/bus.h"
 #include "vmm/machine/clock.h"
 #include "vmm/machine/loop.h"
+#include "vmm/virt/virt.h"
 
 /*
  * Processor time of one access, which passes with the machine lock held. Under sanitizers and
@@ -176,7 +177,7 @@ static void build(struct machine *m, const struct board_params *more)
     struct board_params params = *more;
     struct ferry_vm_params vm_params = {
         .size_bytes = sizeof(vm_params),
-        .machine_name = BOARD_MACHINE_NAME,
+        .machine_name = machine_virt.name,
         .ops = &vm_ops,
         .opaque = m,
     };

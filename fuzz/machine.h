@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm/board/board.h"
 #include "vmm/config/options.h"
-#include "vmm/virt/board.h"
 
 #define MACHINE_RAM_BYTES   (UINT64_C(16) << 20)
 #define MACHINE_REGIONS_MAX 4

@@ -7,6 +7,7 @@
 #include "base/differences.h"
 #include "vmm/config/props.h"
 #include "vmm/machine/device_kind.h"
+#include "vmm/machine/machine_type.h"
 
 static const char *on_off(bool on)
 {
@@ -85,8 +86,11 @@ int config_compare(const struct vm_config *theirs, const struct vm_config *ours,
                    struct ferry_err *err)
 {
     struct differences d = {0};
+    char where[64];
 
-    compare_text(&d, "-M virt: ", "compat", theirs->compat, ours->compat);
+    snprintf(where, sizeof(where), "-M %s: ", theirs->machine->name);
+    compare_text(&d, "-M: ", "type", theirs->machine->name, ours->machine->name);
+    compare_text(&d, where, "compat", theirs->compat, ours->compat);
     compare_text(&d, "-rtc: ", "clock", theirs->rtc_clock == 2 ? "vm" : "host",
                  ours->rtc_clock == 2 ? "vm" : "host");
     compare_flag(&d, "virtio-mmio: ", "force-legacy", theirs->force_legacy, ours->force_legacy);

@@ -9,7 +9,8 @@
 #include "vmm/backend/chardev_mux.h"
 #include "vmm/config/config_device.h"
 #include "vmm/config/options.h"
-#include "vmm/dev/vmgenid.h"
+#include "vmm/machine/device_kind.h"
+#include "vmm/machine/machine_type.h"
 
 static bool has_other_user(const struct vm_config *c, size_t index)
 {
@@ -246,19 +247,8 @@ int config_check(struct vm_config *c, struct ferry_err *err)
         default_macs(c);
         default_on_error(c);
     }
-    if (!rc && vmgenid_of(c) && c->compat)
-        rc = err_set(
-            err, EINVAL,
-            "-device vmgenid: QEMU's virt has none without ACPI, so a machine with compat=%s "
-            "cannot have it",
-            c->compat);
-    if (!rc && vmgenid_of(c) && c->vmgenid_wanted == 2)
-        rc = err_set(err, EINVAL, "-device vmgenid contradicts -M virt,vmgenid=off");
-    if (!rc && c->pci_wanted == 2 && c->compat)
-        rc = err_set(err, EINVAL,
-                     "-M virt,pci=off: QEMU's virt has a PCI host, so a machine with compat=%s "
-                     "cannot be without",
-                     c->compat);
+    if (!rc)
+        rc = c->machine->check(c, err);
     if (!rc && c->initrd && !c->kernel)
         rc = err_set(err, EINVAL, "-initrd has no use without -kernel");
     if (!rc && c->append && !c->kernel)
@@ -326,6 +316,7 @@ void config_free(struct vm_config *c)
         free(c->memories[i].path);
     }
     free(c->ram_backend);
+    free(c->accel);
     free(c->name);
     free(c->compat);
     free(c->bios);
@@ -337,5 +328,5 @@ void config_free(struct vm_config *c)
     free(c->log_path);
     free(c->serial_chardev);
     free(c->gdb_chardev);
-    *c = (struct vm_config){0};
+    *c = (struct vm_config){.machine = c->machine};
 }

@@ -6,50 +6,18 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/own.h"
 #include "base/text.h"
-#include "vmm/config/compat.h"
+#include "vmm/config/machines.h"
 #include "vmm/config/options_absent.h"
 
 #define MIB (1ull << 20)
 
-static const char flash[] =
-    "flash cannot be written here, so firmware does not start from it; name a firmware with -bios, "
-    "and what it starts (U-Boot, a kernel) with -kernel";
-static const char one_controller[] =
-    "the machine has a PLIC and no other interrupt controller: leave it out";
-
-static const char *const virt[] = {"virt", NULL};
-static const char *const tcg[] = {"tcg", NULL};
 static const char *const off[] = {"off", NULL};
-static const char *const rv64[] = {"rv64", NULL};
 static const char *const no_display[] = {"none", NULL};
-static const char *const on_or_off[] = {"on", "off", NULL};
 static const char *const disk_first[] = {"c", NULL};
 
 #define C(member) .offset = offsetof(struct vm_config, member)
-static const struct prop machine_props[] = {
-    {.name = "type", .kind = PROP_FIXED, .choices = virt, .whose = OF_GUEST},
-    {.name = "accel", .kind = PROP_FIXED, .choices = tcg, .whose = OF_HOST},
-    {.name = "acpi", .kind = PROP_FIXED, .choices = off, .whose = OF_GUEST},
-    {.name = "aclint", .kind = PROP_FIXED, .choices = off, .whose = OF_GUEST},
-    {.name = "compat", .kind = PROP_STRING, C(compat), .whose = OF_GUEST},
-    {.name = "vmgenid",
-     .kind = PROP_ENUM,
-     .choices = on_or_off,
-     C(vmgenid_wanted),
-     .whose = OF_GUEST},
-    {.name = "pci", .kind = PROP_ENUM, .choices = on_or_off, C(pci_wanted), .whose = OF_GUEST},
-    {.name = "memory-backend", .kind = PROP_STRING, C(ram_backend), .whose = OF_GUEST},
-    {.name = "pflash0", .kind = PROP_ABSENT, .instead = flash, .whose = OF_HOST},
-    {.name = "pflash1", .kind = PROP_ABSENT, .instead = flash, .whose = OF_HOST},
-    {.name = "aia", .kind = PROP_ABSENT, .instead = one_controller, .whose = OF_HOST},
-    {.name = "aia-guests", .kind = PROP_ABSENT, .instead = one_controller, .whose = OF_HOST},
-    {.name = "dumpdtb",
-     .kind = PROP_ABSENT,
-     .instead = "the guest has its device tree in /sys/firmware/fdt",
-     .whose = OF_HOST},
-    {0},
-};
 static const char *const rtc_bases[] = {"utc", NULL};
 static const char *const rtc_clocks[] = {"host", "vm", NULL};
 static const struct prop rtc_props[] = {
@@ -88,7 +56,15 @@ static const struct prop name_props[] = {
     {0},
 };
 
-static const struct option_syntax machine_syntax = {"type", NULL, {{NULL, machine_props}}};
+static struct option_variant machine_variant_at(size_t i)
+{
+    const struct machine_type *type = machine_type_at(i);
+
+    return type ? (struct option_variant){type->name, type->props} : (struct option_variant){0};
+}
+
+static const struct option_syntax machine_syntax = {
+    "type", "type", .variant_at = machine_variant_at, .type_optional = true};
 static const struct option_syntax memory_syntax = {"size", NULL, {{NULL, memory_props}}};
 static const struct option_syntax rtc_syntax = {"base", NULL, {{NULL, rtc_props}}};
 static const struct option_syntax boot_syntax = {"order", NULL, {{NULL, boot_props}}};
@@ -96,21 +72,96 @@ static const struct option_syntax overcommit_syntax = {NULL, NULL, {{NULL, overc
 static const struct option_syntax msg_syntax = {NULL, NULL, {{NULL, msg_props}}};
 static const struct option_syntax name_syntax = {"guest", NULL, {{NULL, name_props}}};
 
+static int set_string(char **member, const char *value, struct ferry_err *err)
+{
+    char *copy = strdup(value);
+
+    if (!copy)
+        return err_set(err, ENOMEM, "out of memory");
+    free(*member);
+    *member = copy;
+    return 0;
+}
+
+static const char *accel_word_at(size_t i)
+{
+    const struct accel *accel = machine_accel_at(i);
+
+    return accel ? accel->name : NULL;
+}
+
+static const char *cpu_word_at(size_t i)
+{
+    const struct machine_type *type = machine_type_at(i);
+
+    return type ? type->cpu->model : NULL;
+}
+
+/* The type that -M says; NULL: it says none. To be freed. */
+static char *machine_word(const char *value)
+{
+    const struct keyval_pair *type;
+    struct ferry_err none;
+    struct keyval kv;
+    char *word;
+
+    if (keyval_parse(&kv, value, machine_syntax.implied_key, &none) < 0)
+        return NULL;
+    type = keyval_find(&kv, machine_syntax.type_key);
+    word = type ? strdup(type->value) : NULL;
+    keyval_free(&kv);
+    return word;
+}
+
+void options_choose_machine(struct vm_config *c, const struct options *o)
+{
+    c->machine = machine_type_at(0);
+    for (size_t i = 0; i < o->count; i++) {
+        const struct option *option = &o->list[i];
+        const struct machine_type *type;
+        OWN_MEM char *word = NULL;
+
+        if (!option->value || (strcmp(option->name, "M") && strcmp(option->name, "machine")))
+            continue;
+        word = machine_word(option->value);
+        type = word ? machine_type_find(word) : NULL;
+        if (type)
+            c->machine = type;
+    }
+}
+
+#define MACHINES_MAX 8
+
+static int refuse_machine(const char *word, struct ferry_err *err)
+{
+    const char *names[MACHINES_MAX + 1] = {NULL};
+    const struct prop type = {.name = machine_syntax.type_key, .choices = names};
+    const struct machine_type *known;
+
+    for (size_t i = 0; i < MACHINES_MAX && (known = machine_type_at(i)); i++)
+        names[i] = known->name;
+    return props_choice(&type, word, err);
+}
+
 static int option_machine(struct vm_config *c, const char *value, struct ferry_err *err)
 {
-    const struct compat *compat;
-    int rc = props_apply_text(machine_props, value, "type", c, err);
+    OWN_MEM char *word = machine_word(value);
+    int rc;
 
-    return rc ? rc : compat_find(&compat, c->compat, err);
+    if (word && !machine_type_find(word))
+        return refuse_machine(word, err);
+    rc = props_apply_text(c->machine->props, value, machine_syntax.implied_key, c, err);
+    return rc ? rc : c->machine->check_words(c, err);
 }
 
 static int option_accel(struct vm_config *c, const char *value, struct ferry_err *err)
 {
-    if (!strcmp(value, "tcg"))
-        return 0;
-    return err_set(
-        err, EINVAL,
-        "accelerator '%s' is not available: ferry runs riscv64 on its software CPU (tcg)", value);
+    const struct accel *first = c->machine->accels[0];
+
+    if (machine_type_accel(c->machine, value))
+        return set_string(&c->accel, value, err);
+    return err_set(err, EINVAL, "accelerator '%s' is not available: ferry runs %s on %s (%s)",
+                   value, first->target, first->what, first->name);
 }
 
 static int option_memory(struct vm_config *c, const char *value, struct ferry_err *err)
@@ -119,9 +170,9 @@ static int option_memory(struct vm_config *c, const char *value, struct ferry_er
 
     if (rc < 0)
         return rc;
-    if (c->ram_bytes < CONFIG_RAM_BYTES_MIN || c->ram_bytes > CONFIG_RAM_BYTES_MAX)
-        return err_set(err, ERANGE, "RAM size must be from %llu MiB to %llu MiB",
-                       CONFIG_RAM_BYTES_MIN / MIB, CONFIG_RAM_BYTES_MAX / MIB);
+    rc = machine_type_check_ram(c->machine, c->ram_bytes, err);
+    if (rc < 0)
+        return rc;
     if (c->ram_bytes % (2 * MIB))
         return err_set(err, EINVAL, "RAM size must be a multiple of 2 MiB, as %lluM is",
                        c->ram_bytes / (2 * MIB) * 2);
@@ -177,9 +228,9 @@ static const struct option_def option_defs[] = {
      "the memory of that -object; vmgenid: without the ID that tells a guest of a restore; pci: "
      "without the PCI Express host", &machine_syntax, OF_GUEST},
     {"machine", "virt[,...]", option_machine, "the same", &machine_syntax, OF_GUEST},
-    {"accel", "tcg", option_accel, "accelerator: the software CPU", .whose = OF_HOST, .words = tcg},
+    {"accel", "tcg", option_accel, "accelerator: the software CPU", .whose = OF_HOST, .word_at = accel_word_at},
     {"cpu", "rv64[,FEATURE=on|off]", option_cpu,
-     "CPU model; a feature may be said to be as it is", .whose = OF_GUEST, .words = rv64},
+     "CPU model; a feature may be said to be as it is", .whose = OF_GUEST, .word_at = cpu_word_at},
     {"smp", "N[,sockets=S][,cores=C][,threads=T]", option_smp,
      "number of harts, 1 to 8; the guest sees one socket of cores, whatever the others say",
      &smp_syntax, OF_GUEST},
@@ -302,6 +353,8 @@ const struct prop *option_props(const struct option_syntax *syntax, const struct
 
     if (!syntax->type_key)
         return syntax->variants[0].props;
+    if (!type && syntax->type_optional)
+        return option_variant_at(syntax, 0).props;
     for (size_t i = 0; type && (v = option_variant_at(syntax, i)).props; i++)
         if (!strcmp(type->value, v.type))
             return v.props;
@@ -328,17 +381,6 @@ const struct option_def *option_find(const char *name, struct ferry_err *err)
 }
 
 /* --- What most of them do --- */
-
-static int set_string(char **member, const char *value, struct ferry_err *err)
-{
-    char *copy = strdup(value);
-
-    if (!copy)
-        return err_set(err, ENOMEM, "out of memory");
-    free(*member);
-    *member = copy;
-    return 0;
-}
 
 static const char *word_candidate(const void *arg, size_t i)
 {

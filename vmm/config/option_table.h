@@ -22,6 +22,7 @@ struct option_syntax {
     } variants[OPTION_VARIANTS_MAX + 1]; /* ends with one without props */
     /* The same of a list that is elsewhere; NULL: variants has them. */
     struct option_variant (*variant_at)(size_t i);
+    bool type_optional; /* without a type it is the first variant */
 };
 
 /* The i-th; past the last it has no props. */
@@ -36,6 +37,7 @@ struct option_def {
     enum prop_whose whose;              /* of a word or a flag; OF_HOST: of all that syntax has */
     const char *const *none;            /* words that name no file, where others do */
     const char *const *words;           /* all there are; NULL: the value is somebody's own */
+    const char *(*word_at)(size_t i);   /* the same of a list that is elsewhere */
     bool is_place;                      /* a word as -serial has it: "file:PATH", "unix:PATH,..." */
     size_t offset; /* of struct vm_config: a string of its own, of a flag a bool; 0: none */
 };

@@ -202,6 +202,7 @@ int config_from_options(struct vm_config *c, const struct options *o, struct fer
     int rc = 0;
 
     *c = (struct vm_config){.ram_bytes = 128ull << 20, .harts = 1, .force_legacy = true};
+    options_choose_machine(c, o);
     for (size_t i = 0; i < o->count && !rc; i++) {
         const struct option *option = &o->list[i];
         const struct option_def *def = option_find(option->name, err);

@@ -74,8 +74,8 @@ char *option_chardev_text(const char *word, const char *id, struct ferry_err *er
 int option_check_id(const char *id, struct ferry_err *err) FERRY_MUST_CHECK;
 /* RAM and the file that it is in agree. */
 int config_check_memory(struct vm_config *c, struct ferry_err *err) FERRY_MUST_CHECK;
-/* The one that RAM is in; NULL: none. */
-const struct config_memory *config_ram_memory(const struct vm_config *c);
+/* Which type of machine they are of; whatever else they say depends on it. */
+void options_choose_machine(struct vm_config *c, const struct options *o);
 /* Cross checks of a finished config: every reference resolves, nothing is used twice. */
 int config_check(struct vm_config *c, struct ferry_err *err) FERRY_MUST_CHECK;
 /* The serial line when no -serial was given. */

@@ -14,7 +14,7 @@ static const char display[] = "there is no display: leave it out; the console is
 static const char audio[] = "there is no sound: leave it out";
 static const char usb[] = "there is no USB: leave it out";
 static const char kvm[] =
-    "there is no KVM: leave it out; ferry runs riscv64 on its software CPU, on any host";
+    "there is no KVM: leave it out; ferry runs the guest on its software CPU, on any host";
 static const char disk[] =
     "write -drive file=F,if=none,format=raw,id=d0 -device virtio-blk-device,drive=d0";
 static const char kernel_first[] =

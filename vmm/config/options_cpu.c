@@ -7,42 +7,37 @@
 
 #include "base/err.h"
 #include "vmm/config/option_table.h"
+#include "vmm/machine/machine_type.h"
 
-/* What the hart has, in the names of QEMU's CPU properties (vmm/accel/riscv64/hart.c has the ISA
- * string). */
-static const char *const features[] = {"i",        "m",    "a",    "f",    "d",      "c",
-                                       "s",        "u",    "mmu",  "pmp",  "zicntr", "zicsr",
-                                       "zifencei", "sstc", "sv39", "sv48", "Zicsr",  "Zifencei"};
-
-static bool has_feature(const char *name)
+static bool has_feature(const struct machine_cpu *cpu, const char *name)
 {
-    for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++)
-        if (!strcmp(features[i], name))
+    for (size_t i = 0; cpu->features[i]; i++)
+        if (!strcmp(cpu->features[i], name))
             return true;
     return false;
 }
 
-static int check_feature(const struct keyval_pair *feature, struct ferry_err *err)
+static int check_feature(const struct machine_cpu *cpu, const struct keyval_pair *feature,
+                         struct ferry_err *err)
 {
-    bool on, has = has_feature(feature->key);
+    bool on, has = has_feature(cpu, feature->key);
 
     if (props_parse_bool(feature->value, &on) < 0)
         return err_set(err, EINVAL,
-                       "CPU property '%.40s' is not available: the CPU is rv64imafdc with sstc and "
-                       "sv48; leave it out",
-                       feature->key);
+                       "CPU property '%.40s' is not available: the CPU is %s; leave it out",
+                       feature->key, cpu->what);
     if (on == has)
         return 0;
-    return err_set(
-        err, EINVAL,
-        has ? "CPU feature '%.40s' cannot be switched off: leave it out"
-            : "CPU feature '%.40s' is not available: the CPU is rv64imafdc with sstc and "
-              "sv48; leave it out",
-        feature->key);
+    if (has)
+        return err_set(err, EINVAL, "CPU feature '%.40s' cannot be switched off: leave it out",
+                       feature->key);
+    return err_set(err, EINVAL, "CPU feature '%.40s' is not available: the CPU is %s; leave it out",
+                   feature->key, cpu->what);
 }
 
 int option_cpu(struct vm_config *c, const char *value, struct ferry_err *err)
 {
+    const struct machine_cpu *cpu = c->machine->cpu;
     const struct keyval_pair *model;
     struct keyval kv;
     int rc = keyval_parse(&kv, value, "model", err);
@@ -50,12 +45,12 @@ int option_cpu(struct vm_config *c, const char *value, struct ferry_err *err)
     if (rc < 0)
         return rc;
     model = keyval_find(&kv, "model");
-    if (!model || strcmp(model->value, "rv64") != 0)
-        rc = err_set(err, EINVAL, "CPU model '%.40s' is not available; the one there is: 'rv64'",
-                     model ? model->value : "");
+    if (!model || strcmp(model->value, cpu->model) != 0)
+        rc = err_set(err, EINVAL, "CPU model '%.40s' is not available; the one there is: '%s'",
+                     model ? model->value : "", cpu->model);
     for (size_t i = 0; i < kv.count && !rc; i++)
         if (strcmp(kv.pairs[i].key, "model") != 0)
-            rc = check_feature(&kv.pairs[i], err);
+            rc = check_feature(cpu, &kv.pairs[i], err);
     keyval_free(&kv);
     return rc;
 }
@@ -98,9 +93,9 @@ int option_smp(struct vm_config *c, const char *value, struct ferry_err *err)
     whole = o.sockets && o.cores && o.threads;
     if (!o.cpus)
         o.cpus = o.maxcpus ? o.maxcpus : (uint32_t)(product <= UINT32_MAX ? product : UINT32_MAX);
-    if (o.cpus > CONFIG_HARTS_MAX)
-        return err_set(err, ERANGE, "%u harts: there can be 1 to %d", (unsigned)o.cpus,
-                       CONFIG_HARTS_MAX);
+    rc = machine_type_check_harts(c->machine, o.cpus, err);
+    if (rc < 0)
+        return rc;
     if (o.maxcpus && o.maxcpus != o.cpus)
         return err_set(err, EINVAL,
                        "maxcpus=%u: harts are not plugged in later; with %u of them leave it out",

@@ -108,6 +108,8 @@ static void answer(FILE *to, const struct option_def *def, const char *type, siz
             print_first_words(to, syntax);
         else if (def->words)
             print_words(to, def->words);
+        for (size_t i = 0; def->word_at && def->word_at(i); i++)
+            fprintf(to, "  %s\n", def->word_at(i));
         return;
     }
     for (size_t i = 0; syntax && (v = option_variant_at(syntax, i)).props; i++) {

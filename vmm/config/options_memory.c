@@ -98,14 +98,6 @@ int option_object(struct vm_config *c, const char *value, struct ferry_err *err)
     return rc;
 }
 
-const struct config_memory *config_ram_memory(const struct vm_config *c)
-{
-    for (size_t i = 0; c->ram_backend && i < c->memory_count; i++)
-        if (!strcmp(c->memories[i].id, c->ram_backend))
-            return &c->memories[i];
-    return NULL;
-}
-
 int config_check_memory(struct vm_config *c, struct ferry_err *err)
 {
     const struct config_memory *m = config_ram_memory(c);

@@ -53,8 +53,8 @@ enum vcpu_break {
  * A vcpu under a debugger: its registers, its memory as it sees it, where and when it stops by
  * itself. Nothing of it is saved. Registers have GDB's numbers, and at most 8 bytes.
  *
- * A vcpu that stops by itself parks, as if it had been told to, says why and calls stopped(). Others
- * run on until somebody stops them.
+ * A vcpu that stops by itself parks, as if it had been told to, says why and calls stopped().
+ * Others run on until somebody stops them.
  */
 struct vcpu_debug {
     unsigned reg_count;     /* numbers from here on are no register's */
@@ -63,7 +63,8 @@ struct vcpu_debug {
     size_t (*reg_bytes)(unsigned reg);
     /* GDB's target description of this vcpu (GDB manual, appendix G) is added to xml. */
     void (*describe)(struct vcpu *v, struct buf *xml);
-    /* stopped: called on the vcpu's thread, which it must not keep waiting; NULL = nobody listens. */
+    /* stopped: called on the vcpu's thread, which it must not keep waiting; NULL = nobody listens.
+     */
     void (*attach)(struct vcpu *v, void (*stopped)(void *arg), void *arg);
     /* false: there is no such register, or it cannot be written. */
     bool (*get)(struct vcpu *v, unsigned reg, uint64_t *ret);
@@ -124,7 +125,8 @@ static inline void vcpu_run(struct vcpu *v)
 
 /*
  * Ask and do not wait, so that many stop at the same time; then wait for each. Not with the machine
- * lock held, which a vcpu may be waiting for; nor may a harvest of the dirty log begin with it held.
+ * lock held, which a vcpu may be waiting for; nor may a harvest of the dirty log begin with it
+ * held.
  */
 static inline void vcpu_stop_request(struct vcpu *v)
 {

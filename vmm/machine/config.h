@@ -33,6 +33,7 @@ enum config_on_error {
 };
 
 struct allow_list;
+struct machine_type;
 
 /* A raw image file: -drive if=none or -blockdev. */
 struct config_drive {
@@ -150,15 +151,16 @@ struct vm_config {
      * through it (vmm/backend/allow.h). NULL: every name is this host's own.
      */
     const struct allow_list *allow;
-    char *name; /* never NULL once parsed */
+    const struct machine_type *machine; /* -M; never NULL once parsed */
+    char *accel; /* -accel: the name of one of its accelerators; NULL: the default */
+    char *name;  /* never NULL once parsed */
     uint8_t uuid[16];
     bool uuid_given;
     uint64_t ram_bytes;
     bool ram_given;
     char *ram_backend; /* -M virt,memory-backend=: id of one of memories; NULL: RAM is no file's */
     uint32_t harts;
-    char *
-        compat; /* -M virt,compat=: VMM that the guest can move to and from (vmm/config/compat.h) */
+    char *compat; /* -M virt,compat=: VMM that the guest can move to and from (vmm/virt/compat.h) */
     char *bios, *kernel, *initrd, *append;
     bool
         force_legacy; /* virtio-mmio transports; default on, -global virtio-mmio.force-legacy=off */
@@ -201,3 +203,6 @@ static inline bool config_has_pci(const struct vm_config *c)
 {
     return c->compat || c->pci_wanted == 1;
 }
+
+/* The memory that RAM is in; NULL: it is no file's. */
+const struct config_memory *config_ram_memory(const struct vm_config *c);

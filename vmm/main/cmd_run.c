@@ -14,6 +14,8 @@
 #include "vmm/config/control.h"
 #include "vmm/config/keyval.h"
 #include "vmm/config/options.h"
+#include "vmm/config/props.h"
+#include "vmm/machine/machine_type.h"
 #include "vmm/main/commands.h"
 #include "vmm/main/process.h"
 #include "vmm/main/receive.h"
@@ -30,13 +32,13 @@
  */
 static bool has_vmgenid_by_default(const struct vm_config *c)
 {
-    return !config_find_kind(c, "vmgenid") && !c->compat && !c->nodefaults &&
-           c->vmgenid_wanted != 2;
+    return props_find(c->machine->props, "vmgenid") && !config_find_kind(c, "vmgenid") &&
+           !c->compat && !c->nodefaults && c->vmgenid_wanted != 2;
 }
 
 static bool has_pci_by_default(const struct vm_config *c)
 {
-    return !c->compat && c->pci_wanted == 0;
+    return props_find(c->machine->props, "pci") && !c->compat && c->pci_wanted == 0;
 }
 
 /* A description says "off" by not naming it; an older ferry would not know the word. */
@@ -70,7 +72,7 @@ static int forget_word(struct options *o, const char *word, struct ferry_err *er
 static int add_defaults(struct options *o, char **ret, struct ferry_err *err)
 {
     struct vm_config config;
-    char name[32];
+    char name[32], words[64];
     int rc = config_from_options(&config, o, err);
 
     if (rc < 0)
@@ -81,8 +83,9 @@ static int add_defaults(struct options *o, char **ret, struct ferry_err *err)
     }
     if (!rc && has_vmgenid_by_default(&config))
         rc = options_add(o, "device", "vmgenid", err);
+    snprintf(words, sizeof(words), "%s,pci=on", config.machine->name);
     if (!rc && has_pci_by_default(&config))
-        rc = options_add(o, "machine", "virt,pci=on", err);
+        rc = options_add(o, "machine", words, err);
     if (!rc && config.vmgenid_wanted == 2)
         rc = forget_word(o, "vmgenid", err);
     if (!rc && config.pci_wanted == 2)
@@ -282,6 +285,6 @@ static int run(const struct command *self, int argc, char *const argv[])
 const struct command command_run = {
     .name = "run",
     .usage = "OPTIONS | @FILE | --restore FILE [OPTIONS]",
-    .summary = "Run a VM: riscv64 'virt' machine on a software CPU.",
+    .summary = "Run a VM: QEMU's machine 'virt' on a software CPU.",
     .run = run,
 };

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "vmm/backend/chardev.h"
 #include "vmm/backend/chardev_mux.h"
+#include "vmm/machine/machine_type.h"
 #include "vmm/machine/vm.h"
 #include "vmm/qmp/cmd.h"
 #include "vmm/qmp/json_build.h"
@@ -14,6 +15,13 @@
 static const struct vm_config *call_config(const struct qmp_call *call)
 {
     return vm_config(monitor_env(call->monitor)->vm);
+}
+
+static const struct accel *call_accel(const struct qmp_call *call)
+{
+    const struct vm_config *c = call_config(call);
+
+    return machine_type_accel(c->machine, c->accel);
 }
 
 const struct qmp_type qmp_type_name = {
@@ -72,7 +80,7 @@ const struct qmp_type qmp_type_target = {
 QMP_HANDLER(qmp_run_query_target)
 {
     *ret = json_object_new_object();
-    json_put_str(*ret, "arch", "riscv64");
+    json_put_str(*ret, "arch", call_accel(call)->target);
     return 0;
 }
 
@@ -82,9 +90,11 @@ const struct qmp_type qmp_type_kvm = {.name = "KvmInfo",
 
 QMP_HANDLER(qmp_run_query_kvm)
 {
+    bool is_kvm = !strcmp(call_accel(call)->name, "kvm");
+
     *ret = json_object_new_object();
-    json_put_bool(*ret, "enabled", false);
-    json_put_bool(*ret, "present", false);
+    json_put_bool(*ret, "enabled", is_kvm);
+    json_put_bool(*ret, "present", is_kvm);
     return 0;
 }
 
@@ -108,13 +118,13 @@ QMP_HANDLER(qmp_run_query_cpus_fast)
         struct json_object *cpu = json_object_new_object(), *props = json_object_new_object();
         char path[64];
 
-        snprintf(path, sizeof(path), "/machine/soc0/harts[%zu]", i);
+        snprintf(path, sizeof(path), "%s[%zu]", call_config(call)->machine->cpus_path, i);
         json_put_int(props, "core-id", (int64_t)i);
         json_put_int(cpu, "thread-id", vm_hart_thread_id(vm, i));
         json_put(cpu, "props", props);
         json_put_str(cpu, "qom-path", path);
         json_put_int(cpu, "cpu-index", (int64_t)i);
-        json_put_str(cpu, "target", "riscv64");
+        json_put_str(cpu, "target", call_accel(call)->target);
         json_append(*ret, cpu);
     }
     return 0;

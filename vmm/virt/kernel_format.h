@@ -10,8 +10,6 @@
 
 #include <ferry/err.h>
 
-#define KERNEL_HEAD_BYTES 1024u /* of the file are looked at */
-
 /* head: its first n bytes, n > 0. Magic numbers: Linux, Documentation/arch/riscv/boot-image-header.
  */
 int kernel_format_check(const uint8_t *head, size_t n, struct ferry_err *err) FERRY_MUST_CHECK;

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "vmm/backend/chardev.h"
+#include "vmm/board/board.h"
 #include "vmm/config/options.h"
 #include "vmm/dev/kinds.h"
 #include "vmm/machine/migration.h"
@@ -18,7 +19,6 @@
 #include "vmm/qmp/command.h"
 #include "vmm/qmp/monitor.h"
 #include "vmm/supervisor/supervisor_link.h"
-#include "vmm/virt/board.h"
 #include "vmm/vm/mover.h"
 #include "vmm/vm/vm_internal.h"
 

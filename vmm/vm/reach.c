@@ -13,9 +13,10 @@
 #include "base/own.h"
 #include "vmm/backend/allow.h"
 #include "vmm/backend/net.h"
+#include "vmm/board/type.h"
+#include "vmm/config/machines.h"
 #include "vmm/config/option_table.h"
 #include "vmm/process/rundir.h"
-#include "vmm/virt/boot.h"
 
 static int add(struct reach *r, const char *path, enum sandbox_access access_,
                struct ferry_err *err)
@@ -148,6 +149,18 @@ static int add_given(struct reach *r, const struct given *g, struct ferry_err *e
     return add_parts(r, def, g, err);
 }
 
+/* Of whatever type the machine that comes is. */
+static int add_firmware(struct reach *r, struct ferry_err *err)
+{
+    const struct machine_type *type;
+    int rc = 0;
+
+    for (size_t i = 0; (type = machine_type_at(i)); i++)
+        for (const char *const *path = type->board->boot.firmware; !rc && *path; path++)
+            rc = add(r, *path, SANDBOX_READ, err);
+    return rc;
+}
+
 static int add_all(struct reach *r, const struct this_host *host, struct ferry_err *err)
 {
     char name[RUNDIR_PATH_BYTES];
@@ -157,8 +170,8 @@ static int add_all(struct reach *r, const struct this_host *host, struct ferry_e
     /* The VM's name is claimed there, and its monitor is to be found there. */
     if (!rc)
         rc = add(r, name, SANDBOX_WRITE, err);
-    for (size_t i = 0; !rc && (path = boot_default_firmware(i)); i++)
-        rc = add(r, path, SANDBOX_READ, err);
+    if (!rc)
+        rc = add_firmware(r, err);
     for (size_t i = 0; !rc && (path = allow_list_dir(host->allow, i)); i++)
         rc = add(r, path, SANDBOX_WRITE, err);
     if (!rc && allow_list_takes_taps(host->allow))

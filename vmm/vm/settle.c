@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "vmm/backend/bell.h"
-#include "vmm/virt/board.h"
+#include "vmm/board/board.h"
 
 struct waiter {
     loop_fn *fn;

@@ -12,6 +12,7 @@
 #include "base/thread.h"
 #include "vmm/backend/bell.h"
 #include "vmm/backend/fd_table.h"
+#include "vmm/config/machines.h"
 #include "vmm/gdb/gdb.h"
 #include "vmm/machine/accel.h"
 #include "vmm/process/rundir.h"
@@ -63,6 +64,8 @@ int vm_new(struct vm **ret, const struct vm_mover *mover, struct ferry_err *err)
     vm->mover = mover;
     vm->startup = startup_none;
     vm->state = RUN_STATE_INMIGRATE;
+    /* Until it is known what it will be. */
+    vm->config.machine = machine_type_at(0);
     bequest_init(&vm->bequest, vm);
     thread_mutex_init(&vm->requests.mutex);
     rc = loop_new(&vm->loop, err);
@@ -143,7 +146,7 @@ static int build_parts(struct vm *vm, struct ferry_err *err)
 {
     const struct ferry_vm_params params = {
         .size_bytes = sizeof(params),
-        .machine_name = BOARD_MACHINE_NAME,
+        .machine_name = vm->config.machine->name,
         .ram = board_ram(vm->board),
         .ops = &vm_move_ops,
         .opaque = vm,

@@ -6,8 +6,8 @@
  */
 #pragma once
 
+#include "vmm/board/board.h"
 #include "vmm/supervisor/startup.h"
-#include "vmm/virt/board.h"
 #include "vmm/vm/bequest.h"
 #include "vmm/vm/globalstate.h"
 #include "vmm/vm/mover.h"

@@ -159,7 +159,8 @@ int bench_setup(void **state)
     b->vm.state = RUN_STATE_RUNNING;
     b->vm.generation = true;
     b->vm.config =
-        (struct vm_config){.name = (char *)(uintptr_t) "web1",
+        (struct vm_config){.machine = &fake_machine,
+                           .name = (char *)(uintptr_t) "web1",
                            .uuid = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
                            .ram_bytes = 128 << 20,
                            .harts = 2,

@@ -44,6 +44,15 @@ const struct vm_netdev *vm_netdev(const struct vm *vm)
     return vm->netdev;
 }
 
+static const struct accel fake_accel = {.name = "tcg", .target = "riscv64"};
+static const struct accel *const fake_accels[] = {&fake_accel, NULL};
+
+const struct machine_type fake_machine = {
+    .name = "virt",
+    .accels = fake_accels,
+    .cpus_path = "/machine/soc0/harts",
+};
+
 void fake_vm_tell(struct vm *vm, enum vm_event event, enum shutdown_cause cause)
 {
     vm->observer(vm->observer_arg, event, cause);

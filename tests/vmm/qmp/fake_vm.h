@@ -6,6 +6,7 @@
 #pragma once
 
 #include "vmm/machine/loop.h"
+#include "vmm/machine/machine_type.h"
 #include "vmm/machine/migration.h"
 #include "vmm/machine/vm.h"
 #include "vmm/move/migration_params.h"
@@ -47,6 +48,9 @@ struct migration {
     void *on_update_arg;
     struct ferry_err refuse; /* errnum != 0: the next start fails so */
 };
+
+/* Of the type that answers are expected of; whoever makes a VM puts it into the config. */
+extern const struct machine_type fake_machine;
 
 void fake_vm_tell(struct vm *vm, enum vm_event event, enum shutdown_cause cause);
 

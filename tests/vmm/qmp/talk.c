@@ -28,6 +28,7 @@ static void new_monitor(struct talk *t)
     struct chardev *line;
     struct ferry_err err;
 
+    t->vm.config.machine = &fake_machine;
     assert_int_equal(monitor_new(&t->monitor, t->loop, &qmp_ferry_table, &env, &err), 0);
     assert_int_equal(chardev_new(&t->chardev, &params, &err), 0);
     line = t->chardev;

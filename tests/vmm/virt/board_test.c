@@ -18,10 +18,11 @@
 #include "lib/wire/stream_out.h"
 #include "lib/wire/vm_load.h"
 #include "tests/golden/qemu_virt.h"
+#include "vmm/board/board.h"
 #include "vmm/config/options.h"
 #include "vmm/machine/clock.h"
 #include "vmm/machine/loop.h"
-#include "vmm/virt/board.h"
+#include "vmm/virt/virt.h"
 
 #define RAM UINT64_C(0x80000000)
 #define MS  INT64_C(1000000)
@@ -124,7 +125,7 @@ static int try_build(struct fixture *f, const struct board_params *more, const c
 {
     struct board_params params = *more;
     struct ferry_vm_params vm_params = {
-        .size_bytes = sizeof(vm_params), .machine_name = BOARD_MACHINE_NAME, .ops = &no_ops};
+        .size_bytes = sizeof(vm_params), .machine_name = machine_virt.name, .ops = &no_ops};
     int argc = 0, rc;
 
     while (argv[argc])
@@ -389,7 +390,7 @@ static void record_open(struct recorded *r, struct fixture *f, const char *name,
     size_t n;
 
     *r = (struct recorded){.theirs = qemu_virt_new(params)};
-    assert_int_equal(wire_config_make(&config, BOARD_MACHINE_NAME, &f->err), 0);
+    assert_int_equal(wire_config_make(&config, machine_virt.name, &f->err), 0);
     assert_int_equal(stream_put_header(&r->stream, &config, &f->err), 0);
     data = qemu_virt_recording(name, &n);
     buf_put(&r->stream, data, n);

@@ -13,7 +13,8 @@
 
 #include "base/own.h"
 #include "vmm/backend/net.h"
-#include "vmm/virt/boot.h"
+#include "vmm/board/type.h"
+#include "vmm/config/machines.h"
 #include "vmm/vm/reach.h"
 
 static char folder[] = "/tmp/ferry-reach-XXXXXX";
@@ -49,13 +50,14 @@ static int remove_folder(void **state)
 static bool is_always_there(const struct sandbox_path *p)
 {
     char path[128];
-    const char *firmware;
+    const struct machine_type *type;
 
     if (!strcmp(p->path, in_folder("ferry/", path)))
         return p->access == SANDBOX_WRITE;
-    for (size_t i = 0; (firmware = boot_default_firmware(i)); i++)
-        if (!strcmp(p->path, firmware))
-            return p->access == SANDBOX_READ;
+    for (size_t i = 0; (type = machine_type_at(i)); i++)
+        for (const char *const *firmware = type->board->boot.firmware; *firmware; firmware++)
+            if (!strcmp(p->path, *firmware))
+                return p->access == SANDBOX_READ;
     return false;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* struct board from the inside: how it is made (board_build.c), what it does then (board.c). Others
- * include board.h. */
+/*
+ * struct board from the inside: how it is made (board_build.c), what it does then (board.c), and
+ * what a machine type makes its own with (type.h). Others include board.h. Main thread.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -10,17 +12,19 @@
 #include <ferry/err.h>
 
 #include "vmm/backend/backends.h"
+#include "vmm/board/board.h"
 #include "vmm/dev/dev.h"
 #include "vmm/dev/vmgenid.h"
 #include "vmm/machine/accel.h"
 #include "vmm/machine/bus.h"
 #include "vmm/machine/guestmem.h"
-#include "vmm/virt/board.h"
+#include "vmm/machine/irq.h"
+#include "vmm/machine/machine_type.h"
 
 struct board {
     struct board_params params;
     const struct vm_config *config;
-    const struct compat *compat; /* NULL: none */
+    const struct machine_type *type;
 
     struct ferry_ram *ram;
     struct guestmem mem;
@@ -51,3 +55,21 @@ void board_power_on(struct board *b);
 /* Of a vmgenid: random, or the one that this host's command line gives. */
 int board_choose_guid(const struct board *b, bool own_options, uint8_t guid[VMGENID_BYTES],
                       struct ferry_err *err) FERRY_MUST_CHECK;
+
+/* --- For machine types --- */
+
+/* A block of memory of the board's own, in the order of QEMU's RAM blocks. */
+int board_add_memory(struct board *b, const char *name, uint64_t base_gpa, uint64_t size_bytes,
+                     bool readonly, struct ferry_err *err) FERRY_MUST_CHECK;
+/* All vcpus; model: as in struct vcpu_params. */
+int board_new_vcpus(struct board *b, const void *model, struct ferry_err *err) FERRY_MUST_CHECK;
+/* An interrupt input of a vcpu (vcpu_set_irq()), and how to ask for its level. */
+struct irq_line board_vcpu_line(struct vcpu *v, unsigned input);
+bool board_get_vcpu_irq(void *vcpu, unsigned input);
+/* Takes d, also on failure. Its registers, if it has any, are at gpa. */
+int board_add_device(struct board *b, struct dev *d, uint64_t gpa,
+                     struct ferry_err *err) FERRY_MUST_CHECK;
+/* A device of the board's own, with nothing more than its type to say what it is. */
+int board_new_device(struct board *b, const struct dev_type *type, uint64_t gpa,
+                     struct irq_line irq, const char *idstr, struct dev **ret,
+                     struct ferry_err *err) FERRY_MUST_CHECK;

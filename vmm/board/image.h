@@ -14,10 +14,12 @@
 #include "vmm/machine/guestmem.h"
 
 struct allow_list;
+struct boot_type;
 
 struct image {
     const char *what;               /* "kernel": for sentences and as the fd's name; loan */
     const struct allow_list *allow; /* what may be read (vmm/backend/allow.h); loan */
+    const struct boot_type *type;   /* what the machine can start; loan */
     bool kernel;                    /* unpacked if it is a gzip file; refused if it is no kernel */
     int fd;                         /* owned; -1 = none */
     uint64_t size_bytes;

@@ -12,7 +12,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "vmm/virt/image.h"
+#include "vmm/board/image.h"
+#include "vmm/board/type.h"
+#include "vmm/virt/virt.h"
 
 #define RAM       UINT64_C(0x80000000)
 #define RAM_BYTES (UINT64_C(1) << 20)
@@ -37,7 +39,7 @@ static int setup(void **state)
     assert_int_equal(ferry_ram_new(&f->ram, &f->err), 0);
     assert_int_equal(ferry_ram_add(f->ram, "ram", RAM_BYTES, &f->region, &f->err), 0);
     assert_int_equal(guestmem_add(&f->mem, RAM, f->region, false, &f->err), 0);
-    f->image = (struct image){.what = "kernel", .fd = -1};
+    f->image = (struct image){.what = "kernel", .type = &machine_virt.board->boot, .fd = -1};
     *state = f;
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The riscv64 `virt` board, built from the description of a VM: RAM, harts, devices in QEMU's
- * order and at QEMU's addresses, and the backends they use.
+ * A board, built from the description of a VM: RAM, harts, devices in QEMU's order and at QEMU's
+ * addresses, and the backends they use. What these are is its machine type's business (type.h).
  *
  *   board_new        everything created, nothing of the host opened, power-on state
  *   board_open       fresh start: backends and boot images opened, images placed  | or: parts
@@ -24,8 +24,6 @@
 #include "vmm/backend/net.h"
 #include "vmm/machine/config.h"
 #include "vmm/machine/thread.h"
-
-#define BOARD_MACHINE_NAME "virt" /* of the configuration section */
 
 struct bell;
 struct board;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/virt/image.h"
+#include "vmm/board/image.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -15,8 +15,8 @@
 #include "base/num.h"
 #include "base/own.h"
 #include "vmm/backend/allow.h"
-#include "vmm/virt/gunzip.h"
-#include "vmm/virt/kernel_format.h"
+#include "vmm/board/gunzip.h"
+#include "vmm/board/type.h"
 
 #define IMAGE_SEAL_TRIES   20
 #define IMAGE_SEALS        (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -78,7 +78,7 @@ struct image_copy {
     const char *what, *path;
     int fd; /* the memfd; a loan */
     uint64_t size_bytes, limit_bytes;
-    uint8_t head[KERNEL_HEAD_BYTES];
+    uint8_t head[BOOT_HEAD_BYTES];
 };
 
 static int image_keep(void *arg, const uint8_t *data, size_t n, struct ferry_err *err)
@@ -146,7 +146,7 @@ int image_read(struct image *i, const char *path, uint64_t limit_bytes, struct f
     if (copy.size_bytes == 0)
         return err_set(err, EINVAL, "%s \"%s\" is empty", i->what, path);
     if (i->kernel) {
-        rc = kernel_format_check(copy.head, num_min(copy.size_bytes, sizeof(copy.head)), err);
+        rc = i->type->check_kernel(copy.head, num_min(copy.size_bytes, sizeof(copy.head)), err);
         if (rc < 0)
             return err_prefix(err, "%s \"%s\"", i->what, path);
     }
@@ -248,8 +248,8 @@ static int image_place_elf(const struct image *i, const struct guestmem *mem, co
 
     if (i->size_bytes < sizeof(Elf64_Ehdr) || data[EI_CLASS] != ELFCLASS64 ||
         data[EI_DATA] != ELFDATA2LSB ||
-        le16_load(data + offsetof(Elf64_Ehdr, e_machine)) != EM_RISCV)
-        return err_set(err, ENOEXEC, "%s is an ELF file, but not for riscv64", i->what);
+        le16_load(data + offsetof(Elf64_Ehdr, e_machine)) != i->type->elf_machine)
+        return err_set(err, ENOEXEC, "%s is an ELF file, but not for %s", i->what, i->type->target);
     phoff = le64_load(data + offsetof(Elf64_Ehdr, e_phoff));
     phnum = le16_load(data + offsetof(Elf64_Ehdr, e_phnum));
     if (le16_load(data + offsetof(Elf64_Ehdr, e_phentsize)) != sizeof(Elf64_Phdr) ||

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/config/compat.h"
+#include "vmm/virt/compat.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "vmm/machine/config.h"
 
 /*
  * QEMU is to be started with
@@ -55,4 +56,12 @@ int compat_find(const struct compat **ret, const char *name, struct ferry_err *e
         n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i ? ", " : "", compats[i].name);
     }
     return err_set(err, EINVAL, "compat '%s' is not known; known are: %s", name, known);
+}
+
+const struct compat *compat_of(const struct vm_config *c)
+{
+    for (size_t i = 0; c->compat && i < COMPAT_COUNT; i++)
+        if (!strcmp(compats[i].name, c->compat))
+            return &compats[i];
+    return NULL;
 }

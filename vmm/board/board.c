@@ -7,13 +7,11 @@
 #include "vmm/backend/allow.h"
 #include "vmm/backend/bell.h"
 #include "vmm/backend/lost_memory.h"
-#include "vmm/config/compat.h"
-#include "vmm/config/options.h"
+#include "vmm/board/board_internal.h"
+#include "vmm/board/boot.h"
 #include "vmm/dev/virtio/virtio.h"
 #include "vmm/dev/vmgenid.h"
 #include "vmm/machine/clock.h"
-#include "vmm/virt/board_internal.h"
-#include "vmm/virt/boot.h"
 
 int board_new(struct board **ret, const struct board_params *params, struct ferry_err *err)
 {
@@ -21,14 +19,16 @@ int board_new(struct board **ret, const struct board_params *params, struct ferr
     struct board *b;
     int rc;
 
-    if (c->harts == 0 || c->harts > CONFIG_HARTS_MAX)
-        return err_set(err, EINVAL, "%u harts, the board can have 1 to %d", c->harts,
-                       CONFIG_HARTS_MAX);
+    rc = machine_type_check_harts(c->machine, c->harts, err);
+    if (rc)
+        return rc;
     b = calloc(1, sizeof(*b));
     if (!b)
         return err_set(err, ENOMEM, "no memory for the board");
     b->params = *params;
     b->config = c;
+    b->type = c->machine;
+    b->accel = machine_type_accel(c->machine, c->accel);
     machine_lock_init(&b->lock);
     bus_init(&b->bus, "memory", UINT64_MAX, &b->lock, &b->mem);
     rc = board_build(b, err);

@@ -12,6 +12,8 @@
 
 #include "vmm/accel/riscv64/hart.h"
 
+struct vm_config;
+
 struct compat {
     const char *name;
     bool qemu_devices; /* fw_cfg, PCI host and flash on the board, with their sections and RAM */
@@ -22,6 +24,8 @@ struct compat {
     bool virtio_queue_num_fixed; /* ... which is also the largest it can be, else 1024 is */
 };
 
+/* Of a config that has been checked; NULL: the machine of this program. */
+const struct compat *compat_of(const struct vm_config *c);
 /* name NULL: *ret is NULL, the machine of this program. Refused with the names there are. */
 int compat_find(const struct compat **ret, const char *name,
                 struct ferry_err *err) FERRY_MUST_CHECK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vmm/virt/gunzip.h"
+#include "vmm/board/gunzip.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -86,3 +86,23 @@ def test_folders_that_stand_on_each_other(tree):
     code, text = tree({"vmm/low/b.c": "extern int x;\n"}, "vmm/low: vmm/high\nvmm/high: vmm/low\n")
     assert code != 0
     assert "vmm/low may not stand on vmm/high" in text
+
+
+def test_word_stands_only_where_it_is_meant(tree):
+    """In comments and names alike, whatever the case."""
+    files = {
+        "vmm/low/a.c": "/* As RISCV has it. */\nint low_answer;\n",
+        "vmm/high/b.c": "extern const int riscv_answer;\nconst int riscv_answer = 42;\n",
+        "vmm/high/c.h": "/* riscv */\n",
+    }
+    code, text = tree(files, ORDER + "word riscv @ vmm/high/b.c vmm/low\n")
+    assert code != 0
+    assert "vmm/high/c.h:1: says 'riscv', which only vmm/high/b.c, vmm/low may" in text
+    assert "b.c:" not in text
+    assert "vmm/low/a.c:1" not in text
+
+
+def test_word_that_is_gone(tree):
+    code, text = tree({"vmm/low/a.c": "int low_answer(void);\nint low_answer(void)\n{\n    return 1;\n}\n"}, ORDER + "word riscv @ vmm/low\n")
+    assert code != 0
+    assert "there is no 'riscv' in vmm/low any more" in text

@@ -132,8 +132,8 @@ int board_add_device(struct board *b, struct dev *d, uint64_t gpa, struct ferry_
 }
 
 int board_new_device(struct board *b, const struct dev_type *type, uint64_t gpa,
-                            struct irq_line irq, const char *idstr, struct dev **ret,
-                            struct ferry_err *err)
+                     struct irq_line irq, const char *idstr, struct dev **ret,
+                     struct ferry_err *err)
 {
     int rc = dev_new(ret, type, &b->env, irq, idstr, 0, err);
 

@@ -97,6 +97,14 @@ static bool asks_for_help(const char *value, size_t *ret_type_bytes)
     return is_help(last, strlen(last));
 }
 
+/* The variant that has all that is asked for, if the first word does not say which. */
+static bool is_meant(const struct option_syntax *syntax, const struct option_variant *v,
+                     const char *type, size_t type_bytes)
+{
+    return !v->type || (strlen(v->type) == type_bytes && !strncmp(v->type, type, type_bytes)) ||
+           (syntax->type_optional && memchr(type, '=', type_bytes));
+}
+
 static void answer(FILE *to, const struct option_def *def, const char *type, size_t type_bytes)
 {
     const struct option_syntax *syntax = def->syntax;
@@ -113,7 +121,7 @@ static void answer(FILE *to, const struct option_def *def, const char *type, siz
         return;
     }
     for (size_t i = 0; syntax && (v = option_variant_at(syntax, i)).props; i++) {
-        if (v.type && (strlen(v.type) != type_bytes || strncmp(v.type, type, type_bytes) != 0))
+        if (!is_meant(syntax, &v, type, type_bytes))
             continue;
         fprintf(to, "-%s %.*s:\n", def->name, (int)type_bytes, type);
         print_props(to, v.props, syntax->type_key);

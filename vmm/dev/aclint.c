@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/num.h"
 #include "vmm/machine/config.h"
+#include "vmm/machine/mtime.h"
 
 /* --- MSWI: 4 bytes per hart, of which bit 0 is the hart's MSIP ------------------------------ */
 
@@ -96,7 +97,7 @@ void mtimer_connect(struct dev *d, uint32_t hart, struct irq_line mtip)
 
 static uint64_t mtimer_now(const struct mtimer *m)
 {
-    return (uint64_t)guest_clock_ns(m->dev.env->clock) / CLOCK_MTIME_TICK_NS;
+    return (uint64_t)guest_clock_ns(m->dev.env->clock) / MTIME_TICK_NS;
 }
 
 /* MTIP is a level: mtimecmp <= mtime. While it is low a timer waits to raise it. */
@@ -107,8 +108,8 @@ static void mtimer_update(struct mtimer *m, uint32_t hart)
     int64_t deadline_ns = INT64_MAX;
 
     irq_set(&h->mtip, due);
-    if (!due && m->timecmp[hart] <= INT64_MAX / CLOCK_MTIME_TICK_NS)
-        deadline_ns = (int64_t)m->timecmp[hart] * CLOCK_MTIME_TICK_NS;
+    if (!due && m->timecmp[hart] <= INT64_MAX / MTIME_TICK_NS)
+        deadline_ns = (int64_t)m->timecmp[hart] * MTIME_TICK_NS;
     guest_timer_set(h->timer, deadline_ns);
 }
 
@@ -162,8 +163,8 @@ static int mtimer_write(void *dev, uint64_t offset, unsigned size_bytes, uint64_
         uint64_t mtime = mtimer_merge(mtimer_now(m), offset, size_bytes, value);
 
         /* The guest clock is mtime, so that saved state needs no offset between the two. */
-        mtime = num_min(mtime, CLOCK_SET_NS_MAX / CLOCK_MTIME_TICK_NS);
-        guest_clock_set(m->dev.env->clock, (int64_t)mtime * CLOCK_MTIME_TICK_NS);
+        mtime = num_min(mtime, CLOCK_SET_NS_MAX / MTIME_TICK_NS);
+        guest_clock_set(m->dev.env->clock, (int64_t)mtime * MTIME_TICK_NS);
         mtimer_update_all(m);
     }
     return 0;
@@ -228,16 +229,16 @@ static void mtimer3_pre_save(void *obj)
     m->wire.time_delta = 0;
     for (uint32_t hart = 0; hart < m->hart_count; hart++) {
         bool runs =
-            m->timecmp[hart] > mtimer_now(m) && m->timecmp[hart] <= INT64_MAX / CLOCK_MTIME_TICK_NS;
+            m->timecmp[hart] > mtimer_now(m) && m->timecmp[hart] <= INT64_MAX / MTIME_TICK_NS;
 
-        m->wire.timer_ns[hart] = runs ? m->timecmp[hart] * CLOCK_MTIME_TICK_NS : UINT64_MAX;
+        m->wire.timer_ns[hart] = runs ? m->timecmp[hart] * MTIME_TICK_NS : UINT64_MAX;
     }
 }
 
 static int mtimer3_check(const void *scratch, struct ferry_err *err)
 {
     int64_t delta = (int64_t)((const struct mtimer *)scratch)->wire.time_delta;
-    int64_t limit = CLOCK_SET_NS_MAX / CLOCK_MTIME_TICK_NS;
+    int64_t limit = CLOCK_SET_NS_MAX / MTIME_TICK_NS;
 
     if (delta < -limit || delta > limit)
         return err_set(err, EINVAL,
@@ -251,7 +252,7 @@ static void mtimer3_post_load(void *obj)
 {
     struct mtimer *m = obj;
     struct guest_clock *clock = m->dev.env->clock;
-    int64_t delta_ns = (int64_t)m->wire.time_delta * CLOCK_MTIME_TICK_NS;
+    int64_t delta_ns = (int64_t)m->wire.time_delta * MTIME_TICK_NS;
     int64_t now_ns = guest_clock_ns(clock);
 
     if (delta_ns)

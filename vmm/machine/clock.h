@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The guest's clock: virtual nanoseconds that stand still while the VM is stopped, and timers on
- * it. mtime = ns / 100. Reading is for any thread and takes no lock; everything else is for the
+ * it. Reading is for any thread and takes no lock; everything else is for the
  * main thread unless it says otherwise. Timer callbacks run on the main thread with the machine
  * lock held and not while the clock is stopped; their deadlines are device state and belong to the
  * devices.
@@ -17,9 +17,8 @@
 #include "vmm/machine/lock.h"
 #include "vmm/machine/loop.h"
 
-#define CLOCK_MTIME_TICK_NS 100 /* 10 MHz timebase */
 /* The latest time a guest can set: 73 years, so that there is room to run on and to add to. */
-#define CLOCK_SET_NS_MAX    (INT64_MAX / 4)
+#define CLOCK_SET_NS_MAX (INT64_MAX / 4)
 
 struct guest_clock;
 struct guest_timer;

@@ -24,14 +24,14 @@ struct machine_cpu {
 };
 
 struct machine_type {
-    const char *name;                   /* QEMU's, and that of the stream's configuration section */
-    const char *const *aliases;         /* end with NULL; may be NULL */
-    const char *what;                   /* in a sentence */
-    const struct accel *const *accels;  /* that can run it, the default first; end with NULL */
+    const char *name;                  /* QEMU's, and that of the stream's configuration section */
+    const char *const *aliases;        /* end with NULL; may be NULL */
+    const char *what;                  /* in a sentence */
+    const struct accel *const *accels; /* that can run it, the default first; end with NULL */
     const struct machine_cpu *cpu;
-    const char *cpus_path;              /* QOM path of its CPUs, without the index */
-    const char *ram_name;               /* of the RAM block, unless RAM is a file's */
-    uint64_t ram_gpa;                   /* where RAM begins */
+    const char *cpus_path; /* QOM path of its CPUs, without the index */
+    const char *ram_name;  /* of the RAM block, unless RAM is a file's */
+    uint64_t ram_gpa;      /* where RAM begins */
     uint64_t ram_bytes_min, ram_bytes_max;
     uint32_t harts_max;
     const struct prop *props; /* of struct vm_config: what -M TYPE,... takes */

@@ -13,10 +13,11 @@
 #include "base/own.h"
 #include "vmm/dev/pci/gpex.h"
 #include "vmm/machine/config.h"
+#include "vmm/machine/mtime.h"
 #include "vmm/virt/memmap.h"
 
 #define DEVTREE_BYTES_WITHOUT_STRINGS 65536u
-#define DEVTREE_TIMEBASE_HZ           10000000u
+#define DEVTREE_TIMEBASE_HZ           (1000000000u / MTIME_TICK_NS)
 #define DEVTREE_UART_CLOCK_HZ         3686400u
 #define DEVTREE_PLIC_LAST_SOURCE      95u
 /* Causes of the hart-local interrupt controller. */

@@ -80,8 +80,8 @@ static int check(const struct vm_config *c, struct ferry_err *err)
 
 /* vmm/accel/riscv64/hart.c has the ISA string. */
 static const char *const features[] = {
-    "i",     "m",        "a",    "f",    "d",    "c",     "s",        "u",  "mmu", "pmp", "zicntr",
-    "zicsr", "zifencei", "sstc", "sv39", "sv48", "Zicsr", "Zifencei", NULL,
+    "i",      "m",     "a",        "f",    "d",    "c",    "s",     "u",        "mmu", "pmp",
+    "zicntr", "zicsr", "zifencei", "sstc", "sv39", "sv48", "Zicsr", "Zifencei", NULL,
 };
 
 static const struct machine_cpu rv64 = {

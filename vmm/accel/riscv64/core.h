@@ -15,6 +15,7 @@
 #include "vmm/accel/riscv64/fp.h"
 #include "vmm/accel/riscv64/hart.h"
 #include "vmm/accel/riscv64/insn.h"
+#include "vmm/machine/mtime.h"
 
 enum priv {
     PRIV_U = 0,
@@ -298,5 +299,5 @@ static inline unsigned hart_mode_index(uint64_t priv)
 
 static inline uint64_t hart_mtime(const struct hart *h)
 {
-    return (uint64_t)guest_clock_ns(h->clock) / CLOCK_MTIME_TICK_NS;
+    return (uint64_t)guest_clock_ns(h->clock) / MTIME_TICK_NS;
 }

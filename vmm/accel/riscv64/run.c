@@ -62,9 +62,9 @@ void run_check_timer(struct hart *h)
 /* When stimecmp comes, on the host's clock. */
 static int64_t timer_deadline_ns(const struct hart *h)
 {
-    if (!h->stimer_armed || h->r.stimecmp > INT64_MAX / CLOCK_MTIME_TICK_NS)
+    if (!h->stimer_armed || h->r.stimecmp > INT64_MAX / MTIME_TICK_NS)
         return INT64_MAX;
-    return guest_clock_host_deadline_ns(h->clock, (int64_t)h->r.stimecmp * CLOCK_MTIME_TICK_NS);
+    return guest_clock_host_deadline_ns(h->clock, (int64_t)h->r.stimecmp * MTIME_TICK_NS);
 }
 
 /*

@@ -192,9 +192,9 @@ static const struct ferry_table timer_table = {
 
 static uint64_t stimer_ns(const struct hart *h)
 {
-    if (!h->stimer_armed || h->r.stimecmp > NOT_ARMED / CLOCK_MTIME_TICK_NS)
+    if (!h->stimer_armed || h->r.stimecmp > NOT_ARMED / MTIME_TICK_NS)
         return NOT_ARMED;
-    return h->r.stimecmp * CLOCK_MTIME_TICK_NS;
+    return h->r.stimecmp * MTIME_TICK_NS;
 }
 
 static void cpu_pre_save(void *obj)

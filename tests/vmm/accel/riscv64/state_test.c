@@ -244,7 +244,7 @@ static void timer_bit_is_sent_as_it_is(void **state)
     a->r.menvcfg = MENVCFG_STCE;
     a->r.stimecmp = 5;
     a->stimer_armed = true;
-    guest_clock_set(m.clock, 5 * CLOCK_MTIME_TICK_NS);
+    guest_clock_set(m.clock, 5 * MTIME_TICK_NS);
     save(from, CPU, &out);
     assert_int_equal(load(to, CPU, out.data, out.len_bytes, &err), 0);
     assert_int_equal(hart_mip(b), MIP_STIP);

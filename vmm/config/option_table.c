@@ -60,7 +60,8 @@ static struct option_variant machine_variant_at(size_t i)
 {
     const struct machine_type *type = machine_type_at(i);
 
-    return type ? (struct option_variant){type->name, type->props} : (struct option_variant){0};
+    return type ? (struct option_variant){type->name, type->props, type->what}
+                : (struct option_variant){0};
 }
 
 static const struct option_syntax machine_syntax = {

@@ -19,6 +19,7 @@ struct option_syntax {
     struct option_variant {
         const char *type;
         const struct prop *props;
+        const char *what;                /* in a sentence; NULL: the type says it */
     } variants[OPTION_VARIANTS_MAX + 1]; /* ends with one without props */
     /* The same of a list that is elsewhere; NULL: variants has them. */
     struct option_variant (*variant_at)(size_t i);

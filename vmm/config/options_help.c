@@ -75,7 +75,10 @@ static void print_first_words(FILE *to, const struct option_syntax *syntax)
 
     if (syntax->type_key)
         for (size_t i = 0; (v = option_variant_at(syntax, i)).props; i++)
-            fprintf(to, "  %s\n", v.type);
+            if (v.what)
+                fprintf(to, "  %-20s %s\n", v.type, v.what);
+            else
+                fprintf(to, "  %s\n", v.type);
     else if (first && first->choices)
         print_words(to, first->choices);
     else

@@ -381,8 +381,12 @@ static void help_is_answered(void **state)
     static const struct {
         const char *option, *value, *says; /* NULL: it asks for none */
     } cases[] = {
-        {"-M", "help", "\n  virt\n"},
-        {"-machine", "?", "\n  virt\n"},
+        {"-M", "help", "\n  virt                 QEMU's riscv64 virt board\n"},
+        {"-M", "virt,help", "-M virt:\n  accel=tcg\n"},
+        {"-M", "pci=on,help", "-M pci=on:\n  accel=tcg\n"},
+        {"-accel", "help", "\n  tcg\n"},
+        {"-cpu", "help", "\n  rv64\n"},
+        {"-machine", "?", "\n  virt                 QEMU's riscv64 virt board\n"},
         {"-cpu", "help", "\n  rv64\n"},
         {"-accel", "help", "\n  tcg\n"},
         {"-display", "help", "\n  none\n"},

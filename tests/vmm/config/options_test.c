@@ -384,8 +384,6 @@ static void help_is_answered(void **state)
         {"-M", "help", "\n  virt                 QEMU's riscv64 virt board\n"},
         {"-M", "virt,help", "-M virt:\n  accel=tcg\n"},
         {"-M", "pci=on,help", "-M pci=on:\n  accel=tcg\n"},
-        {"-accel", "help", "\n  tcg\n"},
-        {"-cpu", "help", "\n  rv64\n"},
         {"-machine", "?", "\n  virt                 QEMU's riscv64 virt board\n"},
         {"-cpu", "help", "\n  rv64\n"},
         {"-accel", "help", "\n  tcg\n"},

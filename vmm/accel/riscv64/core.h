@@ -279,10 +279,11 @@ struct hart {
     bool thread_made;
 
     struct hart_debug debug;
-    struct vcpu vcpu; /* what others have of it */
     struct tlb tlbs[TLB_MODES];
     struct tlb_entry fetches[3][TLB_FETCH_ENTRIES]; /* U, S, M */
     struct jump jumps[3][JUMP_ENTRIES];
+
+    struct vcpu vcpu; /* what others have of it; last, as it is none of the run loop's business */
 };
 
 /* mip as the guest reads it. */

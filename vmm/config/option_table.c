@@ -6,10 +6,9 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "base/own.h"
 #include "base/text.h"
-#include "vmm/config/machines.h"
 #include "vmm/config/options_absent.h"
+#include "vmm/machine/machine_type.h"
 
 #define MIB (1ull << 20)
 
@@ -56,114 +55,12 @@ static const struct prop name_props[] = {
     {0},
 };
 
-static struct option_variant machine_variant_at(size_t i)
-{
-    const struct machine_type *type = machine_type_at(i);
-
-    return type ? (struct option_variant){type->name, type->props, type->what}
-                : (struct option_variant){0};
-}
-
-static const struct option_syntax machine_syntax = {
-    "type", "type", .variant_at = machine_variant_at, .type_optional = true};
 static const struct option_syntax memory_syntax = {"size", NULL, {{NULL, memory_props}}};
 static const struct option_syntax rtc_syntax = {"base", NULL, {{NULL, rtc_props}}};
 static const struct option_syntax boot_syntax = {"order", NULL, {{NULL, boot_props}}};
 static const struct option_syntax overcommit_syntax = {NULL, NULL, {{NULL, overcommit_props}}};
 static const struct option_syntax msg_syntax = {NULL, NULL, {{NULL, msg_props}}};
 static const struct option_syntax name_syntax = {"guest", NULL, {{NULL, name_props}}};
-
-static int set_string(char **member, const char *value, struct ferry_err *err)
-{
-    char *copy = strdup(value);
-
-    if (!copy)
-        return err_set(err, ENOMEM, "out of memory");
-    free(*member);
-    *member = copy;
-    return 0;
-}
-
-static const char *accel_word_at(size_t i)
-{
-    const struct accel *accel = machine_accel_at(i);
-
-    return accel ? accel->name : NULL;
-}
-
-static const char *cpu_word_at(size_t i)
-{
-    const struct machine_type *type = machine_type_at(i);
-
-    return type ? type->cpu->model : NULL;
-}
-
-/* The type that -M says; NULL: it says none. To be freed. */
-static char *machine_word(const char *value)
-{
-    const struct keyval_pair *type;
-    struct ferry_err none;
-    struct keyval kv;
-    char *word;
-
-    if (keyval_parse(&kv, value, machine_syntax.implied_key, &none) < 0)
-        return NULL;
-    type = keyval_find(&kv, machine_syntax.type_key);
-    word = type ? strdup(type->value) : NULL;
-    keyval_free(&kv);
-    return word;
-}
-
-void options_choose_machine(struct vm_config *c, const struct options *o)
-{
-    c->machine = machine_type_at(0);
-    for (size_t i = 0; i < o->count; i++) {
-        const struct option *option = &o->list[i];
-        const struct machine_type *type;
-        OWN_MEM char *word = NULL;
-
-        if (!option->value || (strcmp(option->name, "M") && strcmp(option->name, "machine")))
-            continue;
-        word = machine_word(option->value);
-        type = word ? machine_type_find(word) : NULL;
-        if (type)
-            c->machine = type;
-    }
-}
-
-#define MACHINES_MAX 8
-
-static int refuse_machine(const char *word, struct ferry_err *err)
-{
-    const char *names[MACHINES_MAX + 1] = {NULL};
-    const struct prop type = {.name = machine_syntax.type_key, .choices = names};
-    const struct machine_type *known;
-
-    for (size_t i = 0; i < MACHINES_MAX && (known = machine_type_at(i)); i++)
-        names[i] = known->name;
-    return props_choice(&type, word, err);
-}
-
-static int option_machine(struct vm_config *c, const char *value, struct ferry_err *err)
-{
-    OWN_MEM char *word = machine_word(value);
-    int rc;
-
-    if (word && !machine_type_find(word))
-        return refuse_machine(word, err);
-    rc = props_apply_text(c->machine->props, value, machine_syntax.implied_key, c, err);
-    return rc ? rc : c->machine->check_words(c, err);
-}
-
-static int option_accel(struct vm_config *c, const char *value, struct ferry_err *err)
-{
-    const struct accel *first = c->machine->accels[0];
-
-    if (machine_type_accel(c->machine, value))
-        return set_string(&c->accel, value, err);
-    return err_set(err, EINVAL, "accelerator '%s' is not available: ferry runs %s on %s (%s)",
-                   value, first->target, first->what, first->name);
-}
 
 static int option_memory(struct vm_config *c, const char *value, struct ferry_err *err)
 {
@@ -229,9 +126,9 @@ static const struct option_def option_defs[] = {
      "the memory of that -object; vmgenid: without the ID that tells a guest of a restore; pci: "
      "without the PCI Express host", &machine_syntax, OF_GUEST},
     {"machine", "virt[,...]", option_machine, "the same", &machine_syntax, OF_GUEST},
-    {"accel", "tcg", option_accel, "accelerator: the software CPU", .whose = OF_HOST, .word_at = accel_word_at},
+    {"accel", "tcg", option_accel, "accelerator: the software CPU", .whose = OF_HOST, .word_at = option_accel_word},
     {"cpu", "rv64[,FEATURE=on|off]", option_cpu,
-     "CPU model; a feature may be said to be as it is", .whose = OF_GUEST, .word_at = cpu_word_at},
+     "CPU model; a feature may be said to be as it is", .whose = OF_GUEST, .word_at = option_cpu_word},
     {"smp", "N[,sockets=S][,cores=C][,threads=T]", option_smp,
      "number of harts, 1 to 8; the guest sees one socket of cores, whatever the others say",
      &smp_syntax, OF_GUEST},
@@ -382,6 +279,17 @@ const struct option_def *option_find(const char *name, struct ferry_err *err)
 }
 
 /* --- What most of them do --- */
+
+static int set_string(char **member, const char *value, struct ferry_err *err)
+{
+    char *copy = strdup(value);
+
+    if (!copy)
+        return err_set(err, ENOMEM, "out of memory");
+    free(*member);
+    *member = copy;
+    return 0;
+}
 
 static const char *word_candidate(const void *arg, size_t i)
 {

@@ -54,5 +54,9 @@ int option_apply(const struct option_def *def, struct vm_config *c, const char *
 /* The properties that a value has; NULL if its type is missing or unknown. */
 const struct prop *option_props(const struct option_syntax *syntax, const struct keyval *kv);
 
-extern const struct option_syntax smp_syntax, drive_syntax, blockdev_syntax, netdev_syntax,
-    device_syntax, object_syntax, chardev_syntax, mon_syntax;
+extern const struct option_syntax machine_syntax, smp_syntax, drive_syntax, blockdev_syntax,
+    netdev_syntax, device_syntax, object_syntax, chardev_syntax, mon_syntax;
+
+/* The i-th word of -accel and of -cpu; NULL past the end. */
+const char *option_accel_word(size_t i);
+const char *option_cpu_word(size_t i);

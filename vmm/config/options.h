@@ -65,7 +65,8 @@ bool options_answer_help(int argc, const char *const argv[], FILE *to);
 /* --- for the files that handle groups of options --- */
 typedef int option_apply_fn(struct vm_config *c, const char *value, struct ferry_err *err);
 option_apply_fn option_drive, option_blockdev, option_netdev, option_device;
-option_apply_fn option_name, option_object, option_sandbox, option_smp, option_cpu;
+option_apply_fn option_machine, option_accel, option_name, option_object, option_sandbox,
+    option_smp, option_cpu;
 option_apply_fn option_chardev, option_gdb, option_serial, option_monitor_hmp, option_qmp,
     option_qmp_pretty, option_mon;
 /* What -serial or -qmp says in a word, as -chardev says it; to be freed. NULL: it is none. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* <ferry/move.h>: what the way and the end of a move do not change. */
-#include <ferry/move.h>
-
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+
+#include <ferry/move.h>
 
 #include "base/err.h"
 #include "lib/move/mover.h"

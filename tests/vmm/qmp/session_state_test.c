@@ -96,8 +96,8 @@ static void there_is_room_for_so_much(void **state)
                                        .in_bytes = SESSION_READ_BYTES,
                                        .line_bytes = SESSION_LINE_MAX_BYTES};
     static const struct record too_much[] = {
-        {.fds = SESSION_FDS_MAX + 1},           {.queued = SESSION_QUEUE_MAX + 1},
-        {.in_bytes = SESSION_READ_BYTES + 1},   {.line_bytes = SESSION_LINE_MAX_BYTES + 1},
+        {.fds = SESSION_FDS_MAX + 1},         {.queued = SESSION_QUEUE_MAX + 1},
+        {.in_bytes = SESSION_READ_BYTES + 1}, {.line_bytes = SESSION_LINE_MAX_BYTES + 1},
         {.updated = QMP_UPDATED_LAST + 1},
     };
 
